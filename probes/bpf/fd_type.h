@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* From the kernel's objects to the closed sets: what a file is, where a socket's peer is. */
+#pragma once
+
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define S_IFREG 0100000
+#define S_IFBLK 0060000
+#define S_IFDIR 0040000
+#define S_IFCHR 0020000
+#define S_IFIFO 0010000
+
+#define PIDFS_MAGIC 0x50494446
+#define TMPFS_MAGIC 0x01021994
+#define HUGETLBFS_MAGIC 0x958458f6
+#define SECRETMEM_MAGIC 0x5345434d
+#define SB_KERNMOUNT (1 << 22)
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define AF_NETLINK 16
+#define AF_PACKET 17
+#define AF_VSOCK 40
+
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SOCK_RAW 3
+#define SOCK_SEQPACKET 5
+
+#define IPPROTO_ICMP 1
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_ICMPV6 58
+#define IPPROTO_SCTP 132
+#define IPPROTO_UDPLITE 136
+#define IPPROTO_MPTCP 262
+
+#define MSG_PEEK 2
+
+#define IFF_LOOPBACK (1 << 3)
+
+/* The first eight bytes of a name, as one number. */
+#define NAME8(a, b, c, d, e, f, g, h)                                                     \
+	((u64)(a) | (u64)(b) << 8 | (u64)(c) << 16 | (u64)(d) << 24 | (u64)(e) << 32 |    \
+	 (u64)(f) << 40 | (u64)(g) << 48 | (u64)(h) << 56)
+
+static __always_inline u32 inet_fd_type(u16 type, u16 protocol)
+{
+	if (type == SOCK_RAW)
+		return FD_TYPE_RAW;
+	switch (protocol) {
+	case IPPROTO_TCP:
+	case IPPROTO_MPTCP:
+		return FD_TYPE_TCP;
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+		return FD_TYPE_UDP;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return FD_TYPE_ICMP;
+	case IPPROTO_SCTP:
+		return FD_TYPE_SCTP;
+	}
+	return FD_TYPE_SOCKET_OTHER;
+}
+
+static __always_inline u32 unix_fd_type(u16 type)
+{
+	if (type == SOCK_STREAM)
+		return FD_TYPE_UNIX_STREAM;
+	return type == SOCK_SEQPACKET ? FD_TYPE_UNIX_SEQPACKET : FD_TYPE_UNIX_DGRAM;
+}
+
+static __always_inline u32 sock_fd_type(const struct sock *sk)
+{
+	u16 family = 0, type = 0, protocol = 0;
+
+	READ(family, &sk->__sk_common.skc_family);
+	READ(type, &sk->sk_type);
+	switch (family) {
+	case AF_INET:
+	case AF_INET6:
+		READ(protocol, &sk->sk_protocol);
+		return inet_fd_type(type, protocol);
+	case AF_UNIX:
+		return unix_fd_type(type);
+	case AF_NETLINK:
+		return FD_TYPE_NETLINK;
+	case AF_PACKET:
+		return FD_TYPE_PACKET;
+	case AF_VSOCK:
+		return FD_TYPE_VSOCK;
+	}
+	return FD_TYPE_SOCKET_OTHER;
+}
+
+/* The devices of the terminal layer: virtual consoles, serial lines, /dev/tty, ptys. */
+static __always_inline bool is_tty(u32 major)
+{
+	switch (major) {
+	case TTY_MAJORS:
+		return true;
+	}
+	return false;
+}
+
+static __always_inline u32 character_fd_type(const struct inode *inode)
+{
+	u32 rdev = 0;
+
+	READ(rdev, &inode->i_rdev);
+	return is_tty(rdev >> 20) ? FD_TYPE_TTY : FD_TYPE_CHARACTER;
+}
+
+static __always_inline u32 regular_fd_type(const struct inode *inode)
+{
+	struct super_block *sb = NULL;
+	unsigned long magic = 0, flags = 0;
+
+	READ(sb, &inode->i_sb);
+	READ(magic, &sb->s_magic);
+	switch ((u32)magic) {
+	case PIDFS_MAGIC:
+		return FD_TYPE_PIDFD;
+	case SECRETMEM_MAGIC:
+		return FD_TYPE_MEMFD;
+	case TMPFS_MAGIC:
+	case HUGETLBFS_MAGIC:
+		/* The kernel's own, unmounted instance holds nothing but memfds. */
+		READ(flags, &sb->s_flags);
+		return flags & SB_KERNMOUNT ? FD_TYPE_MEMFD : FD_TYPE_REGULAR;
+	}
+	return FD_TYPE_REGULAR;
+}
+
+/* Anonymous inodes have no type: the name of the dentry tells what they are. */
+static __always_inline u32 anonymous_fd_type(const struct file *file)
+{
+	const unsigned char *name = NULL;
+	struct dentry *dentry = NULL;
+	u64 head = 0;
+
+	READ(dentry, &file->f_path.dentry);
+	READ(name, &dentry->d_name.name);
+	READ(head, name);
+	switch (head) {
+	case NAME8('[', 'e', 'v', 'e', 'n', 't', 'f', 'd'):
+		return FD_TYPE_EVENTFD;
+	case NAME8('[', 'e', 'v', 'e', 'n', 't', 'p', 'o'):
+		return FD_TYPE_EVENTPOLL;
+	case NAME8('[', 't', 'i', 'm', 'e', 'r', 'f', 'd'):
+		return FD_TYPE_TIMERFD;
+	case NAME8('[', 's', 'i', 'g', 'n', 'a', 'l', 'f'):
+		return FD_TYPE_SIGNALFD;
+	case NAME8('i', 'n', 'o', 't', 'i', 'f', 'y', 0):
+		return FD_TYPE_INOTIFY;
+	case NAME8('[', 'f', 'a', 'n', 'o', 't', 'i', 'f'):
+		return FD_TYPE_FANOTIFY;
+	case NAME8('[', 'i', 'o', '_', 'u', 'r', 'i', 'n'):
+		return FD_TYPE_IO_URING;
+	case NAME8('[', 'p', 'i', 'd', 'f', 'd', ']', 0):
+		return FD_TYPE_PIDFD;
+	case NAME8('b', 'p', 'f', '-', 'm', 'a', 'p', 0):
+	case NAME8('b', 'p', 'f', '-', 'p', 'r', 'o', 'g'):
+	case NAME8('b', 'p', 'f', '-', 'l', 'i', 'n', 'k'):
+	case NAME8('b', 'p', 'f', '_', 'l', 'i', 'n', 'k'):
+	case NAME8('b', 'p', 'f', '_', 'i', 't', 'e', 'r'):
+		return FD_TYPE_BPF;
+	case NAME8('[', 'p', 'e', 'r', 'f', '_', 'e', 'v'):
+		return FD_TYPE_PERF_EVENT;
+	case NAME8('[', 'u', 's', 'e', 'r', 'f', 'a', 'u'):
+		return FD_TYPE_USERFAULTFD;
+	}
+	return FD_TYPE_ANON_OTHER;
+}
+
+static __always_inline u32 socket_fd_type(const struct file *file)
+{
+	struct socket *sock = NULL;
+	struct sock *sk = NULL;
+
+	READ(sock, &file->private_data);
+	READ(sk, &sock->sk);
+	return sk ? sock_fd_type(sk) : FD_TYPE_SOCKET_OTHER;
+}
+
+static __always_inline u32 file_fd_type(const struct file *file)
+{
+	struct inode *inode = NULL;
+	u16 mode = 0;
+
+	READ(inode, &file->f_inode);
+	READ(mode, &inode->i_mode);
+	switch (mode & S_IFMT) {
+	case S_IFSOCK:
+		return socket_fd_type(file);
+	case S_IFREG:
+		return regular_fd_type(inode);
+	case S_IFIFO:
+		return FD_TYPE_FIFO;
+	case S_IFCHR:
+		return character_fd_type(inode);
+	case S_IFDIR:
+		return FD_TYPE_DIRECTORY;
+	case S_IFBLK:
+		return FD_TYPE_BLOCK;
+	case 0:
+		return anonymous_fd_type(file);
+	}
+	return FD_TYPE_OTHER;
+}
+
+/* Addresses are in network byte order, on machines that are little-endian. */
+
+/* 127.0.0.0/8 */
+static __always_inline bool is_loopback_v4(u32 address)
+{
+	return (address & 0xff) == 127;
+}
+
+static __always_inline u32 scope_v4(u32 peer, u32 own)
+{
+	if (is_loopback_v4(peer) || (peer && peer == own) || (!peer && is_loopback_v4(own)))
+		return SCOPE_LOOPBACK;
+	return peer ? SCOPE_REMOTE : SCOPE_UNKNOWN;
+}
+
+/* True for ::1; `half` are the two halves of the address. */
+static __always_inline bool is_loopback_v6(const u64 half[2])
+{
+	return !half[0] && half[1] == 1ULL << 56;
+}
+
+static __always_inline u32 scope_v6(const struct sock *sk)
+{
+	u64 peer[2] = {}, own[2] = {};
+
+	READ(peer, &sk->__sk_common.skc_v6_daddr);
+	READ(own, &sk->__sk_common.skc_v6_rcv_saddr);
+	/* ::ffff:a.b.c.d, an IPv4 peer */
+	if (!peer[0] && (u32)peer[1] == 0xffff0000)
+		return scope_v4(peer[1] >> 32, own[1] >> 32);
+	if (!peer[0] && !peer[1])
+		return is_loopback_v6(own) ? SCOPE_LOOPBACK : SCOPE_UNKNOWN;
+	if (is_loopback_v6(peer) || (peer[0] == own[0] && peer[1] == own[1]))
+		return SCOPE_LOOPBACK;
+	return SCOPE_REMOTE;
+}
+
+/* One of this host's addresses can be reached from another: the route tells. */
+static __always_inline bool routed_to_loopback(const struct sock *sk)
+{
+	struct dst_entry *dst = NULL;
+	struct net_device *dev = NULL;
+	u32 flags = 0;
+
+	READ(dst, &sk->sk_dst_cache);
+	if (dst)
+		READ(dev, &dst->dev);
+	if (dev)
+		READ(flags, &dev->flags);
+	return flags & IFF_LOOPBACK;
+}
+
+static __always_inline u32 sock_scope(const struct sock *sk)
+{
+	u32 peer = 0, own = 0, scope;
+	u16 family = 0;
+
+	READ(family, &sk->__sk_common.skc_family);
+	if (family == AF_INET) {
+		READ(peer, &sk->__sk_common.skc_daddr);
+		READ(own, &sk->__sk_common.skc_rcv_saddr);
+		scope = scope_v4(peer, own);
+	} else if (family == AF_INET6) {
+		scope = scope_v6(sk);
+	} else {
+		return family == AF_UNIX || family == AF_NETLINK ? SCOPE_LOCAL : SCOPE_UNKNOWN;
+	}
+	return scope == SCOPE_REMOTE && routed_to_loopback(sk) ? SCOPE_LOOPBACK : scope;
+}

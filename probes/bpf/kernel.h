@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Reading kernel memory. A header, because BCC rewrites pointer accesses in the main text only:
+ * here `task->files` stays a plain load, which the verifier allows through a BTF pointer.
+ */
+#pragma once
+
+#define READ(destination, pointer) \
+	bpf_probe_read_kernel(&(destination), sizeof(destination), (const void *)(pointer))
+
+#ifdef HAVE_TASK_BTF
+#define TASK_READ(destination, pointer) ((destination) = *(pointer))
+#else
+#define TASK_READ(destination, pointer) READ(destination, pointer)
+#endif
+
+static __always_inline struct task_struct *current_task(void)
+{
+#ifdef HAVE_TASK_BTF
+	return bpf_get_current_task_btf();
+#else
+	return (struct task_struct *)bpf_get_current_task();
+#endif
+}
+
+static __always_inline u32 current_tgid(void)
+{
+	return bpf_get_current_pid_tgid() >> 32;
+}
+
+static __always_inline u32 current_tid(void)
+{
+	return bpf_get_current_pid_tgid();
+}
+
+/* Tells the processes apart that had the same tgid, to about a millisecond. */
+static __always_inline u32 current_start(void)
+{
+	struct task_struct *leader;
+	u64 start;
+
+	TASK_READ(leader, &current_task()->group_leader);
+	TASK_READ(start, &leader->start_boottime);
+	return start >> 20;
+}
+
+static __always_inline struct files_struct *current_files(void)
+{
+	struct files_struct *files;
+
+	TASK_READ(files, &current_task()->files);
+	return files;
+}
+
+/* True if another thread can close a descriptor while this one uses it. */
+static __always_inline bool fds_are_shared(void)
+{
+	struct files_struct *files = current_files();
+	int users;
+
+	TASK_READ(users, &files->count.counter);
+	return users > 1;
+}
+
+/* The file behind a descriptor of the current process; NULL if there is none. */
+static __always_inline struct file *file_of(u32 fd)
+{
+	struct files_struct *files = current_files();
+	struct file *file = NULL;
+	struct fdtable *table;
+	struct file **fds;
+	u32 max_fds;
+
+	TASK_READ(table, &files->fdt);
+	TASK_READ(max_fds, &table->max_fds);
+	TASK_READ(fds, &table->fd);
+	if (fd < max_fds)
+		READ(file, &fds[fd]);
+	return file;
+}
+
+/* True if the current call is one of a 32-bit program, with its own numbers and registers. */
+static __always_inline bool is_compat(void)
+{
+#ifdef HAVE_thread_info_status
+#define TS_COMPAT 2
+	u32 status;
+
+	TASK_READ(status, &current_task()->thread_info.status);
+	return status & TS_COMPAT;
+#else
+	return false;
+#endif
+}
+
+/* The first argument of a system call and its number, as saved on entry and still there on exit. */
+struct syscall_entry {
+	u64 first;
+	u64 number;
+};
+
+#ifdef __TARGET_ARCH_arm64
+static __always_inline struct syscall_entry syscall_entry(const struct pt_regs *regs)
+{
+	struct syscall_entry entry = {};
+	s32 number = -1;
+
+	READ(entry.first, &regs->orig_x0);
+	READ(number, &regs->syscallno);
+	entry.number = number;
+	return entry;
+}
+
+/* Argument `index` of 1 to 3. */
+static __always_inline u64 syscall_argument(const struct pt_regs *regs, u32 index)
+{
+	u64 value = 0;
+
+	READ(value, &regs->regs[index & 3]);
+	return value;
+}
+#else
+static __always_inline struct syscall_entry syscall_entry(const struct pt_regs *regs)
+{
+	struct syscall_entry entry = {};
+
+	/* di and orig_ax are neighbours */
+	READ(entry, &regs->di);
+	if (is_compat())
+		READ(entry.first, &regs->bx);
+	return entry;
+}
+
+/* Argument `index` of 1 to 3. */
+static __always_inline u64 syscall_argument(const struct pt_regs *regs, u32 index)
+{
+	const unsigned long *from = is_compat() ? &regs->si : &regs->r10;
+	u64 value = 0;
+
+	if (index == 1)
+		from = is_compat() ? &regs->cx : &regs->si;
+	else if (index == 2)
+		from = &regs->dx;
+	READ(value, from);
+	return value;
+}
+#endif

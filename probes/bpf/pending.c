@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a call under way must remember until its return. A descriptor is looked up at the return,
+ * where that is exact; only if other threads share the table is it looked up on entry, because
+ * one of them can close it or put another file there in between.
+ */
+
+BPF_TABLE("hash", u32, struct pending, pending, PENDING_ENTRIES);
+
+#define NO_FD 0xffffffff
+
+static __always_inline void forget_pending(void)
+{
+	u32 tid = current_tid();
+
+	pending.delete(&tid);
+}
+
+static __always_inline u32 fd_type_or_none(u32 fd)
+{
+	struct file *file = fd == NO_FD ? NULL : file_of(fd);
+
+	return file ? file_fd_type(file) : NO_FD_TYPE;
+}
+
+/* The thread's entry: kept until it ends, for a store in place is far cheaper than an update. */
+static __always_inline struct pending *pending_of(u32 tid)
+{
+	struct pending *entry = pending.lookup(&tid);
+	struct pending empty = {};
+
+	if (entry)
+		return entry;
+	if (pending.update(&tid, &empty))
+		lose(LOSS_PENDING_FULL);
+	return pending.lookup(&tid);
+}
+
+static __always_inline void remember(u32 call, u32 first_fd, u32 second_fd)
+{
+	struct pending *now;
+
+#ifndef LATENCY
+	if (!fds_are_shared())
+		return;
+#endif
+	now = pending_of(current_tid());
+	if (!now)
+		return;
+	now->call = call;
+	now->fd_type[0] = fd_type_or_none(first_fd);
+	now->fd_type[1] = fd_type_or_none(second_fd);
+#ifdef LATENCY
+	now->started = bpf_ktime_get_ns();
+#endif
+}
+
+/* When a call that is given a file began, where that is asked for. */
+static __always_inline void remember_start(u32 call)
+{
+#ifdef LATENCY
+	remember(call, NO_FD, NO_FD);
+#endif
+}
+
+static __always_inline struct pending *recall(u32 call)
+{
+	u32 tid = current_tid();
+	struct pending *then = pending.lookup(&tid);
+
+	return then && then->call == call ? then : NULL;
+}
+
+/* The fd type of the `index`th descriptor of a call that returns. */
+static __always_inline u32 fd_type_at_return(u32 call, u32 index, u32 fd)
+{
+	struct pending *then = fds_are_shared() ? recall(call) : NULL;
+
+	return then ? then->fd_type[index & 1] : fd_type_or_none(fd);
+}
+
+#ifdef LATENCY
+BPF_PERCPU_ARRAY(latency, u64, LATENCY_SLOTS);
+
+static __always_inline void add_latency(u32 slot, u64 value)
+{
+	u64 *sum = latency.lookup(&slot);
+
+	if (sum)
+		__sync_fetch_and_add(sum, value);
+}
+
+/* Bucket i holds what took more than 2^(i-1) and up to 2^i ns; the last slot is the sum. */
+static __always_inline void observe(u32 call, u32 account, u32 fd_type)
+{
+	u32 first = (account == ACCOUNT_FILE_WRITE ? LATENCY_SLOTS / 2 : 0) +
+		    (fd_type & 31) * LATENCY_STRIDE;
+	struct pending *then = recall(call);
+	u32 bucket;
+	u64 took;
+
+	if (!then)
+		return;
+	took = bpf_ktime_get_ns() - then->started;
+	bucket = took > 1 ? bpf_log2l(took - 1) : 0;
+	if (bucket > LATENCY_LAST_BUCKET)
+		bucket = LATENCY_LAST_BUCKET;
+	add_latency(first + bucket, 1);
+	add_latency(first + LATENCY_STRIDE - 1, took);
+}
+#else
+static __always_inline void observe(u32 call, u32 account, u32 fd_type)
+{
+}
+#endif
+
+/* One side of a file operation that returns. */
+static __always_inline void finish(u32 call, u32 account, u32 fd_type, u32 door, s64 result,
+				   u64 operations)
+{
+	if (fd_type == NO_FD_TYPE)
+		fd_type = FD_TYPE_OTHER;
+	account_many(account, fd_type, door, result, operations);
+	if (result >= 0)
+		observe(call, account, fd_type);
+}

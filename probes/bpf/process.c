@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Keeps what is known of the processes that did I/O up to date: name, cgroup, end. */
+
+static __always_inline struct process *current_process(void)
+{
+	struct process_key key = {.tgid = current_tgid(), .start = current_start()};
+
+	return processes.lookup(&key);
+}
+
+/* task_rename(struct task_struct *task, const char *name): at exec and prctl, before the change */
+int on_task_rename(struct bpf_raw_tracepoint_args *ctx)
+{
+	const char *name = (const char *)ctx->args[1];
+	struct process *process = current_process();
+	char comm[COMM_BYTES] = {};
+
+	if (!process || current_tid() != current_tgid())
+		return 0;
+	bpf_probe_read_kernel_str(comm, sizeof(comm), name);
+	__builtin_memcpy(process->comm, comm, sizeof(comm));
+	return 0;
+}
+
+/* sched_process_exit(struct task_struct *task): of each thread */
+int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct process *process = current_process();
+	struct signal_struct *signal;
+	int live;
+
+	forget_pending();
+	TASK_READ(signal, &current_task()->signal);
+	TASK_READ(live, &signal->live.counter);
+	if (!process || live)
+		return 0;
+	describe(process);
+	process->exited = 1;
+	return 0;
+}
+
+/*
+ * cgroup_attach_task(struct cgroup *cgroup, const char *path, struct task_struct *task, bool group):
+ * the task is rarely the current one
+ */
+int on_cgroup_attach_task(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct cgroup *cgroup = (struct cgroup *)ctx->args[0];
+	struct task_struct *task = (struct task_struct *)ctx->args[2];
+	struct process_key key = {};
+	struct task_struct *leader;
+	struct kernfs_node *node;
+	struct process *process;
+	u64 start, id;
+
+	READ(leader, &task->group_leader);
+	READ(key.tgid, &task->tgid);
+	READ(start, &leader->start_boottime);
+	key.start = start >> 20;
+	process = processes.lookup(&key);
+	if (!process)
+		return 0;
+	READ(node, &cgroup->kn);
+	READ(id, &node->id);
+	process->cgroup_id = id;
+	return 0;
+}

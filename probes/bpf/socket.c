@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The socket layer: what the protocols took and gave, whatever call it was for. */
+
+static __always_inline int socket_operation(u32 direction, struct sock *sk, s32 result)
+{
+	if (result >= 0)
+		account_one(direction, sock_fd_type(sk), sock_scope(sk), result);
+	return 0;
+}
+
+/* sock_send_length(struct sock *sk, int result, int flags) */
+int on_sock_send_length(struct bpf_raw_tracepoint_args *ctx)
+{
+	return socket_operation(ACCOUNT_SOCKET_SEND, (struct sock *)ctx->args[0], ctx->args[1]);
+}
+
+/* sock_recv_length(struct sock *sk, int result, int flags) */
+int on_sock_recv_length(struct bpf_raw_tracepoint_args *ctx)
+{
+	u32 direction = ctx->args[2] & MSG_PEEK ? ACCOUNT_SOCKET_PEEK : ACCOUNT_SOCKET_RECEIVE;
+
+	return socket_operation(direction, (struct sock *)ctx->args[0], ctx->args[1]);
+}

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel structs that the C programs read, declared from the running kernel's BTF.
+
+Each struct has only the fields below, each at the offset that this kernel gives it.
+"""
+
+from probes.btf import Btf
+
+# Order matters where a struct holds another by value.
+FIELDS: dict[str, dict[str, str]] = {
+    "in6_addr": {"in6_u": "u8[16]"},
+    "qstr": {"name": "const unsigned char *"},
+    "kernfs_node": {"id": "u64"},
+    "cgroup": {"kn": "struct kernfs_node *"},
+    "super_block": {"s_magic": "unsigned long", "s_flags": "unsigned long"},
+    "dentry": {"d_name": "struct qstr"},
+    "path": {"dentry": "struct dentry *"},
+    "inode": {"i_mode": "u16", "i_rdev": "u32", "i_sb": "struct super_block *"},
+    "file": {"f_inode": "struct inode *", "f_path": "struct path", "private_data": "void *"},
+    "fdtable": {"max_fds": "u32", "fd": "struct file **"},
+    "files_struct": {"count": "struct { int counter; }", "fdt": "struct fdtable *"},
+    "signal_struct": {"live": "struct { int counter; }"},
+    "thread_info": {"status": "u32"},
+    "task_struct": {
+        "thread_info": "struct thread_info",
+        "pid": "int",
+        "tgid": "int",
+        "start_boottime": "u64",
+        "comm": "char[16]",
+        "group_leader": "struct task_struct *",
+        "files": "struct files_struct *",
+        "signal": "struct signal_struct *",
+    },
+    "net_device": {"flags": "u32"},
+    "dst_entry": {"dev": "struct net_device *"},
+    "sock_common": {
+        "skc_daddr": "u32",
+        "skc_rcv_saddr": "u32",
+        "skc_family": "u16",
+        "skc_v6_daddr": "struct in6_addr",
+        "skc_v6_rcv_saddr": "struct in6_addr",
+    },
+    "sock": {
+        "__sk_common": "struct sock_common",
+        "sk_type": "u16",
+        "sk_protocol": "u16",
+        "sk_dst_cache": "struct dst_entry *",
+    },
+    "socket": {"sk": "struct sock *"},
+}
+
+# Fields that some architectures lack; the C text asks with #ifdef HAVE_<struct>_<field>.
+OPTIONAL = {("thread_info", "status")}
+
+
+class LayoutError(Exception):
+    """The kernel lacks a field that the programs cannot do without."""
+
+
+def _declare(field: str, c_type: str) -> str:
+    base, _, length = c_type.rstrip("]").partition("[")
+    return f"{base} {field}[{length}]" if length else f"{base} {field}"
+
+
+def _struct(btf: Btf, name: str, fields: dict[str, str]) -> str:
+    lines = []
+    for field, c_type in fields.items():
+        offset = btf.offset(name, field)
+        if offset is not None:
+            pad = f"char before_{field}[{offset}]; " if offset else ""
+            lines.append(f"\t\tstruct {{ {pad}{_declare(field, c_type)}; }};")
+        elif (name, field) not in OPTIONAL:
+            raise LayoutError(f"struct {name} of this kernel has no field {field}")
+    have = "".join(
+        f"#define HAVE_{name}_{field} 1\n"
+        for optional, field in sorted(OPTIONAL)
+        if optional == name and btf.offset(name, field) is not None
+    )
+    return f"{have}struct {name} {{\n\tunion {{\n" + "\n".join(lines) + "\n\t};\n};\n"
+
+
+def header(btf: Btf) -> str:
+    """C declarations of all structs; LayoutError if one lacks a field that is needed."""
+    return "".join(_struct(btf, name, fields) for name, fields in FIELDS.items())

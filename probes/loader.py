@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Compiles, loads and attaches the programs; the only importer of ``bcc``.
+
+It runs as a process of its own (``python -m probes.loader FD``), which hands the open maps
+and links to ``probes.session`` over the socket FD and ends: the compiler's memory ends with it,
+and what is attached ends with the process that holds the links.
+"""
+
+import json
+import os
+import platform
+import socket
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from probes import source
+from probes.btf import Btf, BtfError
+from probes.hooks import CHOICES, Choice, Hook, Point
+from probes.layout import LayoutError
+from probes.source import Settings
+from probes.syscalls import table
+from probes.taxonomy import Layer, Mode
+
+_KALLSYMS = Path("/proc/kallsyms")
+_MAX_ACTIVE = 4096
+"""Calls of a function that can be under way at once in kprobe mode (KRETPROBE_MAXACTIVE_MAX)."""
+
+
+class LoadError(Exception):
+    """A mode that cannot be used here; the text says why."""
+
+
+@dataclass
+class Report:
+    """What came of the attach: plain values that go through JSON."""
+
+    mode: str = ""
+    layouts: str = "btf"
+    hooks: list[dict[str, str]] = field(default_factory=list)
+    refused: list[dict[str, str]] = field(default_factory=list)
+    """The modes that were tried before, each with the reason."""
+    maps: list[str] = field(default_factory=list)
+    programs: list[str] = field(default_factory=list)
+    open_files: int = 0
+    """Number of descriptors that follow: of the maps, the programs, then the links."""
+    kprobe_events: list[str] = field(default_factory=list)
+    """To be removed from tracefs by name: closing them is not enough."""
+    error: str = ""
+
+
+def import_bcc() -> Any:
+    """The distribution's ``bcc``; LoadError says what to install where it is not there."""
+    try:
+        import bcc
+    except ImportError as error:
+        raise LoadError(
+            f"the Python package bcc cannot be imported ({error}): install python3-bpfcc and use"
+            " the distribution's Python with its site packages"
+        ) from error
+    if not hasattr(bcc, "BPF"):
+        raise LoadError(
+            f"{bcc.__file__} is not the BPF Compiler Collection but another package of that name:"
+            " remove it (pip uninstall bcc) and install python3-bpfcc"
+        )
+    return bcc
+
+
+def _symbols() -> set[str]:
+    with _KALLSYMS.open() as lines:
+        return {line.split()[2] for line in lines}
+
+
+class Attacher:
+    """One compiled BPF object, and its hooks attached one by one."""
+
+    def __init__(self, mode: Mode, settings: Settings, btf: Btf | None) -> None:
+        """Compile; LoadError if the compiler or the kernel's layouts refuse."""
+        bcc = import_bcc()
+
+        class Module(bcc.BPF):  # type: ignore[misc, name-defined]  # bcc has no types
+            def _trace_autoload(self) -> None:
+                """Nothing: BCC would attach all functions, and fail all if one fails."""
+
+        if btf is not None:
+            os.environ["BCC_KERNEL_SOURCE"] = str(source.STUB_DIR)
+        self._lib = bcc.lib
+        self._mode = mode
+        self._btf = btf
+        self._symbols = _symbols() if btf is None else set()
+        try:
+            self._bpf = Module(
+                text=source.text(mode, settings, btf).encode(),
+                cflags=[f"-I{source.BPF_DIR}", "-Wno-unused-function"],
+            )
+        except LayoutError as error:
+            raise LoadError(str(error)) from error
+        except Exception as error:  # bcc raises nothing more precise
+            raise LoadError(f"BCC cannot compile the programs: {error}") from error
+        self.fds: list[int] = []
+        self.programs: list[str] = []
+        self._latency = settings.latency
+        self._maps = source.maps(mode, settings)
+
+    def has(self, hook: Hook) -> bool:
+        """True if this kernel has the function or tracepoint."""
+        if hook.point is Point.RAW_TRACEPOINT:
+            known = self._btf.has_tracepoint(hook.function) if self._btf else None
+            return f"__tracepoint_{hook.function}" in self._symbols if known is None else known
+        if self._btf is None:
+            return hook.function in self._symbols
+        return self._btf.has_function(hook.function)
+
+    def choose(self, choice: Choice) -> tuple[Hook, ...]:
+        """The first candidate of which this kernel has any hook; the first of all if none."""
+        for candidate in choice.candidates:
+            if any(self.has(hook) for hook in candidate):
+                return candidate
+        return choice.candidates[0]
+
+    def attach(self, hook: Hook) -> dict[str, str]:
+        """Attach one hook; the answer says how it went and never raises for an optional one."""
+        answer = {"function": hook.function, "layer": hook.layer.value, "mode": self._mode.value}
+        if hook.point is Point.RAW_TRACEPOINT:
+            answer["mode"] = Mode.TRACEPOINT.value
+        if not self.has(hook):
+            answer |= {"state": "absent", "why": "this kernel has no such function"}
+        else:
+            try:
+                self._attach(hook)
+                answer |= {"state": "attached", "why": ""}
+            except Exception as error:  # bcc raises nothing more precise
+                answer |= {"state": "failed", "why": str(error)}
+        if hook.required and answer["state"] != "attached":
+            raise LoadError(f"{hook.function}: {answer['why']}")
+        return answer
+
+    def _attach(self, hook: Hook) -> None:
+        name = hook.function
+        with_entry = hook.point is Point.FD_RETURN or (self._latency and hook.layer is Layer.FILE)
+        if hook.point is Point.RAW_TRACEPOINT:
+            self._bpf.attach_raw_tracepoint(tp=name.encode(), fn_name=f"on_{name}".encode())
+        elif self._mode is Mode.FENTRY:
+            if with_entry:
+                self._bpf.attach_kfunc(fn_name=self._program("kfunc__", name))
+            self._bpf.attach_kretfunc(fn_name=self._program("kretfunc__", name))
+        else:
+            self._bpf.attach_kretprobe(
+                event=name.encode(), fn_name=f"return_{name}".encode(), maxactive=_MAX_ACTIVE
+            )
+            self._bpf.attach_kprobe(event=name.encode(), fn_name=f"enter_{name}".encode())
+
+    def _program(self, prefix: str, function: str) -> bytes:
+        """Name that BCC gave a fentry or fexit program; since 0.27 it holds the module too."""
+        names = (prefix + function).encode(), (f"{prefix}vmlinux__{function}").encode()
+        return next(name for name in names if self._lib.bpf_function_start(self._bpf.module, name))
+
+    def fill_syscalls(self) -> None:
+        """Write the table of system calls that tracepoint mode follows."""
+        map_ = self._bpf[b"syscalls"]
+        for slot, call in table(platform.machine()).items():
+            map_[map_.Key(slot)] = map_.Leaf(*call.record())
+
+    def open_files(self) -> tuple[list[str], list[str], list[int]]:
+        """(map names, program names, file descriptors: maps, programs, then links)."""
+        bpf = self._bpf
+        maps = {name: bpf[name.encode()].map_fd for name in self._maps}
+        programs = {name.decode(): function.fd for name, function in bpf.funcs.items()}
+        links = [
+            *bpf.raw_tracepoint_fds.values(),
+            *bpf.kfunc_entry_fds.values(),
+            *bpf.kfunc_exit_fds.values(),
+            *(fd for functions in bpf.kprobe_fds.values() for fd in functions.values()),
+        ]
+        return list(maps), list(programs), [*maps.values(), *programs.values(), *links]
+
+    def kprobe_events(self) -> list[str]:
+        """Names of the events in tracefs."""
+        return [name.decode() for name in self._bpf.kprobe_fds]
+
+
+def attach(mode: Mode, settings: Settings, btf: Btf | None) -> tuple[Attacher, list[dict[str, str]]]:
+    """Attach all hooks of a mode; LoadError if a required one is refused."""
+    attacher = Attacher(mode, settings, btf)
+    if mode is Mode.TRACEPOINT:
+        attacher.fill_syscalls()
+    hooks = [attacher.attach(h) for choice in CHOICES[mode] for h in attacher.choose(choice)]
+    return attacher, hooks
+
+
+def load(modes: list[Mode], settings: Settings) -> tuple[Report, list[int]]:
+    """Attach in the first mode that works; the report has ``error`` set if none does."""
+    report = Report()
+    btf = None
+    try:
+        btf = Btf.read()
+    except BtfError:
+        report.layouts = "headers"
+    for mode in modes:
+        try:
+            attacher, report.hooks = attach(mode, settings, btf)
+        except LoadError as error:
+            report.refused.append({"mode": mode.value, "why": str(error)})
+            continue
+        report.mode = mode.value
+        report.maps, report.programs, fds = attacher.open_files()
+        report.open_files = len(fds)
+        report.kprobe_events = attacher.kprobe_events()
+        return report, fds
+    report.error = "; ".join(f"{entry['mode']}: {entry['why']}" for entry in report.refused)
+    return report, []
+
+
+def main(request: str, channel: int) -> None:
+    """Answer one request of ``probes.session``."""
+    wanted = json.loads(request)
+    modes = [Mode(mode) for mode in wanted["modes"]]
+    report, fds = load(modes, Settings(**wanted["settings"]))
+    with socket.socket(fileno=channel) as peer:
+        payload = json.dumps(asdict(report)).encode()
+        peer.sendall(len(payload).to_bytes(4, "little") + payload)
+        for fd in fds:
+            socket.send_fds(peer, [b"f"], [fd])
+    # Not sys.exit(): bcc would detach at exit what now belongs to the receiver.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reads and empties BPF maps in batches, through the C library libbpf."""
+
+import ctypes
+import errno
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from probes.records import dtype
+
+_POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
+_BATCH = 4096
+"""Entries a system call; a map that needs more calls is read in several."""
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def possible_cpus(listing: str) -> int:
+    """Number of CPUs in a list such as ``0-3`` or ``0,2-5``: per-CPU values have one slot each."""
+    return max(int(part.rpartition("-")[2]) for part in listing.strip().split(",")) + 1
+
+
+def host_cpus() -> int:
+    """Slots of a per-CPU value on this machine."""
+    return possible_cpus(_POSSIBLE_CPUS.read_text())
+
+
+@cache
+def _libbpf() -> ctypes.CDLL:
+    library = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    pointer, u32 = ctypes.c_void_p, ctypes.c_uint32
+    library.bpf_map_lookup_batch.argtypes = [
+        ctypes.c_int, pointer, pointer, pointer, pointer, ctypes.POINTER(u32), pointer
+    ]  # fmt: skip
+    library.bpf_map_delete_batch.argtypes = [ctypes.c_int, pointer, ctypes.POINTER(u32), pointer]
+    library.bpf_map_lookup_elem.argtypes = [ctypes.c_int, pointer, pointer]
+    return library
+
+
+def _address(array: Array) -> int:
+    return int(array.ctypes.data)
+
+
+def _failed(what: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, f"{what}: {os.strerror(number)}")
+
+
+@dataclass(slots=True)
+class HashMap:
+    """A BPF hash map, per-CPU or not, behind its file descriptor."""
+
+    fd: int
+    key: "np.dtype[np.void]"
+    value: "np.dtype[np.void]"
+    capacity: int
+    cpus: int = 1
+    """Slots a value has: 1 unless it is a per-CPU map."""
+
+    def read(self) -> tuple[Array, Array]:
+        """All entries: keys of shape (n,), values of shape (n, cpus); OSError if refused.
+
+        An entry that is added or removed meanwhile may or may not be there, others are there
+        exactly once: a batch ends at the border of a hash bucket.
+        """
+        size = min(_BATCH, self.capacity)
+        keys: list[Array] = []
+        values: list[Array] = []
+        cursor = ctypes.create_string_buffer(max(self.key.itemsize, 8))
+        position: Any = None
+        while True:
+            key_part = np.empty(size, self.key)
+            value_part = np.empty((size, self.cpus), self.value)
+            count = ctypes.c_uint32(size)
+            result = _libbpf().bpf_map_lookup_batch(
+                self.fd, position, cursor, _address(key_part), _address(value_part), count, None
+            )
+            end = result < 0 and ctypes.get_errno() == errno.ENOENT
+            if result < 0 and ctypes.get_errno() == errno.ENOSPC:
+                size *= 2  # one bucket alone holds more than a batch
+                continue
+            if result < 0 and not end:
+                raise _failed("cannot read a BPF map")
+            keys.append(key_part[: count.value])
+            values.append(value_part[: count.value])
+            if end:
+                return np.concatenate(keys), np.concatenate(values)
+            position = cursor
+
+    def count(self) -> int:
+        """Number of entries; OSError if refused."""
+        return len(self.read()[0])
+
+    def delete(self, keys: Array) -> None:
+        """Remove entries; those that are gone already do not matter."""
+        at = 0
+        while at < len(keys):
+            rest = np.ascontiguousarray(keys[at:])
+            count = ctypes.c_uint32(len(rest))
+            result = _libbpf().bpf_map_delete_batch(self.fd, _address(rest), count, None)
+            if result < 0 and ctypes.get_errno() != errno.ENOENT:
+                raise _failed("cannot delete from a BPF map")
+            at += count.value + (1 if result < 0 else 0)
+
+
+@dataclass(slots=True)
+class PerCpuArray:
+    """A BPF per-CPU array behind its file descriptor."""
+
+    fd: int
+    value: "np.dtype[Any]"
+    entries: int
+    cpus: int
+
+    def read(self) -> Array:
+        """All values, shape (entries, cpus); OSError if refused."""
+        values = np.empty((self.entries, self.cpus), self.value)
+        keys = np.empty(self.entries, "<u4")
+        cursor = ctypes.create_string_buffer(8)
+        count = ctypes.c_uint32(self.entries)
+        result = _libbpf().bpf_map_lookup_batch(
+            self.fd, None, cursor, _address(keys), _address(values), count, None
+        )
+        if result < 0 and ctypes.get_errno() == errno.ENOENT:
+            return values
+        if result < 0:
+            return self._read_one_by_one()
+        return values
+
+    def _read_one_by_one(self) -> Array:
+        """Kernels before 5.13 have no batches for per-CPU arrays."""
+        values = np.empty((self.entries, self.cpus), self.value)
+        for index in range(self.entries):
+            key = ctypes.c_uint32(index)
+            at = _address(values[index])
+            if _libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(key), at) < 0:
+                raise _failed("cannot read a BPF array")
+        return values

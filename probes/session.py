@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Attached probes: starts the loader, holds what it attached, reads the maps into snapshots."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from probes.maps import HashMap, PerCpuArray, host_cpus
+from probes.records import dtype
+from probes.snapshot import (
+    LATENCY_STRIDE,
+    UNKNOWN_ERRNO,
+    Amount,
+    Latency,
+    MapFill,
+    Process,
+    ProcessKey,
+    Snapshot,
+)
+from probes.source import OVERFLOW_SLOTS, Settings
+from probes.taxonomy import Account, FdType, Loss, Mode
+
+_TIMEOUT_SECONDS = 180
+_KPROBE_EVENTS = ("/sys/kernel/tracing/kprobe_events", "/sys/kernel/debug/tracing/kprobe_events")
+
+
+class AttachError(Exception):
+    """No probe could be attached; the text says why, mode by mode, and what to do."""
+
+
+def _receive_exactly(peer: socket.socket, count: int) -> bytes:
+    parts = b""
+    while len(parts) < count:
+        part = peer.recv(count - len(parts))
+        if not part:
+            raise AttachError("the loader ended before it had attached anything")
+        parts += part
+    return parts
+
+
+def _receive_fd(peer: socket.socket) -> int:
+    _, fds, _, _ = socket.recv_fds(peer, 1, 1)
+    if len(fds) != 1:
+        raise AttachError("the loader ended before it had handed over its maps")
+    return fds[0]
+
+
+class Session:
+    """Probes that are attached until ``close()`` or the end of the process."""
+
+    def __init__(self, report: dict[str, Any], fds: Sequence[int], settings: Settings) -> None:
+        self.report = report
+        self.settings = settings
+        self._fds = list(fds)
+        maps, programs = report["maps"], report["programs"]
+        by_name = dict(zip(maps, fds, strict=False))
+        self._programs = dict(zip(programs, fds[len(maps) :], strict=False))
+        cpus = host_cpus()
+        self._counters = HashMap(
+            by_name["counters"],
+            dtype("counter_key"),
+            dtype("amount"),
+            settings.counter_entries,
+            cpus,
+        )
+        self._processes = HashMap(
+            by_name["processes"], dtype("process_key"), dtype("process"), settings.process_entries
+        )
+        self._pending = HashMap(
+            by_name["pending"], np.dtype("<u4"), dtype("pending"), settings.pending_entries
+        )
+        self._overflow = PerCpuArray(by_name["overflow"], dtype("amount"), OVERFLOW_SLOTS, cpus)
+        self._losses = PerCpuArray(by_name["losses"], np.dtype("<u8"), len(Loss), cpus)
+        self._latency = (
+            PerCpuArray(
+                by_name["latency"], np.dtype("<u8"), 2 * len(FdType) * LATENCY_STRIDE, cpus
+            )
+            if "latency" in by_name
+            else None
+        )
+
+    @property
+    def mode(self) -> Mode:
+        """The attach mode in use."""
+        return Mode(self.report["mode"])
+
+    def snapshot(self) -> Snapshot:
+        """Read all maps once; OSError if the kernel refuses.
+
+        The order matters: a process is read after its counters, so that each counter's process
+        is known.
+        """
+        keys, values = self._counters.read()
+        process_keys, processes = self._processes.read()
+        return Snapshot(
+            amounts=_amounts(keys, values),
+            processes=_processes(process_keys, processes[:, 0]),
+            overflow=_overflow(self._overflow.read()),
+            losses={
+                loss: int(count)
+                for loss, count in zip(Loss, self._losses.read().sum(axis=1), strict=True)
+            },
+            maps={
+                "counters": MapFill(len(keys), self._counters.capacity),
+                "processes": MapFill(len(process_keys), self._processes.capacity),
+                "pending": MapFill(self._pending.count(), self._pending.capacity),
+            },
+            missed_runs={name: _missed_runs(fd) for name, fd in self._programs.items()},
+            latency={} if self._latency is None else _latency(self._latency.read()),
+        )
+
+    def forget(self, processes: Sequence[ProcessKey]) -> None:
+        """Remove all entries of processes that have ended."""
+        if not processes:
+            return
+        gone = np.array(processes, dtype("process_key"))
+        keys, _ = self._counters.read()
+        names = keys[["tgid", "start"]].astype(dtype("process_key"))
+        self._counters.delete(keys[np.isin(names.view("<u8"), gone.view("<u8"))])
+        self._processes.delete(gone)
+
+    def close(self) -> None:
+        """Detach everything; the kernel does the same when the process ends."""
+        while self._fds:
+            os.close(self._fds.pop())
+        _remove_kprobe_events(self.report["kprobe_events"])
+
+
+def _amounts(keys: Any, values: Any) -> dict[ProcessKey, dict[int, Amount]]:
+    words = keys.view("<u4").reshape(-1, 3)
+    sums = values.view("<u8").reshape(len(keys), -1, 2).sum(axis=1)
+    amounts: dict[ProcessKey, dict[int, Amount]] = {}
+    for (tgid, start, code), (operations, byte_count) in zip(
+        words.tolist(), sums.tolist(), strict=True
+    ):
+        slots = amounts.setdefault(ProcessKey(tgid, start), {})
+        slots[code] = Amount(operations, byte_count)
+    return amounts
+
+
+def _processes(keys: Any, values: Any) -> dict[ProcessKey, Process]:
+    return {
+        ProcessKey(tgid, start): Process(comm, cgroup_id, bool(exited))
+        for (tgid, start), (cgroup_id, exited, comm) in zip(
+            keys.tolist(), values.tolist(), strict=True
+        )
+    }
+
+
+def _overflow(values: Any) -> dict[int, Amount]:
+    """The compact index of the overflow array as the slot code of a counter key."""
+    sums = values.view("<u8").reshape(len(values), -1, 2).sum(axis=1)
+    overflow = {}
+    for index in np.flatnonzero(sums[:, 0]).tolist():
+        account, fd_type, via = index & 7, index >> 3 & 31, index >> 8 & 7
+        failed = index >> 11 & 1
+        code = account | fd_type << 8 | via << 16 | (UNKNOWN_ERRNO << 24 if failed else 0)
+        overflow[code] = Amount(*sums[index].tolist())
+    return overflow
+
+
+def _latency(values: Any) -> dict[tuple[FdType, Account], Latency]:
+    tables = values.sum(axis=1).reshape(2, len(FdType), LATENCY_STRIDE)
+    return {
+        (fd_type, account): Latency(tuple(slots[:-1].tolist()), int(slots[-1]))
+        for account, table in zip((Account.FILE_READ, Account.FILE_WRITE), tables, strict=True)
+        for fd_type, slots in zip(FdType, table, strict=True)
+        if slots.any()
+    }
+
+
+def _missed_runs(program: int) -> int:
+    """Runs that the kernel skipped because the program was already running on the CPU."""
+    for line in Path(f"/proc/self/fdinfo/{program}").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "recursion_misses":
+            return int(value)
+    return 0
+
+
+def _remove_kprobe_events(names: Sequence[str]) -> None:
+    """Closing a kprobe leaves its event behind in tracefs."""
+    paths = [Path(path) for path in _KPROBE_EVENTS if Path(path).exists()]
+    if not names or not paths:
+        return
+    with paths[0].open("a") as events:
+        for name in names:
+            events.write(f"-:kprobes/{name}\n")
+            events.flush()
+
+
+def attach(
+    modes: Sequence[Mode], settings: Settings, progress: Callable[[str], None] = lambda _: None
+) -> Session:
+    """Attach in the first of the modes that works here; AttachError if none does."""
+    progress(f"compiling and attaching: {', '.join(mode.value for mode in modes)}")
+    ours, theirs = socket.socketpair()
+    request = json.dumps({"modes": [m.value for m in modes], "settings": asdict(settings)})
+    command = [sys.executable, "-m", "probes.loader", request, str(theirs.fileno())]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    with ours, theirs, tempfile.TemporaryFile() as log:
+        child = subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], stdout=log, stderr=log, env=environment
+        )
+        theirs.close()
+        ours.settimeout(_TIMEOUT_SECONDS)
+        try:
+            length = int.from_bytes(_receive_exactly(ours, 4), "little")
+            report = json.loads(_receive_exactly(ours, length))
+            fds = [_receive_fd(ours) for _ in range(report["open_files"])]
+        except (AttachError, TimeoutError) as error:
+            child.kill()
+            log.seek(0)
+            raise AttachError(f"{error}\n{log.read().decode(errors='replace')[-2000:]}") from error
+        finally:
+            child.wait()
+        log.seek(0)
+        report["log"] = log.read().decode(errors="replace")
+    if report["error"]:
+        raise AttachError(report["error"])
+    return Session(report, fds, settings)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the maps held at one moment: plain values, no kernel and no clock in sight."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
+
+from probes.taxonomy import Account, Door, FdType, Loss, Scope
+
+LATENCY_STRIDE = 64
+"""Slots of the ``latency`` map for one fd type and direction; the last holds the sum."""
+LATENCY_LAST_BUCKET = 40
+
+UNKNOWN_ERRNO = 0xFF
+"""Stands in a slot code for an error whose errno was not kept."""
+
+
+class ProcessKey(NamedTuple):
+    """Which process, such that a reused pid is another one."""
+
+    tgid: int
+    start: int
+    """Low 32 bits of the start time since boot in units of 2^20 ns."""
+
+
+class Amount(NamedTuple):
+    """How much was done."""
+
+    operations: int
+    bytes: int
+
+    def plus(self, other: "Amount") -> "Amount":
+        """Both together."""
+        return Amount(self.operations + other.operations, self.bytes + other.bytes)
+
+    def minus(self, other: "Amount") -> "Amount":
+        """What remains without ``other``."""
+        return Amount(self.operations - other.operations, self.bytes - other.bytes)
+
+
+NOTHING = Amount(0, 0)
+
+
+class Slot(NamedTuple):
+    """What an amount counts; ``errno`` 0 stands for success."""
+
+    account: Account
+    fd_type: FdType
+    via: Door | Scope
+    errno: int
+
+
+@lru_cache(maxsize=4096)
+def slot(code: int) -> Slot:
+    """The slot behind the last four bytes of a ``counters`` key, read as a little-endian u32."""
+    account = Account(code & 0xFF)
+    via = code >> 16 & 0xFF
+    return Slot(
+        account,
+        FdType(code >> 8 & 0xFF),
+        Door(via) if account.is_file else Scope(via),
+        code >> 24,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What the kernel said of a process."""
+
+    name: bytes
+    """``comm`` of the thread-group leader: up to 15 bytes of anything."""
+    cgroup_id: int
+    """Inode number of its cgroup in the version 2 hierarchy."""
+    exited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MapFill:
+    """How full a map is, in entries."""
+
+    entries: int
+    capacity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One consistent reading of every map; amounts only ever grow from one to the next."""
+
+    amounts: Mapping[ProcessKey, Mapping[int, Amount]]
+    """Per process: slot code (see ``slot``) to amount, host-wide sums over the CPUs."""
+    processes: Mapping[ProcessKey, Process]
+    overflow: Mapping[int, Amount] = field(default_factory=dict)
+    """Slot code to the amount that found no room in the map; errno is not kept there."""
+    losses: Mapping[Loss, int] = field(default_factory=dict)
+    """Events since the start."""
+    maps: Mapping[str, MapFill] = field(default_factory=dict)
+    missed_runs: Mapping[str, int] = field(default_factory=dict)
+    """Program name to runs that the kernel skipped because of recursion."""
+    latency: Mapping[tuple[FdType, Account], "Latency"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A histogram of durations."""
+
+    buckets: tuple[int, ...]
+    """Bucket i counts durations above 2^(i-1) and up to 2^i nanoseconds."""
+    nanoseconds: int
+    """Sum of the durations."""

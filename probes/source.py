@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The text that BCC compiles: generated declarations, then the C files of the attach mode."""
+
+import errno
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from probes import hooks, layout, records, syscalls
+from probes.btf import Btf
+from probes.snapshot import LATENCY_LAST_BUCKET, LATENCY_STRIDE
+from probes.taxonomy import Account, Door, FdType, Loss, Mode, Scope
+
+BPF_DIR = Path(__file__).parent / "bpf"
+STUB_DIR = BPF_DIR / "stub"
+"""A header tree that stands in for the kernel's: see ``BCC_KERNEL_SOURCE`` of BCC."""
+
+NO_FD_TYPE = 0xFF
+OVERFLOW_SLOTS = 4096
+MAX_MESSAGES = 1024
+"""The most that sendmmsg and recvmmsg take in a call (UIO_MAXIOV)."""
+
+# Documentation/admin-guide/devices.txt: virtual consoles, /dev/tty and ptmx, ptys
+_TTY_MAJORS = {4, 5, *range(128, 144)}
+_TTY_DRIVERS = Path("/proc/tty/drivers")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the programs are compiled with."""
+
+    counter_entries: int = 16384
+    """Room for (process, fd type, door, errno) combinations."""
+    process_entries: int = 16384
+    pending_entries: int = 16384
+    """Room for threads inside a call."""
+    latency: bool = False
+    exclude_tgid: int | None = None
+    """A process that is left out."""
+
+
+def maps(mode: Mode, settings: Settings) -> list[str]:
+    """Names of the maps that the C text of the mode declares and user space reads."""
+    names = ["counters", "processes", "overflow", "losses", "pending"]
+    if mode is Mode.KPROBE:
+        names.append("calls")
+    if settings.latency:
+        names.append("latency")
+    return names
+
+
+def tty_majors(drivers: Path = _TTY_DRIVERS) -> set[int]:
+    """Major numbers of the terminal drivers of this kernel, and the fixed ones."""
+    try:
+        lines = drivers.read_text().splitlines()
+    except OSError:
+        return set(_TTY_MAJORS)
+    return _TTY_MAJORS | {int(line.split()[-3]) for line in lines if len(line.split()) >= 4}
+
+
+def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]]:
+    for taxonomy, prefix in (
+        (FdType, "FD_TYPE"),
+        (Door, "DOOR"),
+        (Scope, "SCOPE"),
+        (Account, "ACCOUNT"),
+        (Loss, "LOSS"),
+    ):
+        yield from taxonomy.constants(prefix)
+    yield "LOSS_COUNT", len(Loss)
+    yield "NO_FD_TYPE", NO_FD_TYPE
+    yield "NO_ARGUMENT", syscalls.NO_ARGUMENT
+    yield "COMPAT_SLOTS", syscalls.COMPAT_SLOTS
+    yield "SYSCALL_SLOTS", 2 * syscalls.COMPAT_SLOTS
+    yield "MAX_MESSAGES", MAX_MESSAGES
+    yield "OVERFLOW_SLOTS", OVERFLOW_SLOTS
+    yield "COMM_BYTES", records.COMM_BYTES
+    yield "EBADF", errno.EBADF
+    yield "ENOTSOCK", errno.ENOTSOCK
+    yield "COUNTER_ENTRIES", settings.counter_entries
+    yield "PROCESS_ENTRIES", settings.process_entries
+    yield "PENDING_ENTRIES", settings.pending_entries
+    yield "TTY_MAJORS", ": case ".join(str(major) for major in sorted(tty_majors()))
+    yield f"MODE_{mode.name}", 1
+    if settings.latency:
+        yield "LATENCY", 1
+        yield "LATENCY_STRIDE", LATENCY_STRIDE
+        yield "LATENCY_SLOTS", 2 * len(FdType) * LATENCY_STRIDE
+        yield "LATENCY_LAST_BUCKET", LATENCY_LAST_BUCKET
+    if settings.exclude_tgid is not None:
+        yield "EXCLUDED_TGID", settings.exclude_tgid
+    for number, function in enumerate(hooks.functions(mode)):
+        yield f"CALL_{function}", number
+
+
+def _kernel_constants(mode: Mode, btf: Btf) -> Iterator[tuple[str, int]]:
+    if btf.has_function("bpf_get_current_task_btf"):
+        yield "HAVE_TASK_BTF", 1
+    for function in hooks.functions(mode):
+        yield f"ARITY_{function}", btf.arity(function) or 0
+
+
+def _defines(constants: Iterator[tuple[str, int | str]] | Iterator[tuple[str, int]]) -> str:
+    return "".join(f"#define {name} {value}\n" for name, value in constants)
+
+
+def text(mode: Mode, settings: Settings, btf: Btf | None) -> str:
+    """The whole C text.
+
+    Without BTF the kernel's installed headers give the layouts; LayoutError if this kernel
+    lacks a field that is needed.
+    """
+    if btf is None:
+        kernel = '#include "kernel_headers.h"\n'
+    else:
+        kernel = _defines(_kernel_constants(mode, btf)) + layout.header(btf)
+    files = (*hooks.COMMON_SOURCES, *hooks.SOURCES[mode])
+    return "\n".join(
+        (
+            "#include <uapi/linux/ptrace.h>",
+            _defines(_constants(mode, settings)),
+            records.c_structs(),
+            kernel,
+            '#include "kernel.h"',
+            '#include "fd_type.h"',
+            *((BPF_DIR / name).read_text() for name in files),
+        )
+    )

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The closed sets of words, each with the number that stands for it in the BPF maps.
+
+This is their only home: the C programs get the numbers from ``constants()``, the
+exporter its label values from ``label``.
+"""
+
+import enum
+
+
+class Taxonomy(enum.IntEnum):
+    """A closed set: the number in the maps, and the word in the labels."""
+
+    @property
+    def label(self) -> str:
+        """The word that stands for the member in metric labels, e.g. ``unix_stream``."""
+        return self.name.lower()
+
+    @classmethod
+    def constants(cls, prefix: str) -> list[tuple[str, int]]:
+        """(C constant, number) of each member, e.g. ``("DOOR_SENDFILE", 3)``."""
+        return [(f"{prefix}_{member.name}", member.value) for member in cls]
+
+
+class FdType(Taxonomy):
+    """What a file descriptor refers to, as its inode (and socket) in the kernel tells."""
+
+    OTHER = 0
+    REGULAR = 1
+    DIRECTORY = 2
+    BLOCK = 3
+    CHARACTER = 4
+    TTY = 5
+    FIFO = 6
+    TCP = 7
+    UDP = 8
+    UNIX_STREAM = 9
+    UNIX_DGRAM = 10
+    UNIX_SEQPACKET = 11
+    NETLINK = 12
+    PACKET = 13
+    RAW = 14
+    ICMP = 15
+    SCTP = 16
+    VSOCK = 17
+    SOCKET_OTHER = 18
+    EVENTFD = 19
+    EVENTPOLL = 20
+    TIMERFD = 21
+    SIGNALFD = 22
+    INOTIFY = 23
+    FANOTIFY = 24
+    IO_URING = 25
+    PIDFD = 26
+    MEMFD = 27
+    BPF = 28
+    PERF_EVENT = 29
+    USERFAULTFD = 30
+    ANON_OTHER = 31
+
+
+class Door(Taxonomy):
+    """The way an operation entered the file layer."""
+
+    READ_WRITE = 0
+    VECTORED = 1
+    SOCKET_CALL = 2
+    SENDFILE = 3
+    SPLICE = 4
+    COPY_FILE_RANGE = 5
+    IO_URING = 6
+    AIO = 7
+
+
+class Scope(Taxonomy):
+    """Where the peer of a socket is."""
+
+    LOOPBACK = 0
+    REMOTE = 1
+    LOCAL = 2
+    UNKNOWN = 3
+
+
+class Account(Taxonomy):
+    """What a row of the ``counters`` map counts, seen from the process.
+
+    Peeked bytes stay in the socket's queue (``MSG_PEEK``) and are read again;
+    duplicated bytes stay in the pipe (``tee``). Neither is moved, so both stand apart.
+    """
+
+    FILE_READ = 0
+    FILE_WRITE = 1
+    FILE_PEEK = 2
+    FILE_DUPLICATE = 3
+    SOCKET_RECEIVE = 4
+    SOCKET_SEND = 5
+    SOCKET_PEEK = 6
+
+    @property
+    def is_file(self) -> bool:
+        """True at the file layer, where ``via`` is a door; else ``via`` is a scope."""
+        return self < Account.SOCKET_RECEIVE
+
+
+class Loss(Taxonomy):
+    """Why something was not counted where it belongs."""
+
+    COUNTERS_FULL = 0
+    PROCESSES_FULL = 1
+    PENDING_FULL = 2
+    CALLS_FULL = 3
+    UNMATCHED_RETURN = 4
+
+
+class Mode(enum.Enum):
+    """How the probes hang on the kernel, best first."""
+
+    FENTRY = "fentry"
+    KPROBE = "kprobe"
+    TRACEPOINT = "tracepoint"
+
+
+class Layer(enum.Enum):
+    """Where on the way of the data a hook observes."""
+
+    FILE = "file"
+    SOCKET = "socket"
+    PROCESS = "process"
