@@ -180,7 +180,9 @@ class Attacher:
         return [name.decode() for name in self._bpf.kprobe_fds]
 
 
-def attach(mode: Mode, settings: Settings, btf: Btf | None) -> tuple[Attacher, list[dict[str, str]]]:
+def attach(
+    mode: Mode, settings: Settings, btf: Btf | None
+) -> tuple[Attacher, list[dict[str, str]]]:
     """Attach all hooks of a mode; LoadError if a required one is refused."""
     attacher = Attacher(mode, settings, btf)
     if mode is Mode.TRACEPOINT:

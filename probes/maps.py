@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from probes.records import dtype
-
 _POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 _BATCH = 4096
 """Entries a system call; a map that needs more calls is read in several."""
@@ -56,8 +54,8 @@ class HashMap:
     """A BPF hash map, per-CPU or not, behind its file descriptor."""
 
     fd: int
-    key: "np.dtype[np.void]"
-    value: "np.dtype[np.void]"
+    key: "np.dtype[Any]"
+    value: "np.dtype[Any]"
     capacity: int
     cpus: int = 1
     """Slots a value has: 1 unless it is a per-CPU map."""

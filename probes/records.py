@@ -44,15 +44,13 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
 def c_structs() -> str:
     """C declarations of all records."""
     return "\n".join(
-        f"struct {name} {{\n"
-        + "".join(f"\t{c_type} {field};\n" for field, c_type in fields)
-        + "};"
+        f"struct {name} {{\n" + "".join(f"\t{c_type} {field};\n" for field, c_type in fields) + "};"
         for name, fields in RECORDS.items()
     )
 
 
 def dtype(name: str) -> np.dtype[np.void]:
-    """numpy type of a record, laid out as the C compiler does (natural alignment)."""
+    """Numpy type of a record, laid out as the C compiler does (natural alignment)."""
     fields: list[tuple[Any, ...]] = []
     for field, c_type in RECORDS[name]:
         base, _, length = field.rstrip("]").partition("[")

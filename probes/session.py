@@ -81,9 +81,7 @@ class Session:
         self._overflow = PerCpuArray(by_name["overflow"], dtype("amount"), OVERFLOW_SLOTS, cpus)
         self._losses = PerCpuArray(by_name["losses"], np.dtype("<u8"), len(Loss), cpus)
         self._latency = (
-            PerCpuArray(
-                by_name["latency"], np.dtype("<u8"), 2 * len(FdType) * LATENCY_STRIDE, cpus
-            )
+            PerCpuArray(by_name["latency"], np.dtype("<u8"), 2 * len(FdType) * LATENCY_STRIDE, cpus)
             if "latency" in by_name
             else None
         )

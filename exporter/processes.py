@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Who did what: from the amounts of each process to a bounded set of series.
+
+A process that a snapshot finds alive gets series of its own pid. One that lived and died between
+two snapshots is summed under its name, without a pid, and so is every further one past the cap.
+
+When a process with its own series has ended, its amounts must stay in the sums but may not be
+added to a series that ``rate()`` watches: there they would count a second time. So the ended
+processes of a name share a series with the label ``ended``, whose value changes whenever the sum
+grows: for Prometheus each is a new series, and only the sum over all is continuous.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from probes.snapshot import NOTHING, Amount, Process, ProcessKey, Snapshot
+
+Amounts = dict[int, Amount]
+"""Slot code to amount, as in ``Snapshot``."""
+
+# Longer than any process name can be, so that none can pass for these.
+UNATTRIBUTED = "(not attributed)"
+OTHER = "(other processes)"
+UNKNOWN = "(unknown process)"
+
+_MAX_NAMES = 4000
+
+
+class Owner(NamedTuple):
+    """The labels that tell whose amounts a series counts."""
+
+    process: str
+    pid: str
+    unit: str
+    ended: str = ""
+    """Time in seconds since 1970 up to which ended processes are summed here, or ""."""
+
+
+@dataclass(slots=True)
+class _Tracked:
+    owner: Owner
+    amounts: Mapping[int, Amount] = field(default_factory=dict)
+    before: Mapping[int, Amount] = field(default_factory=dict)
+    """What was counted under an earlier name or unit."""
+    exited: float | None = None
+
+    def own(self) -> Mapping[int, Amount]:
+        if not self.before:
+            return self.amounts
+        differences = (
+            (code, amount.minus(self.before.get(code, NOTHING)))
+            for code, amount in self.amounts.items()
+        )
+        return {code: amount for code, amount in differences if amount != NOTHING}
+
+
+@dataclass(slots=True)
+class _Ended:
+    amounts: Amounts = field(default_factory=dict)
+    until: int = 0
+
+
+def process_name(comm: bytes) -> str:
+    r"""A process name as a label value: bytes that are no UTF-8 become ``\xNN``."""
+    return comm.decode("utf-8", errors="backslashreplace")
+
+
+def _add(amounts: Amounts, more: Mapping[int, Amount]) -> None:
+    for code, amount in more.items():
+        amounts[code] = amounts.get(code, NOTHING).plus(amount)
+
+
+class Processes:
+    """Keeps the accounts of all processes, alive and ended, from snapshot to snapshot.
+
+    ``unit`` gives the unit of a cgroup id, ``alive`` tells whether a tgid still exists;
+    it is asked only of a process of which the kernel side has no record.
+    """
+
+    def __init__(
+        self,
+        max_series: int,
+        unit: Callable[[int], str],
+        alive: Callable[[int], bool],
+        linger_seconds: float = 30.0,
+    ) -> None:
+        self._max_series = max_series
+        self._unit = unit
+        self._alive = alive
+        self._linger = linger_seconds
+        self._tracked: dict[ProcessKey, _Tracked] = {}
+        self._with_series = 0
+        self._finished: dict[Owner, Amounts] = {}
+        self._ended: dict[Owner, _Ended] = {}
+        self._idle_exits: dict[ProcessKey, float] = {}
+        self._overflow: Mapping[int, Amount] = {}
+
+    def update(self, snapshot: Snapshot, now: float) -> list[ProcessKey]:
+        """Take a snapshot in, at ``now`` seconds since 1970.
+
+        Returns the processes whose accounts are closed: their map entries must be removed before
+        the next snapshot, else they count twice.
+        """
+        self._overflow = snapshot.overflow
+        for key, amounts in snapshot.amounts.items():
+            self._take(key, amounts, snapshot.processes.get(key), now)
+        closed = [
+            key
+            for key, tracked in self._tracked.items()
+            if tracked.exited is not None and now - tracked.exited >= self._linger
+        ]
+        for key in closed:
+            self._close(self._tracked.pop(key), now)
+        return closed + self._exits_without_counters(snapshot, now)
+
+    def owners(self) -> Iterator[tuple[Owner, Mapping[int, Amount]]]:
+        """Every series owner with its amounts; an owner may come more than once."""
+        for tracked in self._tracked.values():
+            yield tracked.owner, tracked.own()
+        yield from self._finished.items()
+        for owner, ended in self._ended.items():
+            yield owner._replace(ended=str(ended.until)), ended.amounts
+        if self._overflow:
+            yield Owner(UNATTRIBUTED, "", ""), self._overflow
+
+    def totals(self) -> dict[Owner, Mapping[int, Amount]]:
+        """Every series owner once, with its amounts: the sum over all is all that was counted."""
+        totals: dict[Owner, Mapping[int, Amount]] = {}
+        for owner, amounts in self.owners():
+            if owner in totals:
+                merged = dict(totals[owner])
+                _add(merged, amounts)
+                totals[owner] = merged
+            else:
+                totals[owner] = amounts
+        return totals
+
+    def counts(self) -> dict[str, int]:
+        """Number of tracked processes with series of their own pid, and of those without."""
+        return {"own": self._with_series, "summed": len(self._tracked) - self._with_series}
+
+    def _take(
+        self, key: ProcessKey, amounts: Mapping[int, Amount], process: Process | None, now: float
+    ) -> None:
+        gone = process.exited if process else not self._alive(key.tgid)
+        name = process_name(process.name) if process else UNKNOWN
+        unit = self._unit(process.cgroup_id) if process else ""
+        tracked = self._tracked.get(key)
+        if tracked is None:
+            tracked = self._tracked[key] = _Tracked(self._new_owner(key, name, unit, gone))
+        elif (tracked.owner.process, tracked.owner.unit) != (name, unit):
+            # What was done so far stays with the earlier name or unit.
+            self._close(tracked, now)
+            tracked.before = tracked.amounts
+            tracked.owner = self._new_owner(key, name, unit, gone)
+        tracked.amounts = amounts
+        if gone and tracked.exited is None:
+            tracked.exited = now
+
+    def _new_owner(self, key: ProcessKey, name: str, unit: str, gone: bool) -> Owner:
+        if not gone and name != UNKNOWN and self._with_series < self._max_series:
+            self._with_series += 1
+            return Owner(name, str(key.tgid), unit)
+        return self._sum_owner(name, unit)
+
+    def _sum_owner(self, name: str, unit: str) -> Owner:
+        owner = Owner(name, "", unit)
+        if owner not in self._finished and len(self._finished) >= _MAX_NAMES:
+            owner = Owner(OTHER, "", "")
+        self._finished.setdefault(owner, {})
+        return owner
+
+    def _close(self, tracked: _Tracked, now: float) -> None:
+        owner = tracked.owner
+        if not owner.pid:
+            _add(self._finished[owner], tracked.own())
+            return
+        self._with_series -= 1
+        ended = self._ended.setdefault(self._sum_owner(owner.process, owner.unit), _Ended())
+        _add(ended.amounts, tracked.own())
+        ended.until = max(ended.until + 1, int(now))
+
+    def _exits_without_counters(self, snapshot: Snapshot, now: float) -> list[ProcessKey]:
+        """Ended processes that are known to the kernel side but have no counters.
+
+        They wait too: counters that a snapshot does not have yet may come with the next.
+        """
+        idle = {
+            key: self._idle_exits.get(key, now)
+            for key, process in snapshot.processes.items()
+            if process.exited and key not in snapshot.amounts
+        }
+        over = [key for key, since in idle.items() if now - since >= self._linger]
+        self._idle_exits = {key: since for key, since in idle.items() if key not in over}
+        return over

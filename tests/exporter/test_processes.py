@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Promotion, folding, death and the cap: nothing is lost, and no series goes down."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from exporter.processes import OTHER, UNKNOWN, Owner, Processes, process_name
+from probes.snapshot import Amount, Process, ProcessKey, Snapshot
+
+CODE = 0
+LINGER = 10.0
+
+
+@dataclass
+class Alive:
+    """What the kernel side holds of a process."""
+
+    name: bytes
+    amount: int = 0
+    exited: bool = False
+    recorded: bool = True
+
+
+@dataclass
+class Kernel:
+    """Map contents that a test drives by hand."""
+
+    processes: dict[ProcessKey, Alive] = field(default_factory=dict)
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(
+            amounts={
+                key: {CODE: Amount(1, process.amount)}
+                for key, process in self.processes.items()
+                if process.amount
+            },
+            processes={
+                key: Process(process.name, 1, process.exited)
+                for key, process in self.processes.items()
+                if process.recorded
+            },
+        )
+
+
+class Lives(RuleBasedStateMachine):
+    """Any order of births, I/O, renames, deaths, reused pids and scrapes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = Kernel()
+        self.processes = Processes(3, lambda _: "unit", self.is_alive, LINGER)
+        self.now = 1000.0
+        self.starts = 0
+        self.moved = 0
+        self.seen: dict[Owner, int] = {}
+
+    def is_alive(self, tgid: int) -> bool:
+        return any(k.tgid == tgid and not p.exited for k, p in self.kernel.processes.items())
+
+    def pick(self, number: int) -> Alive | None:
+        living = [process for process in self.kernel.processes.values() if not process.exited]
+        return living[number % len(living)] if living else None
+
+    @rule(tgid=st.integers(1, 4), name=st.sampled_from([b"a", b"b"]), recorded=st.booleans())
+    def birth(self, tgid: int, name: bytes, recorded: bool) -> None:
+        if not self.is_alive(tgid):
+            self.starts += 1
+            self.kernel.processes[ProcessKey(tgid, self.starts)] = Alive(name, recorded=recorded)
+
+    @rule(number=st.integers(0, 9), amount=st.integers(1, 1000))
+    def traffic(self, number: int, amount: int) -> None:
+        process = self.pick(number)
+        if process:
+            process.amount += amount
+            self.moved += amount
+
+    @rule(number=st.integers(0, 9), name=st.sampled_from([b"a", b"b", b"c"]))
+    def rename(self, number: int, name: bytes) -> None:
+        process = self.pick(number)
+        if process:
+            process.name = name
+
+    @rule(number=st.integers(0, 9))
+    def death(self, number: int) -> None:
+        process = self.pick(number)
+        if process:
+            process.exited = True
+
+    @rule(seconds=st.floats(0, 2 * LINGER))
+    def scrape(self, seconds: float) -> None:
+        self.now += seconds
+        for key in self.processes.update(self.kernel.snapshot(), self.now):
+            assert self.kernel.processes.pop(key).exited
+        totals = {
+            owner: sum(amount.bytes for amount in amounts.values())
+            for owner, amounts in self.processes.totals().items()
+        }
+        assert sum(totals.values()) == self.moved, "the sum over all is all that was moved"
+        for owner, total in totals.items():
+            assert total >= self.seen.get(owner, 0), "no series goes down"
+        self.seen = totals
+
+    @invariant()
+    def series_are_bounded(self) -> None:
+        assert self.processes.counts()["own"] <= 3
+
+
+TestLives = Lives.TestCase
+TestLives.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+
+
+def bytes_of(processes: Processes) -> dict[tuple[str, str, bool], int]:
+    found: dict[tuple[str, str, bool], int] = defaultdict(int)
+    for owner, amounts in processes.totals().items():
+        for amount in amounts.values():
+            found[owner.process, owner.pid, bool(owner.ended)] += amount.bytes
+    return dict(found)
+
+
+def scraped(kernel: Kernel, processes: Processes, now: float) -> dict[tuple[str, str, bool], int]:
+    for key in processes.update(kernel.snapshot(), now):
+        del kernel.processes[key]
+    return bytes_of(processes)
+
+
+def test_a_life_in_series() -> None:
+    kernel = Kernel()
+    processes = Processes(10, lambda _: "", lambda _: True, LINGER)
+    long, short = ProcessKey(7, 1), ProcessKey(8, 1)
+    kernel.processes[long] = Alive(b"long", 100)
+    kernel.processes[short] = Alive(b"short", 5, exited=True)
+    assert scraped(kernel, processes, 0) == {("long", "7", False): 100, ("short", "", False): 5}
+    kernel.processes[long].amount = 150
+    kernel.processes[long].exited = True
+    assert scraped(kernel, processes, 5)["long", "7", False] == 150
+    gone = scraped(kernel, processes, 16)
+    assert gone == {("long", "", True): 150, ("short", "", False): 5}
+    assert not kernel.processes
+
+
+def test_a_new_sum_of_ended_processes_is_a_new_series() -> None:
+    kernel = Kernel()
+    processes = Processes(10, lambda _: "", lambda _: True, 0.0)
+    ends = []
+    for tgid in (1, 2):
+        key = ProcessKey(tgid, 1)
+        kernel.processes[key] = Alive(b"worker", 10)
+        scraped(kernel, processes, 100.0)
+        kernel.processes[key].exited = True
+        scraped(kernel, processes, 100.0)
+        ends += [owner.ended for owner in processes.totals() if owner.ended]
+    assert len(ends) == len(set(ends)) == 2
+
+
+def test_past_the_cap_processes_are_summed_under_their_name() -> None:
+    kernel = Kernel({ProcessKey(tgid, 1): Alive(b"many", 1) for tgid in range(1, 8)})
+    processes = Processes(2, lambda _: "", lambda _: True)
+    totals = scraped(kernel, processes, 0)
+    assert totals["many", "", False] == 5
+    assert processes.counts() == {"own": 2, "summed": 5}
+
+
+def test_names_are_bounded_too() -> None:
+    kernel = Kernel(
+        {ProcessKey(n, 1): Alive(f"n{n}".encode(), 1, exited=True) for n in range(1, 5001)}
+    )
+    totals = scraped(kernel, Processes(10, lambda _: "", lambda _: True), 0)
+    assert len(totals) <= 4001
+    assert totals[OTHER, "", False] == 5000 - (len(totals) - 1)
+
+
+def test_a_process_without_a_record_is_counted() -> None:
+    kernel = Kernel({ProcessKey(1, 1): Alive(b"x", 3, recorded=False)})
+    assert scraped(kernel, Processes(10, lambda _: "", lambda _: True), 0) == {
+        (UNKNOWN, "", False): 3
+    }
+
+
+def test_process_names_keep_what_is_utf8() -> None:
+    assert process_name(b'a"\n\\') == 'a"\n\\'
+    assert process_name("😀".encode() + b"\xf0\x9f") == "😀\\xf0\\x9f"

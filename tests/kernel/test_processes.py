@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The right process: names, exits, threads, errors, full maps, on the running kernel."""
+
+import ctypes
+import errno
+import os
+import socket
+import threading
+import time
+from functools import partial
+
+import pytest
+
+from exporter.processes import Processes
+from probes.session import Session, attach
+from probes.snapshot import Amount, slot
+from probes.source import Settings
+from probes.taxonomy import Account, Door, FdType, Loss
+from tests.kernel.conftest import Run, in_child, key_of, modes, of_tgid
+
+PR_SET_NAME = 15
+
+
+def rename(name: bytes) -> None:
+    ctypes.CDLL(None).prctl(PR_SET_NAME, name)
+
+
+def pipe_traffic(byte_count: int = 10) -> None:
+    read_fd, write_fd = os.pipe()
+    os.write(write_fd, bytes(byte_count))
+    os.read(read_fd, byte_count)
+
+
+@pytest.mark.parametrize(
+    "name", [b"plain", b'a"b\\c\nd', b"\xff\xfe\x01", "😀x".encode(), b"x" * 15]
+)
+def test_name_and_exit(name: bytes, session: Session) -> None:
+    tgid = in_child(lambda: renamed_traffic(name))
+    snapshot = session.snapshot()
+    process = snapshot.processes[key_of(snapshot, tgid)]
+    assert process.name == name
+    assert process.exited
+
+
+def test_name_is_the_one_after_exec(session: Session) -> None:
+    def work() -> None:
+        pipe_traffic()
+        os.execv("/bin/true", ["true"])  # noqa: S606
+
+    tgid = in_child(work)
+    snapshot = session.snapshot()
+    assert snapshot.processes[key_of(snapshot, tgid)].name == b"true"
+
+
+def test_a_thread_counts_for_its_process_whatever_its_name(session: Session) -> None:
+    def work() -> None:
+        rename(b"leader")
+
+        def threaded() -> None:
+            rename(b"follower")
+            pipe_traffic(77)
+
+        thread = threading.Thread(target=threaded)
+        thread.start()
+        thread.join()
+
+    tgid = in_child(work)
+    snapshot = session.snapshot()
+    assert snapshot.processes[key_of(snapshot, tgid)].name == b"leader"
+    counted = of_tgid(snapshot, tgid)
+    assert counted[Account.FILE_WRITE, FdType.FIFO, Door.READ_WRITE, 0] == (1, 77)
+
+
+def test_errors_by_errno(run: Run) -> None:
+    def fail() -> None:
+        read_fd, _write_fd = os.pipe()
+        os.set_blocking(read_fd, False)
+        for _ in range(3):
+            with pytest.raises(BlockingIOError):
+                os.read(read_fd, 1)
+        with pytest.raises(OSError, match="Is a directory"):
+            os.read(os.open("/", os.O_RDONLY), 1)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.read(999, 1)
+
+    counted = run(fail)
+    door = Door.READ_WRITE
+    assert counted[Account.FILE_READ, FdType.FIFO, door, errno.EAGAIN] == Amount(3, 0)
+    assert counted[Account.FILE_READ, FdType.DIRECTORY, door, errno.EISDIR] == Amount(1, 0)
+    assert not any(key[3] == errno.EBADF for key in counted), "there was no file to fail on"
+
+
+@pytest.mark.parametrize("blocking_call", ["read", "recv"])
+def test_fd_closed_and_replaced_while_another_thread_reads(blocking_call: str, run: Run) -> None:
+    """The operation belongs to the file that it began with."""
+
+    def work() -> None:
+        ours, theirs = socket.socketpair()
+        fd = ours.fileno()
+        call = (lambda: os.read(fd, 57)) if blocking_call == "read" else (lambda: ours.recv(57))
+        reader = threading.Thread(target=call)
+        reader.start()
+        time.sleep(0.2)
+        other, _ = os.pipe()
+        os.dup2(other, fd)
+        theirs.send(bytes(57))
+        reader.join()
+
+    door = Door.READ_WRITE if blocking_call == "read" else Door.SOCKET_CALL
+    counted = run(work)
+    assert counted[Account.FILE_READ, FdType.UNIX_STREAM, door, 0] == (1, 57)
+
+
+def test_thousands_of_short_lived_processes_lose_nothing(session: Session) -> None:
+    """Sums over all owners hold while the dead leave the maps."""
+    names = [b"short-a", b"short-b"]
+    processes = Processes(100, lambda _: "", lambda _: True, linger_seconds=0.0)
+    now = 0.0
+    for number in range(3000):
+        name = names[number % 2]
+        in_child(partial(renamed_traffic, name))
+        if number % 500 == 499:
+            now += 1
+            session.forget(processes.update(session.snapshot(), now))
+    session.forget(processes.update(session.snapshot(), now + 1))
+    written = dict.fromkeys(("short-a", "short-b"), 0)
+    for owner, amounts in processes.totals().items():
+        for code, amount in amounts.items():
+            what = slot(code)
+            if owner.process in written and what[:2] == (Account.FILE_WRITE, FdType.FIFO):
+                assert owner.pid == ""
+                written[owner.process] += amount.bytes
+    assert written == {"short-a": 15000, "short-b": 15000}
+    assert session.snapshot().losses[Loss.COUNTERS_FULL] == 0
+
+
+def test_a_full_map_keeps_the_bytes_for_the_host() -> None:
+    small = attach(modes(), Settings(counter_entries=8))
+    try:
+        for _ in range(50):
+            in_child(lambda: pipe_traffic(1000))
+        snapshot = small.snapshot()
+        assert snapshot.losses[Loss.COUNTERS_FULL] > 0
+        sums = {
+            account: sum(
+                amount.bytes
+                for amounts in (*snapshot.amounts.values(), snapshot.overflow)
+                for code, amount in amounts.items()
+                if slot(code)[:3] == (account, FdType.FIFO, Door.READ_WRITE)
+            )
+            for account in (Account.FILE_READ, Account.FILE_WRITE)
+        }
+        assert sums[Account.FILE_READ] >= 50_000
+        assert sums[Account.FILE_WRITE] >= 50_000
+    finally:
+        small.close()
+
+
+def test_an_excluded_process_is_left_out() -> None:
+    excluding = attach(modes(), Settings(exclude_tgid=os.getpid()))
+    try:
+        pipe_traffic()
+        assert not of_tgid(excluding.snapshot(), os.getpid())
+        other = in_child(pipe_traffic)
+        assert of_tgid(excluding.snapshot(), other)
+    finally:
+        excluding.close()

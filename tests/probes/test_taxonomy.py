@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The numbers fit where the maps put them, and the words are those that others rely on."""
+
+from probes import records
+from probes.snapshot import slot
+from probes.source import OVERFLOW_SLOTS
+from probes.taxonomy import Account, Door, FdType, Scope
+
+
+def test_the_key_is_compact() -> None:
+    assert records.dtype("counter_key").itemsize == 12
+    assert records.dtype("amount").itemsize == 16
+
+
+def test_every_slot_has_a_place_in_the_overflow_array() -> None:
+    """Account | fd_type << 3 | via << 8 | failed << 11, as account.c has it."""
+    assert len(Account) <= 1 << 3
+    assert len(FdType) <= 1 << 5
+    assert max(len(Door), len(Scope)) <= 1 << 3
+    assert OVERFLOW_SLOTS == 1 << 12
+
+
+def test_slot_codes_are_read_back() -> None:
+    code = Account.SOCKET_SEND | FdType.UDP << 8 | Scope.REMOTE << 16
+    assert slot(code) == (Account.SOCKET_SEND, FdType.UDP, Scope.REMOTE, 0)
+    code = Account.FILE_READ | FdType.FIFO << 8 | Door.VECTORED << 16 | 11 << 24
+    assert slot(code) == (Account.FILE_READ, FdType.FIFO, Door.VECTORED, 11)
+
+
+def test_words() -> None:
+    assert {m.label for m in FdType} == {
+        "regular", "directory", "block", "character", "tty", "fifo", "tcp", "udp", "unix_stream",
+        "unix_dgram", "unix_seqpacket", "netlink", "packet", "raw", "icmp", "sctp", "vsock",
+        "socket_other", "eventfd", "eventpoll", "timerfd", "signalfd", "inotify", "fanotify",
+        "io_uring", "pidfd", "memfd", "bpf", "perf_event", "userfaultfd", "anon_other", "other",
+    }  # fmt: skip
+    assert {m.label for m in Door} == {
+        "read_write", "vectored", "socket_call", "sendfile", "splice", "copy_file_range",
+        "io_uring", "aio",
+    }  # fmt: skip
