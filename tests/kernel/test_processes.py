@@ -31,6 +31,11 @@ def pipe_traffic(byte_count: int = 10) -> None:
     os.read(read_fd, byte_count)
 
 
+def renamed_traffic(name: bytes) -> None:
+    rename(name)
+    pipe_traffic(10)
+
+
 @pytest.mark.parametrize(
     "name", [b"plain", b'a"b\\c\nd', b"\xff\xfe\x01", "😀x".encode(), b"x" * 15]
 )
