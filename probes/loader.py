@@ -45,8 +45,6 @@ class Report:
     programs: list[str] = field(default_factory=list)
     open_files: int = 0
     """Number of descriptors that follow: of the maps, the programs, then the links."""
-    kprobe_events: list[str] = field(default_factory=list)
-    """To be removed from tracefs by name: closing them is not enough."""
     error: str = ""
 
 
@@ -175,10 +173,6 @@ class Attacher:
         ]
         return list(maps), list(programs), [*maps.values(), *programs.values(), *links]
 
-    def kprobe_events(self) -> list[str]:
-        """Names of the events in tracefs."""
-        return [name.decode() for name in self._bpf.kprobe_fds]
-
 
 def attach(
     mode: Mode, settings: Settings, btf: Btf | None
@@ -208,7 +202,6 @@ def load(modes: list[Mode], settings: Settings) -> tuple[Report, list[int]]:
         report.mode = mode.value
         report.maps, report.programs, fds = attacher.open_files()
         report.open_files = len(fds)
-        report.kprobe_events = attacher.kprobe_events()
         return report, fds
     report.error = "; ".join(f"{entry['mode']}: {entry['why']}" for entry in report.refused)
     return report, []

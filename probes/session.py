@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Attached probes: starts the loader, holds what it attached, reads the maps into snapshots."""
 
+import errno
 import json
 import os
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from probes.hooks import functions
 from probes.maps import HashMap, PerCpuArray, host_cpus
 from probes.records import dtype
 from probes.snapshot import (
@@ -30,7 +32,10 @@ from probes.source import OVERFLOW_SLOTS, Settings
 from probes.taxonomy import Account, FdType, Loss, Mode
 
 _TIMEOUT_SECONDS = 180
-_KPROBE_EVENTS = ("/sys/kernel/tracing/kprobe_events", "/sys/kernel/debug/tracing/kprobe_events")
+_KPROBE_EVENTS = (
+    Path("/sys/kernel/tracing/kprobe_events"),
+    Path("/sys/kernel/debug/tracing/kprobe_events"),
+)
 
 
 class AttachError(Exception):
@@ -130,7 +135,8 @@ class Session:
         """Detach everything; the kernel does the same when the process ends."""
         while self._fds:
             os.close(self._fds.pop())
-        _remove_kprobe_events(self.report["kprobe_events"])
+        if self.mode is Mode.KPROBE:
+            _remove_kprobe_events()
 
 
 def _amounts(keys: Any, values: Any) -> dict[ProcessKey, dict[int, Amount]]:
@@ -185,21 +191,33 @@ def _missed_runs(program: int) -> int:
     return 0
 
 
-def _remove_kprobe_events(names: Sequence[str]) -> None:
-    """Closing a kprobe leaves its event behind in tracefs."""
-    paths = [Path(path) for path in _KPROBE_EVENTS if Path(path).exists()]
-    if not names or not paths:
+def _remove_kprobe_events() -> None:
+    """Remove what loaders left in tracefs: closing a kprobe leaves its event behind.
+
+    BCC names an event FUNCTION_bcc_PID after the loader. One that is in use, by another fdscope,
+    is refused and stays.
+    """
+    path = next((path for path in _KPROBE_EVENTS if path.exists()), None)
+    if path is None:
         return
-    with paths[0].open("a") as events:
-        for name in names:
-            events.write(f"-:kprobes/{name}\n")
-            events.flush()
+    ours = {f"{kind}_{name}" for name in functions(Mode.KPROBE) for kind in ("p", "r")}
+    for line in path.read_text().splitlines():
+        event = line.split()[0].partition(":")[2]
+        name, _, loader = event.rpartition("/")[2].rpartition("_bcc_")
+        if name in ours and not Path(f"/proc/{loader}").exists():
+            try:
+                with path.open("a") as events:
+                    events.write(f"-:{event}\n")
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
 
 
 def attach(
     modes: Sequence[Mode], settings: Settings, progress: Callable[[str], None] = lambda _: None
 ) -> Session:
     """Attach in the first of the modes that works here; AttachError if none does."""
+    _remove_kprobe_events()
     progress(f"compiling and attaching: {', '.join(mode.value for mode in modes)}")
     ours, theirs = socket.socketpair()
     request = json.dumps({"modes": [m.value for m in modes], "settings": asdict(settings)})

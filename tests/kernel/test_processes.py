@@ -3,11 +3,14 @@
 
 import ctypes
 import errno
+import json
 import os
 import socket
+import subprocess
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -170,3 +173,30 @@ def test_an_excluded_process_is_left_out() -> None:
         assert of_tgid(excluding.snapshot(), other)
     finally:
         excluding.close()
+
+
+def loaded_programs() -> dict[int, str]:
+    """Ids and names of all BPF programs in the kernel."""
+    listed = subprocess.run(
+        ["bpftool", "-j", "prog", "list"], check=True, capture_output=True, text=True
+    )
+    return {program["id"]: program.get("name", "") for program in json.loads(listed.stdout)}
+
+
+def kprobe_events() -> str:
+    events = Path("/sys/kernel/tracing/kprobe_events")
+    return events.read_text() if events.exists() else ""
+
+
+def test_nothing_stays_attached_after_close() -> None:
+    """Programs and kprobe events are gone; those of another session are not touched."""
+    others, events = set(loaded_programs()), kprobe_events()
+    second = attach(modes(), Settings())
+    ours = set(loaded_programs()) - others
+    assert len(ours) >= len(second.report["programs"])
+    second.close()
+    deadline = time.monotonic() + 10  # the kernel frees programs after a grace period
+    while ours & set(loaded_programs()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not ours & set(loaded_programs())
+    assert kprobe_events() == events
