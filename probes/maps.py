@@ -28,6 +28,12 @@ def host_cpus() -> int:
     return possible_cpus(_POSSIBLE_CPUS.read_text())
 
 
+def over_cpus(amounts: Array) -> Array:
+    """Shape (n, cpus) of records to (n, 2): operations and bytes."""
+    # einsum, for sum() over a short inner axis takes six times as long
+    return np.einsum("ijk->ik", amounts.view("<u8").reshape(len(amounts), -1, 2))
+
+
 @cache
 def _libbpf() -> ctypes.CDLL:
     library = ctypes.CDLL("libbpf.so.1", use_errno=True)

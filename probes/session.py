@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from probes.hooks import functions
-from probes.maps import HashMap, PerCpuArray, host_cpus
+from probes.maps import HashMap, PerCpuArray, host_cpus, over_cpus
 from probes.records import dtype
 from probes.snapshot import (
     LATENCY_STRIDE,
@@ -141,7 +141,7 @@ class Session:
 
 def _amounts(keys: Any, values: Any) -> dict[ProcessKey, dict[int, Amount]]:
     words = keys.view("<u4").reshape(-1, 3)
-    sums = values.view("<u8").reshape(len(keys), -1, 2).sum(axis=1)
+    sums = over_cpus(values)
     amounts: dict[ProcessKey, dict[int, Amount]] = {}
     for (tgid, start, code), (operations, byte_count) in zip(
         words.tolist(), sums.tolist(), strict=True
@@ -162,7 +162,7 @@ def _processes(keys: Any, values: Any) -> dict[ProcessKey, Process]:
 
 def _overflow(values: Any) -> dict[int, Amount]:
     """The compact index of the overflow array as the slot code of a counter key."""
-    sums = values.view("<u8").reshape(len(values), -1, 2).sum(axis=1)
+    sums = over_cpus(values)
     overflow = {}
     for index in np.flatnonzero(sums[:, 0]).tolist():
         account, fd_type, via = index & 7, index >> 3 & 31, index >> 8 & 7
