@@ -70,6 +70,14 @@ def _symbols() -> set[str]:
         return {line.split()[2] for line in lines}
 
 
+def _reason(error: Exception) -> str:
+    """What bcc says, without its guess at the user."""
+    text = str(error)
+    if "super-user privileges" in text and os.geteuid() == 0:
+        return "the kernel refuses programs of this type (EPERM), though we are root"
+    return text.replace("b'", "'")
+
+
 class Attacher:
     """One compiled BPF object, and its hooks attached one by one."""
 
@@ -129,7 +137,7 @@ class Attacher:
                 self._attach(hook)
                 answer |= {"state": "attached", "why": ""}
             except Exception as error:  # bcc raises nothing more precise
-                answer |= {"state": "failed", "why": str(error)}
+                answer |= {"state": "failed", "why": _reason(error)}
         if hook.required and answer["state"] != "attached":
             raise LoadError(f"{hook.function}: {answer['why']}")
         return answer
