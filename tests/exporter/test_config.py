@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Options: defaults, the order of sources, and what each mistake is told."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from exporter import config
+from exporter.config import Address, ConfigError, Options
+from probes.taxonomy import Mode
+
+
+def load(
+    flags: Sequence[str] = (), toml: str | bytes | None = None, where: Path | None = None,
+    **environment: str,
+) -> Options:  # fmt: skip
+    """Options as the command gets them; ``toml`` becomes the default file in ``where``."""
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    config.add_arguments(parser)
+    file = (where or Path("/nonexistent")) / "fdscope.toml"
+    if toml is not None:
+        file.write_bytes(toml.encode() if isinstance(toml, str) else toml)
+    return config.load(vars(parser.parse_args(flags)), environment, file)
+
+
+def test_defaults() -> None:
+    assert load() == Options(
+        listen_addresses=(Address("127.0.0.1", 20253),),
+        telemetry_path="/metrics",
+        log_level="info",
+        modes=tuple(Mode),
+        latency=False,
+        counter_entries=16384,
+        process_entries=16384,
+        exclude_self=False,
+        max_series=1000,
+    )
+
+
+def test_every_option_can_be_a_flag() -> None:
+    options = load(
+        [
+            "--web.listen-address=[::1]:1", "--web.listen-address=:0",
+            "--web.listen-address=:0", "--web.telemetry-path=/a/b.c",
+            "--log.level=debug", "--probe.mode=kprobe", "--probe.latency",
+            "--probe.counter-entries=512", "--probe.process-entries=256", "--exclude-self",
+            "--process.max-series=0",
+        ]
+    )  # fmt: skip
+    assert options == Options(
+        listen_addresses=(Address("::1", 1), Address("", 0)),
+        telemetry_path="/a/b.c",
+        log_level="debug",
+        modes=(Mode.KPROBE,),
+        latency=True,
+        counter_entries=512,
+        process_entries=256,
+        exclude_self=True,
+        max_series=0,
+    )
+
+
+def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
+    text = """
+        exclude-self = true
+        web = {listen-address = ["localhost:9100"], telemetry-path = "/m"}
+        log.level = "error"
+        [probe]
+        mode = "fentry"
+        latency = true
+        counter-entries = 1024
+        process-entries = 2048
+        [process]
+        max-series = 7
+    """
+    assert load(toml=text, where=tmp_path) == Options(
+        listen_addresses=(Address("localhost", 9100),),
+        telemetry_path="/m",
+        log_level="error",
+        modes=(Mode.FENTRY,),
+        latency=True,
+        counter_entries=1024,
+        process_entries=2048,
+        exclude_self=True,
+        max_series=7,
+    )
+
+
+def test_flag_wins_over_file_over_environment(tmp_path: Path) -> None:
+    file = '[probe]\nmode = "kprobe"'
+    assert load(FDSCOPE_ATTACH_MODE="fentry").modes == (Mode.FENTRY,)
+    assert load(FDSCOPE_ATTACH_MODE="").modes == tuple(Mode)
+    assert load(toml=file, where=tmp_path, FDSCOPE_ATTACH_MODE="fentry").modes == (Mode.KPROBE,)
+    assert load(["--probe.mode=tracepoint"], file, tmp_path).modes == (Mode.TRACEPOINT,)
+
+
+def test_a_flag_can_turn_off_what_the_file_turns_on(tmp_path: Path) -> None:
+    assert not load(["--no-exclude-self"], "exclude-self = true", tmp_path).exclude_self
+
+
+def test_named_file_is_read_instead_of_the_default(tmp_path: Path) -> None:
+    named = tmp_path / "other.toml"
+    named.write_text("[process]\nmax-series = 5")
+    options = load([f"--config.file={named}"], "exclude-self = true", tmp_path)
+    assert (options.max_series, options.exclude_self) == (5, False)
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ("[web\n", "line 1"),
+        ("\na = = 2", "line 2, column 5"),
+        (b"exclude-self = \xff", "not UTF-8 text: byte 15"),
+        ("[web]\nlisten_address = []", r"unknown key web\.listen_address; did you mean web\.l"),
+        ("[probe]\nmod = 'auto'", r"did you mean probe\.mode\?"),
+        ("zzz = 1", r"unknown key zzz\. Known keys: web\.listen-address"),
+        ("[wbe]", r"unknown key wbe"),
+        ("web = 3", r"unknown key web"),
+        ("[exclude-self]", r"exclude-self must be true or false, not \{\}"),
+        ("[web]\nlisten-address = ':1'", "must be a list of strings, not ':1'"),
+        ("[web]\nlisten-address = [1]", "must be a list of strings"),
+        ("[web]\nlisten-address = []", "at least one address"),
+        ("[process]\nmax-series = true", "must be a whole number, not True"),
+        ("[process]\nmax-series = 1.5", "must be a whole number"),
+        ("[probe]\nlatency = 1", "must be true or false"),
+        ("[probe]\nmode = 'ebpf'", r"probe\.mode: 'ebpf' is not one of auto, fentry, kprobe"),
+    ],
+)
+def test_mistakes_in_the_file(tmp_path: Path, toml: str | bytes, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(toml=toml, where=tmp_path)
+    assert str(tmp_path / "fdscope.toml") in str(caught.value)
+
+
+def test_empty_tables_that_are_known_change_nothing(tmp_path: Path) -> None:
+    assert load(toml="[web]\n[probe]", where=tmp_path) == load()
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--web.listen-address=20253", "is not HOST:PORT"),
+        ("--web.listen-address=http://localhost:1", "is not HOST:PORT"),
+        ("--web.listen-address=a b:1", "is not HOST:PORT"),
+        ("--web.listen-address=localhost:", "no port from 0 to 65535"),
+        ("--web.listen-address=localhost:65536", "no port from 0 to 65535"),
+        ("--web.listen-address=localhost:http", "no port from 0 to 65535"),
+        ("--web.listen-address=localhost:٣", "no port from 0 to 65535"),
+        ("--web.listen-address=::1:9100", "stands in brackets"),
+        ("--web.listen-address=[::1:9100", "stands in brackets"),
+        ("--web.listen-address=[localhost]:9100", "localhost"),
+        ("--web.telemetry-path=metrics", "does not start with /"),
+        ("--web.telemetry-path=", "does not start with /"),
+        ("--web.telemetry-path=/", "another page"),
+        ("--web.telemetry-path=/-/ready", "another page"),
+        ("--web.telemetry-path=/a?b", "not a plain path"),
+        ("--web.telemetry-path=/a/../b", "not a plain path"),
+        ("--web.telemetry-path=//a", "not a plain path"),
+        ("--log.level=loud", "not one of debug, info, warning, error"),
+        ("--probe.counter-entries=0", "0 is not from 256 to"),
+        ("--probe.counter-entries=many", "must be a whole number, not 'many'"),
+        ("--process.max-series=-1", "-1 is not from 0 to"),
+        ("--process.max-series=9999999999999999999999", "must be a whole number"),
+    ],
+)
+def test_mistakes_in_flags(flag: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load([flag])
+    assert str(caught.value).startswith(flag.partition("=")[0])
+
+
+def test_mistake_in_the_environment() -> None:
+    with pytest.raises(ConfigError, match=r"^FDSCOPE_ATTACH_MODE: 'x' is not one of"):
+        load(FDSCOPE_ATTACH_MODE="x")
+
+
+def test_named_file_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read .*gone: No such file"):
+        load([f"--config.file={tmp_path / 'gone'}"])
+
+
+def test_default_file_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "fdscope.toml").mkdir()
+    with pytest.raises(ConfigError, match=r"cannot read .*Is a directory"):
+        load(where=tmp_path)
+
+
+def test_table_is_complete_and_told_in_the_help() -> None:
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser)
+    text = parser.format_help()
+    assert [option.field for option in config.OPTIONS] == list(Options.__dataclass_fields__)
+    for option in config.OPTIONS:
+        assert f"--{option.flag}" in text
+    assert "clock read" in text
+    assert "FDSCOPE_ATTACH_MODE" in text
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:20253", "[::1]:20253", ":20253", "[fe80::1%lo]:1"])
+def test_addresses_read_as_they_are_written(text: str) -> None:
+    assert str(config.address(text)) == text
