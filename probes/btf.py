@@ -55,7 +55,7 @@ class Btf:
         self._offsets: list[int] = [0]
         self._structs: dict[str, int] = {}
         self._functions: dict[str, int] = {}
-        self._typedefs: set[str] = set()
+        self._typedefs: dict[str, int] = {}
         if len(blob) < self._strings + strings_len:
             raise BtfError("BTF is truncated")
         self._index(header + types)
@@ -72,14 +72,14 @@ class Btf:
         unpack, offsets = _TYPE.unpack_from, self._offsets
         while at < self._end:
             offsets.append(at)
-            name, info, _ = unpack(self._blob, at)
+            name, info, target = unpack(self._blob, at)
             kind = info >> 24 & 0x1F
             if kind in (_STRUCT, _UNION) and name:
                 self._structs.setdefault(self._string(name), at)
             elif kind == _FUNC:
                 self._functions[self._string(name)] = at
             elif kind == _TYPEDEF:
-                self._typedefs.add(self._string(name))
+                self._typedefs[self._string(name)] = target
             once, each = _TAIL.get(kind, (0, 0))
             at += _TYPE.size + once + each * (info & 0xFFFF)
 
@@ -125,6 +125,10 @@ class Btf:
         bits = None if at is None else self._find(at, field)
         return None if bits is None else bits // 8
 
+    def has_struct(self, name: str) -> bool:
+        """True if the kernel has a struct or union of that name."""
+        return name in self._structs
+
     def has_function(self, name: str) -> bool:
         """True if the kernel has a function of that name (be it traceable or not)."""
         return name in self._functions
@@ -137,6 +141,11 @@ class Btf:
         proto = self._offsets[_TYPE.unpack_from(self._blob, at)[2]]
         return int(_TYPE.unpack_from(self._blob, proto)[1]) & 0xFFFF
 
-    def has_tracepoint(self, name: str) -> bool:
-        """True if the kernel has a raw tracepoint of that name."""
-        return f"btf_trace_{name}" in self._typedefs
+    def tracepoint_arity(self, name: str) -> int | None:
+        """Number of a raw tracepoint's arguments; None if there is no such tracepoint."""
+        type_id = self._typedefs.get(f"btf_trace_{name}")
+        if type_id is None:
+            return None
+        pointer = self._offsets[type_id]
+        proto = self._offsets[_TYPE.unpack_from(self._blob, pointer)[2]]
+        return (int(_TYPE.unpack_from(self._blob, proto)[1]) & 0xFFFF) - 1

@@ -4,118 +4,18 @@
 import ctypes
 import os
 import platform
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from probes.btf import Btf, BtfError
+from probes.diagnosis import NOTE, OK, PROBLEM, Check, Diagnosis, Trial
 from probes.taxonomy import Mode
 
 _ARCHITECTURES = ("x86_64", "aarch64")
 # include/uapi/linux/capability.h
 _CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
 _ENOUGH = ({"CAP_SYS_ADMIN"}, {"CAP_PERFMON", "CAP_BPF"})
-_WHY_LENGTH = 160
-
-OK, NOTE, PROBLEM = "ok", "note", "problem"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    state: str
-    """``ok``, ``note`` (fdscope works without it) or ``problem`` (it does not)."""
-    found: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """An attach mode that was loaded for real and detached again."""
-
-    mode: str
-    works: bool | None
-    """None if it was not tried."""
-    why: str = ""
-    hooks: Sequence[dict[str, str]] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """All that ``fdscope doctor`` tells."""
-
-    checks: tuple[Check, ...]
-    trials: tuple[Trial, ...]
-
-    @property
-    def mode(self) -> str | None:
-        """The mode that fdscope would take: the first that works."""
-        return next((trial.mode for trial in self.trials if trial.works), None)
-
-    @property
-    def ok(self) -> bool:
-        """True if fdscope can run here."""
-        return self.mode is not None and all(check.state != PROBLEM for check in self.checks)
-
-    @property
-    def verdict(self) -> str:
-        """The answer in one sentence."""
-        if not self.ok:
-            problems = [check.name for check in self.checks if check.state == PROBLEM]
-            return f"fdscope cannot run here: {', '.join(problems) or 'no attach mode works'}"
-        hooks = next(trial.hooks for trial in self.trials if trial.works)
-        attached = sum(hook["state"] == "attached" for hook in hooks)
-        return f"fdscope can run here, in {self.mode} mode: {attached} of {len(hooks)} hooks attach"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; the keys are an interface."""
-        return {
-            "ok": self.ok,
-            "verdict": self.verdict,
-            "mode": self.mode,
-            "checks": [asdict(check) for check in self.checks],
-            "modes": [asdict(trial) for trial in self.trials],
-        }
-
-    def text(self) -> str:
-        """Tables for a person, then the verdict and what to do."""
-        chosen = next((trial for trial in self.trials if trial.works), None)
-        sections = [
-            _table((check.name, check.state, check.found) for check in self.checks),
-            _table(
-                (f"{trial.mode} mode", _TRIAL_WORDS[trial.works], _shorten(trial.why))
-                for trial in self.trials
-            ),
-        ]
-        if chosen:
-            order = sorted(chosen.hooks, key=lambda hook: hook["layer"])
-            rows = ((h["layer"], h["state"], h["function"], _shorten(h["why"])) for h in order)
-            sections.append(_table(rows))
-        sections.append(self.verdict)
-        remedies = [check for check in self.checks if check.remedy]
-        sections[-1] += "".join(f"\n  {check.name}: {check.remedy}" for check in remedies)
-        return "\n\n".join(sections)
-
-
-_TRIAL_WORDS = {True: "works", False: "refused", None: "not tried"}
-
-
-def _shorten(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _WHY_LENGTH else f"{line[: _WHY_LENGTH - 3]}..."
-
-
-def _table(rows: Iterator[tuple[str, ...]]) -> str:
-    table = list(rows)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +27,171 @@ class Host:
     modules: Path = Path("/lib/modules")
     release: str = field(default_factory=platform.release)
     machine: str = field(default_factory=platform.machine)
+
+
+def examine(
+    host: Host | None = None,
+    try_mode: Callable[[Mode], Trial] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Diagnosis:
+    """Look at everything, and load and detach each attach mode where the privileges allow it."""
+    host, try_mode = host or Host(), try_mode or _try_mode
+    checks = (
+        _kernel(host),
+        _privileges(host),
+        _lockdown(host),
+        *_layouts(host),
+        _bcc(),
+        _libbpf(),
+        _numpy(),
+        _kprobes(host),
+        _jit(host),
+    )
+    trials = []
+    for mode in Mode:
+        if checks[1].state == PROBLEM:
+            trials.append(Trial(mode.value, None, "the capabilities are missing"))
+            continue
+        progress(f"trying {mode.value} mode")
+        trials.append(try_mode(mode))
+    return Diagnosis(checks, tuple(trials))
+
+
+def _try_mode(mode: Mode) -> Trial:
+    """Attach all hooks of a mode, read the maps once, and detach."""
+    try:
+        from probes.session import AttachError, attach
+        from probes.source import Settings
+    except ImportError as error:
+        return Trial(mode.value, False, str(error))
+    try:
+        session = attach([mode], Settings())
+    except (AttachError, OSError) as error:
+        return Trial(mode.value, False, str(error).removeprefix(f"{mode.value}: "))
+    try:
+        session.snapshot()
+    except OSError as error:
+        return Trial(mode.value, False, str(error))
+    finally:
+        session.close()
+    return Trial(mode.value, True, hooks=session.report["hooks"])
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
+
+
+def _kernel(host: Host) -> Check:
+    found = f"Linux {host.release} on {host.machine}"
+    if host.machine in _ARCHITECTURES:
+        return Check("kernel", OK, found)
+    return Check("kernel", PROBLEM, found, f"fdscope knows {' and '.join(_ARCHITECTURES)}")
+
+
+def _privileges(host: Host) -> Check:
+    status = _read(host.proc / "self/status") or ""
+    lines = (line.split() for line in status.splitlines() if line.startswith("CapEff:"))
+    effective = next((int(line[1], 16) for line in lines), 0)
+    held = {name for name, bit in _CAPABILITIES.items() if effective >> bit & 1}
+    who = "root" if os.geteuid() == 0 else f"user {os.geteuid()}"
+    found = f"{who}, {', '.join(sorted(held)) or 'none that BPF asks for'}"
+    if any(enough <= held for enough in _ENOUGH):
+        return Check("capabilities", OK, found)
+    remedy = (
+        "give the container CAP_BPF and CAP_PERFMON (docker run --privileged)"
+        if os.geteuid() == 0
+        else "run it as root: sudo fdscope doctor"
+    )
+    return Check("capabilities", PROBLEM, found, remedy)
+
+
+def _lockdown(host: Host) -> Check:
+    text = _read(host.sys / "kernel/security/lockdown")
+    if text is None:
+        return Check("lockdown", OK, "not in this kernel, or securityfs is not mounted")
+    active = text.partition("[")[2].partition("]")[0]
+    if active != "confidentiality":
+        return Check("lockdown", OK, active)
+    remedy = "boot with lockdown=integrity: BPF programs may not read the kernel in this mode"
+    return Check("lockdown", PROBLEM, active, remedy)
+
+
+def _layouts(host: Host) -> Iterator[Check]:
+    """Check what tells the layouts of kernel structs: BTF, or else headers."""
+    build = host.modules / host.release / "build"
+    headers = next(
+        (str(p) for p in (build, host.sys / "kernel/kheaders.tar.xz") if p.exists()), None
+    )
+    try:
+        Btf.read(host.sys / "kernel/btf/vmlinux")
+    except BtfError as error:
+        remedy = "a kernel with CONFIG_DEBUG_INFO_BTF=y offers more and starts faster"
+        yield Check("btf", NOTE, str(error), remedy)
+        if headers:
+            yield Check("headers", OK, headers)
+        else:
+            install = f"apt-get install linux-headers-{host.release}"
+            yield Check("headers", PROBLEM, "none, and no BTF either", install)
+        return
+    yield Check("btf", OK, "types and layouts of the running kernel")
+    yield Check("headers", OK, f"not needed ({headers or 'not installed'})")
+
+
+def _bcc() -> Check:
+    install = "apt-get install python3-bpfcc, and use the distribution's Python"
+    try:
+        from probes.loader import LoadError, import_bcc
+    except ImportError as error:
+        return Check("bcc", NOTE, f"not examined: {error}")
+    try:
+        bcc = import_bcc()
+    except LoadError as error:
+        wrong = not isinstance(error.__cause__, ImportError)
+        return Check("bcc", PROBLEM, str(error), f"pip uninstall bcc; {install}" * wrong or install)
+    except OSError as error:
+        return Check("bcc", PROBLEM, f"its library cannot be loaded: {error}", install)
+    return Check("bcc", OK, f"{getattr(bcc, '__version__', 'version unknown')} ({bcc.__file__})")
+
+
+def _libbpf() -> Check:
+    try:
+        ctypes.CDLL("libbpf.so.1")
+    except OSError as error:
+        return Check("libbpf", PROBLEM, str(error), "apt-get install libbpf1")
+    return Check("libbpf", OK, "libbpf.so.1")
+
+
+def _numpy() -> Check:
+    try:
+        import numpy as np
+    except ImportError as error:
+        return Check("numpy", PROBLEM, str(error), "apt-get install python3-numpy")
+    return Check("numpy", OK, np.__version__)
+
+
+def _kprobes(host: Host) -> Check:
+    places = [host.sys / "kernel/tracing", host.sys / "kernel/debug/tracing"]
+    try:
+        found = next((p for p in places if (p / "kprobe_events").exists()), None)
+        mounted = any((p / "available_events").exists() for p in places)
+    except PermissionError as error:
+        return Check("kprobes", NOTE, f"not examined: {error.strerror}")
+    if found:
+        return Check("kprobes", OK, f"{found}/kprobe_events")
+    if mounted or not places[0].exists():
+        return Check("kprobes", NOTE, "not in this kernel (CONFIG_KPROBE_EVENTS)")
+    mount = f"mount -t tracefs tracefs {places[0]}"
+    return Check("kprobes", NOTE, "tracefs is not mounted: no kprobe mode", mount)
+
+
+def _jit(host: Host) -> Check:
+    value = _read(host.proc / "sys/net/core/bpf_jit_enable")
+    if value is None:
+        return Check("jit", NOTE, "not in this kernel, or not readable (CONFIG_BPF_JIT)")
+    if value == "0":
+        remedy = "sysctl net.core.bpf_jit_enable=1: programs run faster, and fentry needs it"
+        return Check("jit", NOTE, "off", remedy)
+    return Check("jit", OK, "on")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What is hooked: every kernel function and tracepoint, on which layer, in which attach modes."""
 
+import platform
 from dataclasses import dataclass
 from enum import Enum
 
@@ -12,8 +13,10 @@ class Point(Enum):
 
     RETURN = "return"
     """The return of a function: a program of ``ON_RETURN`` in C."""
-    FD_RETURN = "fd_return"
-    """The same for a function that takes a descriptor, which entry must look at."""
+    CALL = "call"
+    """Its entry as well: ``ON_CALL`` and ``ON_FD_RETURN``."""
+    ENTRY = "entry"
+    """Only its entry: ``ON_ENTRY``."""
     RAW_TRACEPOINT = "raw_tracepoint"
 
 
@@ -26,6 +29,8 @@ class Hook:
     point: Point
     required: bool = False
     """Without it the attach mode is not usable; others are reported and left out."""
+    arities: tuple[int, ...] = ()
+    """Of a raw tracepoint: the numbers of arguments that its program understands; any if empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +44,20 @@ def _returns(layer: Layer, *functions: str, required: bool = False) -> tuple[Hoo
     return tuple(Hook(function, layer, Point.RETURN, required) for function in functions)
 
 
+def _calls(*functions: str) -> tuple[Hook, ...]:
+    return tuple(Hook(function, Layer.FILE, Point.CALL) for function in functions)
+
+
 def _tracepoints(layer: Layer, *names: str, required: bool = False) -> tuple[Hook, ...]:
     return tuple(Hook(name, layer, Point.RAW_TRACEPOINT, required) for name in names)
 
+
+# Functions of system calls that have no other home; 32-bit programs have their own on x86.
+_ENTRY_POINTS = tuple(
+    f"__{abi}_sys_{call}"
+    for abi in {"aarch64": ("arm64",)}.get(platform.machine(), ("x64", "ia32"))
+    for call in ("vmsplice", "copy_file_range")
+)
 
 PROCESS_LIFE = Choice(
     (
@@ -52,16 +68,28 @@ PROCESS_LIFE = Choice(
     )
 )
 
-SYSTEM_CALLS = Choice((_tracepoints(Layer.FILE, "sys_enter", "sys_exit", required=True),))
+# With the request and the completion, or with the request and its result; kernels before 5.19
+# do not tell the request.
+IO_URING = Hook("io_uring_complete", Layer.FILE, Point.RAW_TRACEPOINT, arities=(3, 7))
+
+SYSTEM_CALLS = Choice(
+    ((*_tracepoints(Layer.FILE, "sys_enter", "sys_exit", required=True), IO_URING),)
+)
 
 FILE_FUNCTIONS = Choice(
     (
         (
             *_returns(Layer.FILE, "vfs_read", "vfs_write", required=True),
             *_returns(Layer.FILE, "vfs_readv", "vfs_writev"),
-            Hook("__sys_sendto", Layer.FILE, Point.FD_RETURN),
-            Hook("__sys_recvfrom", Layer.FILE, Point.FD_RETURN),
+            *_calls("__sys_sendto", "__sys_recvfrom"),
             *_returns(Layer.FILE, "___sys_sendmsg", "___sys_recvmsg"),
+            *_calls("do_sendfile"),
+            *_returns(Layer.FILE, "do_splice", "do_tee"),
+            *_calls(*_ENTRY_POINTS),
+            IO_URING,
+            Hook("io_req_post_cqe", Layer.FILE, Point.ENTRY),
+            *_calls("aio_read", "aio_write"),
+            Hook("aio_complete_rw", Layer.FILE, Point.ENTRY),
         ),
     )
 )
@@ -75,6 +103,8 @@ PROTOCOL_OPERATIONS = _returns(
         for operation in ("sendmsg", "recvmsg")
         for family in ("inet", "inet6", "unix_stream", "unix_dgram", "netlink", "packet")
     ),
+    "unix_seqpacket_recvmsg",
+    "sock_sendpage",
 )
 
 CHOICES: dict[Mode, tuple[Choice, ...]] = {
@@ -91,10 +121,20 @@ CHOICES: dict[Mode, tuple[Choice, ...]] = {
     Mode.TRACEPOINT: (PROCESS_LIFE, SYSTEM_CALLS, Choice((SOCKET_TRACEPOINTS,))),
 }
 
+_FUNCTION_SOURCES = (
+    "returns.c",
+    "vfs.c",
+    "socket_call.c",
+    "splice.c",
+    "io_uring.c",
+    "aio.c",
+    "protocols.c",
+)
+
 SOURCES: dict[Mode, tuple[str, ...]] = {
-    Mode.FENTRY: ("returns.c", "vfs.c", "socket_call.c", "protocols.c"),
-    Mode.KPROBE: ("returns.c", "vfs.c", "socket_call.c", "protocols.c"),
-    Mode.TRACEPOINT: ("syscalls.c",),
+    Mode.FENTRY: _FUNCTION_SOURCES,
+    Mode.KPROBE: _FUNCTION_SOURCES,
+    Mode.TRACEPOINT: ("syscalls.c", "io_uring.c"),
 }
 """C files of each mode, after those that all share."""
 

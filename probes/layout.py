@@ -12,24 +12,30 @@ FIELDS: dict[str, dict[str, str]] = {
     "qstr": {"name": "const unsigned char *"},
     "kernfs_node": {"id": "u64"},
     "cgroup": {"kn": "struct kernfs_node *"},
+    "css_set": {"dfl_cgrp": "struct cgroup *"},
     "super_block": {"s_magic": "unsigned long", "s_flags": "unsigned long"},
     "dentry": {"d_name": "struct qstr"},
     "path": {"dentry": "struct dentry *"},
     "inode": {"i_mode": "u16", "i_rdev": "u32", "i_sb": "struct super_block *"},
-    "file": {"f_inode": "struct inode *", "f_path": "struct path", "private_data": "void *"},
+    "file": {
+        "f_inode": "struct inode *",
+        "f_mode": "u32",
+        "f_path": "struct path",
+        "private_data": "void *",
+    },
     "fdtable": {"max_fds": "u32", "fd": "struct file **"},
     "files_struct": {"count": "struct { int counter; }", "fdt": "struct fdtable *"},
     "signal_struct": {"live": "struct { int counter; }"},
     "thread_info": {"status": "u32"},
     "task_struct": {
         "thread_info": "struct thread_info",
-        "pid": "int",
         "tgid": "int",
         "start_boottime": "u64",
         "comm": "char[16]",
         "group_leader": "struct task_struct *",
         "files": "struct files_struct *",
         "signal": "struct signal_struct *",
+        "cgroups": "struct css_set *",
     },
     "net_device": {"flags": "u32"},
     "dst_entry": {"dev": "struct net_device *"},
@@ -47,10 +53,22 @@ FIELDS: dict[str, dict[str, str]] = {
         "sk_dst_cache": "struct dst_entry *",
     },
     "socket": {"sk": "struct sock *"},
+    "kiocb": {"ki_filp": "struct file *"},
+    "io_uring_cqe": {"res": "s32"},
+    "io_uring_task": {"task": "const struct task_struct *"},
+    "io_kiocb": {
+        "file": "struct file *",
+        "opcode": "u8",
+        "task": "const struct task_struct *",
+        "tctx": "struct io_uring_task *",
+    },
 }
 
-# Fields that some architectures lack; the C text asks with #ifdef HAVE_<struct>_<field>.
-OPTIONAL = {("thread_info", "status")}
+# Fields that some kernels lack; the C text can ask with #ifdef HAVE_<struct>_<field>.
+OPTIONAL = {("thread_info", "status"), ("io_kiocb", "task"), ("io_kiocb", "tctx")}
+
+# Subsystems that a kernel may be built without: their hooks are then absent too.
+OPTIONAL_STRUCTS = {"kiocb", "io_uring_cqe", "io_uring_task", "io_kiocb"}
 
 
 class LayoutError(Exception):
@@ -69,6 +87,8 @@ def _struct(btf: Btf, name: str, fields: dict[str, str]) -> str:
         if offset is not None:
             pad = f"char before_{field}[{offset}]; " if offset else ""
             lines.append(f"\t\tstruct {{ {pad}{_declare(field, c_type)}; }};")
+        elif name in OPTIONAL_STRUCTS and not btf.has_struct(name):
+            lines.append(f"\t\t{_declare(field, c_type)};")
         elif (name, field) not in OPTIONAL:
             raise LayoutError(f"struct {name} of this kernel has no field {field}")
     have = "".join(

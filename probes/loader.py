@@ -20,7 +20,7 @@ from probes.btf import Btf, BtfError
 from probes.hooks import CHOICES, Choice, Hook, Point
 from probes.layout import LayoutError
 from probes.source import Settings
-from probes.syscalls import table
+from probes.syscalls import TailCall, table
 from probes.taxonomy import Layer, Mode
 
 _KALLSYMS = Path("/proc/kallsyms")
@@ -92,6 +92,7 @@ class Attacher:
         if btf is not None:
             os.environ["BCC_KERNEL_SOURCE"] = str(source.STUB_DIR)
         self._lib = bcc.lib
+        self._raw_tracepoint = bcc.BPF.RAW_TRACEPOINT
         self._mode = mode
         self._btf = btf
         self._symbols = _symbols() if btf is None else set()
@@ -112,8 +113,10 @@ class Attacher:
     def has(self, hook: Hook) -> bool:
         """True if this kernel has the function or tracepoint."""
         if hook.point is Point.RAW_TRACEPOINT:
-            known = self._btf.has_tracepoint(hook.function) if self._btf else None
-            return f"__tracepoint_{hook.function}" in self._symbols if known is None else known
+            if self._btf is None:
+                return f"__tracepoint_{hook.function}" in self._symbols
+            arity = self._btf.tracepoint_arity(hook.function)
+            return arity is not None and (not hook.arities or arity in hook.arities)
         if self._btf is None:
             return hook.function in self._symbols
         return self._btf.has_function(hook.function)
@@ -144,17 +147,20 @@ class Attacher:
 
     def _attach(self, hook: Hook) -> None:
         name = hook.function
-        with_entry = hook.point is Point.FD_RETURN or (self._latency and hook.layer is Layer.FILE)
+        latency = self._latency and hook.layer is Layer.FILE and hook.point is Point.RETURN
+        with_entry = hook.point in (Point.CALL, Point.ENTRY) or latency
         if hook.point is Point.RAW_TRACEPOINT:
             self._bpf.attach_raw_tracepoint(tp=name.encode(), fn_name=f"on_{name}".encode())
         elif self._mode is Mode.FENTRY:
             if with_entry:
                 self._bpf.attach_kfunc(fn_name=self._program("kfunc__", name))
-            self._bpf.attach_kretfunc(fn_name=self._program("kretfunc__", name))
+            if hook.point is not Point.ENTRY:
+                self._bpf.attach_kretfunc(fn_name=self._program("kretfunc__", name))
         else:
-            self._bpf.attach_kretprobe(
-                event=name.encode(), fn_name=f"return_{name}".encode(), maxactive=_MAX_ACTIVE
-            )
+            if hook.point is not Point.ENTRY:
+                self._bpf.attach_kretprobe(
+                    event=name.encode(), fn_name=f"return_{name}".encode(), maxactive=_MAX_ACTIVE
+                )
             self._bpf.attach_kprobe(event=name.encode(), fn_name=f"enter_{name}".encode())
 
     def _program(self, prefix: str, function: str) -> bytes:
@@ -163,7 +169,11 @@ class Attacher:
         return next(name for name in names if self._lib.bpf_function_start(self._bpf.module, name))
 
     def fill_syscalls(self) -> None:
-        """Write the table of system calls that tracepoint mode follows."""
+        """Write the table of system calls that tracepoint mode follows, and their tail calls."""
+        tail_calls = self._bpf[b"tail_calls"]
+        for tail in TailCall:
+            program = self._bpf.load_func(f"on_{tail.name.lower()}".encode(), self._raw_tracepoint)
+            tail_calls[tail_calls.Key(tail)] = tail_calls.Leaf(program.fd)
         map_ = self._bpf[b"syscalls"]
         for slot, call in table(platform.machine()).items():
             map_[map_.Key(slot)] = map_.Leaf(*call.record())

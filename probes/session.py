@@ -153,7 +153,7 @@ def _amounts(keys: Any, values: Any) -> dict[ProcessKey, dict[int, Amount]]:
 
 def _processes(keys: Any, values: Any) -> dict[ProcessKey, Process]:
     return {
-        ProcessKey(tgid, start): Process(comm, cgroup_id, bool(exited))
+        ProcessKey(tgid, start): Process(comm.partition(b"\0")[0], cgroup_id, bool(exited))
         for (tgid, start), (cgroup_id, exited, comm) in zip(
             keys.tolist(), values.tolist(), strict=True
         )
@@ -234,10 +234,10 @@ def attach(
             report = json.loads(_receive_exactly(ours, length))
             fds = [_receive_fd(ours) for _ in range(report["open_files"])]
         except (AttachError, TimeoutError) as error:
-            child.kill()
             log.seek(0)
             raise AttachError(f"{error}\n{log.read().decode(errors='replace')[-2000:]}") from error
         finally:
+            child.kill()  # it has ended, unless we were interrupted
             child.wait()
         log.seek(0)
         report["log"] = log.read().decode(errors="replace")

@@ -2,7 +2,7 @@
 """The text that BCC compiles: generated declarations, then the C files of the attach mode."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,16 @@ NO_FD_TYPE = 0xFF
 OVERFLOW_SLOTS = 4096
 MAX_MESSAGES = 1024
 """The most that sendmmsg and recvmmsg take in a call (UIO_MAXIOV)."""
+MAX_AIO_EVENTS = 256
+"""Of one call of io_getevents; more are counted as a loss."""
+
+# include/uapi/linux/io_uring.h: READV, READ_FIXED, RECVMSG, READ, RECV, READ_MULTISHOT, RECV_ZC,
+# READV_FIXED; WRITEV, WRITE_FIXED, SENDMSG, WRITE, SEND, SEND_ZC, SENDMSG_ZC, WRITEV_FIXED.
+# SPLICE and TEE are counted where they end up, in do_splice and do_tee.
+IORING_READ_OPCODES = (1, 4, 10, 22, 27, 49, 58, 60)
+IORING_WRITE_OPCODES = (2, 5, 9, 23, 26, 47, 48, 61)
+# include/uapi/linux/aio_abi.h
+IOCB_COMMANDS = {"PREAD": 0, "PWRITE": 1, "PREADV": 7, "PWRITEV": 8}
 
 # Documentation/admin-guide/devices.txt: virtual consoles, /dev/tty and ptmx, ptys
 _TTY_MAJORS = {4, 5, *range(128, 144)}
@@ -44,6 +54,8 @@ def maps(mode: Mode, settings: Settings) -> list[str]:
     names = ["counters", "processes", "overflow", "losses", "pending"]
     if mode is Mode.KPROBE:
         names.append("calls")
+    if mode is Mode.TRACEPOINT:
+        names.append("tail_calls")  # the kernel empties it when its last descriptor is closed
     if settings.latency:
         names.append("latency")
     return names
@@ -56,6 +68,11 @@ def tty_majors(drivers: Path = _TTY_DRIVERS) -> set[int]:
     except OSError:
         return set(_TTY_MAJORS)
     return _TTY_MAJORS | {int(line.split()[-3]) for line in lines if len(line.split()) >= 4}
+
+
+def _cases(numbers: Iterable[int]) -> str:
+    """The labels of one branch of a C switch, without the first ``case``."""
+    return ": case ".join(str(number) for number in sorted(numbers))
 
 
 def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]]:
@@ -72,7 +89,14 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "NO_ARGUMENT", syscalls.NO_ARGUMENT
     yield "COMPAT_SLOTS", syscalls.COMPAT_SLOTS
     yield "SYSCALL_SLOTS", 2 * syscalls.COMPAT_SLOTS
+    yield "TAIL_CALL_COUNT", len(syscalls.TailCall)
     yield "MAX_MESSAGES", MAX_MESSAGES
+    yield "MAX_AIO_EVENTS", MAX_AIO_EVENTS
+    yield "ACCOUNT_NONE", 0xFF
+    yield "IORING_READ_OPCODES", _cases(IORING_READ_OPCODES)
+    yield "IORING_WRITE_OPCODES", _cases(IORING_WRITE_OPCODES)
+    for name, number in IOCB_COMMANDS.items():
+        yield f"IOCB_CMD_{name}", number
     yield "OVERFLOW_SLOTS", OVERFLOW_SLOTS
     yield "COMM_BYTES", records.COMM_BYTES
     yield "EBADF", errno.EBADF
@@ -80,7 +104,7 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "COUNTER_ENTRIES", settings.counter_entries
     yield "PROCESS_ENTRIES", settings.process_entries
     yield "PENDING_ENTRIES", settings.pending_entries
-    yield "TTY_MAJORS", ": case ".join(str(major) for major in sorted(tty_majors()))
+    yield "TTY_MAJORS", _cases(tty_majors())
     yield f"MODE_{mode.name}", 1
     if settings.latency:
         yield "LATENCY", 1
@@ -98,6 +122,7 @@ def _kernel_constants(mode: Mode, btf: Btf) -> Iterator[tuple[str, int]]:
         yield "HAVE_TASK_BTF", 1
     for function in hooks.functions(mode):
         yield f"ARITY_{function}", btf.arity(function) or 0
+    yield "IO_URING_COMPLETE_ARITY", btf.tracepoint_arity("io_uring_complete") or 0
 
 
 def _defines(constants: Iterator[tuple[str, int | str]] | Iterator[tuple[str, int]]) -> str:

@@ -110,6 +110,7 @@ class Loss(Taxonomy):
     PENDING_FULL = 2
     CALLS_FULL = 3
     UNMATCHED_RETURN = 4
+    AIO_EVENTS = 5
 
 
 class Mode(enum.Enum):

@@ -35,42 +35,54 @@ static __always_inline void account_overflow(struct counter_key *key, u64 operat
 		add(amount, operations, bytes);
 }
 
-static __always_inline void describe(struct process *process)
+static __always_inline void describe(struct process *process, const struct task_struct *task)
 {
-	struct task_struct *leader;
+	struct kernfs_node *node = NULL;
+	struct task_struct *leader = NULL;
+	struct css_set *cgroups = NULL;
+	struct cgroup *cgroup = NULL;
 
-	TASK_READ(leader, &current_task()->group_leader);
+	READ(leader, &task->group_leader);
 	READ(process->comm, &leader->comm);
-	process->cgroup_id = bpf_get_current_cgroup_id();
+	READ(cgroups, &leader->cgroups);
+	READ(cgroup, &cgroups->dfl_cgrp);
+	READ(node, &cgroup->kn);
+	READ(process->cgroup_id, &node->id);
 }
 
-static __always_inline void note_process(struct counter_key *counter)
+static __always_inline void note_process(struct process_key key, const struct task_struct *task)
 {
-	struct process_key key = {.tgid = counter->tgid, .start = counter->start};
 	struct process process = {};
 
 	if (processes.lookup(&key))
 		return;
-	describe(&process);
+	describe(&process, task);
 	if (processes.update(&key, &process))
 		lose(LOSS_PROCESSES_FULL);
 }
 
-static __always_inline struct amount *new_counter(struct counter_key *key)
+static __always_inline struct amount *new_counter(struct counter_key *key,
+						  const struct task_struct *task)
 {
+	struct process_key owner = {.tgid = key->tgid, .start = key->start};
 	struct amount zero = {};
 
-	note_process(key);
+	note_process(owner, task);
 	counters.insert(key, &zero);
 	return counters.lookup(key);
 }
 
-/* `result`: the bytes that were moved, or a negative errno. */
-static __always_inline void account_many(u32 account, u32 fd_type, u32 via, s64 result,
-					 u64 operations)
+/*
+ * What `task`, whose key is `owner`, has done. `result`: the bytes that were moved, or a negative
+ * errno.
+ */
+static __always_inline void account_of(const struct task_struct *task, struct process_key owner,
+				       u32 account, u32 fd_type, u32 via, s64 result,
+				       u64 operations)
 {
 	struct counter_key key = {
-		.tgid = current_tgid(),
+		.tgid = owner.tgid,
+		.start = owner.start,
 		.account = account,
 		.fd_type = fd_type,
 		.via = via,
@@ -88,17 +100,19 @@ static __always_inline void account_many(u32 account, u32 fd_type, u32 via, s64 
 		key.error = -result;
 		bytes = 0;
 	}
-	key.start = current_start();
 	amount = counters.lookup(&key);
 	if (!amount)
-		amount = new_counter(&key);
+		amount = new_counter(&key, task);
 	if (amount)
 		add(amount, operations, bytes);
 	else
 		account_overflow(&key, operations, bytes);
 }
 
-static __always_inline void account_one(u32 account, u32 fd_type, u32 via, s64 result)
+/* What the current process has done. */
+static __always_inline void account_current(u32 account, u32 fd_type, u32 via, s64 result,
+					    u64 operations)
 {
-	account_many(account, fd_type, via, result, 1);
+	account_of(current_task(), current_process_key(), account, fd_type, via, result,
+		   operations);
 }

@@ -33,15 +33,31 @@ static __always_inline u32 current_tid(void)
 	return bpf_get_current_pid_tgid();
 }
 
-/* Tells the processes apart that had the same tgid, to about a millisecond. */
-static __always_inline u32 current_start(void)
+/* `start` tells the processes apart that had the same tgid, to about a millisecond. */
+static __always_inline struct process_key current_process_key(void)
 {
+	struct process_key key = {.tgid = current_tgid()};
 	struct task_struct *leader;
 	u64 start;
 
 	TASK_READ(leader, &current_task()->group_leader);
 	TASK_READ(start, &leader->start_boottime);
-	return start >> 20;
+	key.start = start >> 20;
+	return key;
+}
+
+/* The same of any task. */
+static __always_inline struct process_key process_key_of(const struct task_struct *task)
+{
+	struct task_struct *leader = NULL;
+	struct process_key key = {};
+	u64 start = 0;
+
+	READ(key.tgid, &task->tgid);
+	READ(leader, &task->group_leader);
+	READ(start, &leader->start_boottime);
+	key.start = start >> 20;
+	return key;
 }
 
 static __always_inline struct files_struct *current_files(void)
@@ -77,6 +93,18 @@ static __always_inline struct file *file_of(u32 fd)
 	if (fd < max_fds)
 		READ(file, &fds[fd]);
 	return file;
+}
+
+#define FMODE_WRITE 2
+
+static __always_inline bool fd_is_writable(u32 fd)
+{
+	struct file *file = file_of(fd);
+	u32 mode = 0;
+
+	if (file)
+		READ(mode, &file->f_mode);
+	return mode & FMODE_WRITE;
 }
 
 /* True if the current call is one of a 32-bit program, with its own numbers and registers. */

@@ -8,6 +8,7 @@
 BPF_TABLE("hash", u32, struct pending, pending, PENDING_ENTRIES);
 
 #define NO_FD 0xffffffff
+#define NO_CALL 0xffffffff
 
 static __always_inline void forget_pending(void)
 {
@@ -41,7 +42,7 @@ static __always_inline void remember(u32 call, u32 first_fd, u32 second_fd)
 	struct pending *now;
 
 #ifndef LATENCY
-	if (!fds_are_shared())
+	if ((first_fd == NO_FD && second_fd == NO_FD) || !fds_are_shared())
 		return;
 #endif
 	now = pending_of(current_tid());
@@ -52,14 +53,6 @@ static __always_inline void remember(u32 call, u32 first_fd, u32 second_fd)
 	now->fd_type[1] = fd_type_or_none(second_fd);
 #ifdef LATENCY
 	now->started = bpf_ktime_get_ns();
-#endif
-}
-
-/* When a call that is given a file began, where that is asked for. */
-static __always_inline void remember_start(u32 call)
-{
-#ifdef LATENCY
-	remember(call, NO_FD, NO_FD);
 #endif
 }
 
@@ -120,7 +113,7 @@ static __always_inline void finish(u32 call, u32 account, u32 fd_type, u32 door,
 {
 	if (fd_type == NO_FD_TYPE)
 		fd_type = FD_TYPE_OTHER;
-	account_many(account, fd_type, door, result, operations);
+	account_current(account, fd_type, door, result, operations);
 	if (result >= 0)
 		observe(call, account, fd_type);
 }

@@ -3,7 +3,7 @@
 
 static __always_inline struct process *current_process(void)
 {
-	struct process_key key = {.tgid = current_tgid(), .start = current_start()};
+	struct process_key key = current_process_key();
 
 	return processes.lookup(&key);
 }
@@ -34,7 +34,7 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
 	TASK_READ(live, &signal->live.counter);
 	if (!process || live)
 		return 0;
-	describe(process);
+	describe(process, current_task());
 	process->exited = 1;
 	return 0;
 }
@@ -47,21 +47,13 @@ int on_cgroup_attach_task(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct cgroup *cgroup = (struct cgroup *)ctx->args[0];
 	struct task_struct *task = (struct task_struct *)ctx->args[2];
-	struct process_key key = {};
-	struct task_struct *leader;
-	struct kernfs_node *node;
-	struct process *process;
-	u64 start, id;
+	struct process_key key = process_key_of(task);
+	struct process *process = processes.lookup(&key);
+	struct kernfs_node *node = NULL;
 
-	READ(leader, &task->group_leader);
-	READ(key.tgid, &task->tgid);
-	READ(start, &leader->start_boottime);
-	key.start = start >> 20;
-	process = processes.lookup(&key);
 	if (!process)
 		return 0;
 	READ(node, &cgroup->kn);
-	READ(id, &node->id);
-	process->cgroup_id = id;
+	READ(process->cgroup_id, &node->id);
 	return 0;
 }

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The socket layer where the kernel has no tracepoints of it: the operations of each protocol
- * family. unix_seqpacket_* call unix_dgram_*, so these stand for both.
+ * family. unix_seqpacket_sendmsg calls unix_dgram_sendmsg on every kernel, which stands for both;
+ * unix_seqpacket_recvmsg does so on some only, so it stands for itself.
  */
 
-static __always_inline int protocol_operation(u32 direction, u64 sock, s32 result)
+static __always_inline struct sock *sock_of(u64 sock)
 {
 	struct sock *sk = NULL;
 
 	READ(sk, &((struct socket *)sock)->sk);
+	return sk;
+}
+
+static __always_inline int protocol_operation(u32 direction, u64 sock, s32 result)
+{
+	struct sock *sk = sock_of(sock);
+
 	return sk ? socket_operation(direction, sk, result) : 0;
 }
 
@@ -20,12 +28,10 @@ static __always_inline int protocol_operation(u32 direction, u64 sock, s32 resul
 	}
 
 /* int FAMILY_recvmsg(struct socket *sock, struct msghdr *msg, size_t size, int flags) */
-#define ON_RECVMSG(fn)                                                                    \
-	ON_RETURN(fn)                                                                     \
-	{                                                                                 \
-		return protocol_operation(arg[3] & MSG_PEEK ? ACCOUNT_SOCKET_PEEK :       \
-							      ACCOUNT_SOCKET_RECEIVE,     \
-					  arg[0], result);                                \
+#define ON_RECVMSG(fn)                                                                  \
+	ON_RETURN(fn)                                                                   \
+	{                                                                               \
+		return protocol_operation(receive_direction(arg[3]), arg[0], result);   \
 	}
 
 ON_SENDMSG(inet_sendmsg)
@@ -38,6 +44,38 @@ ON_SENDMSG(packet_sendmsg)
 ON_RECVMSG(inet_recvmsg)
 ON_RECVMSG(inet6_recvmsg)
 ON_RECVMSG(unix_stream_recvmsg)
-ON_RECVMSG(unix_dgram_recvmsg)
+ON_RECVMSG(unix_seqpacket_recvmsg)
 ON_RECVMSG(netlink_recvmsg)
 ON_RECVMSG(packet_recvmsg)
+
+/* int unix_dgram_recvmsg(struct socket *sock, struct msghdr *msg, size_t size, int flags) */
+ON_RETURN(unix_dgram_recvmsg)
+{
+	struct sock *sk = sock_of(arg[0]);
+
+	if (!sk || sock_fd_type(sk) == FD_TYPE_UNIX_SEQPACKET)
+		return 0;
+	return protocol_operation(receive_direction(arg[3]), arg[0], result);
+}
+
+/*
+ * ssize_t sock_sendpage(struct file *file, struct page *, int, size_t, loff_t *, int): splice and
+ * sendfile to a socket. A protocol without an own way ends in its sendmsg, and is counted there.
+ */
+ON_RETURN(sock_sendpage)
+{
+	struct socket *sock = NULL;
+	struct sock *sk;
+
+	READ(sock, &((struct file *)arg[0])->private_data);
+	sk = sock_of((u64)sock);
+	if (!sk)
+		return 0;
+	switch (sock_fd_type(sk)) {
+	case FD_TYPE_TCP:
+	case FD_TYPE_UDP:
+	case FD_TYPE_UNIX_STREAM:
+		return socket_operation(ACCOUNT_SOCKET_SEND, sk, result);
+	}
+	return 0;
+}

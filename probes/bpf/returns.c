@@ -4,15 +4,24 @@
  * `arg` and its result in `result`: one fexit program in fentry mode, in kprobe mode a kprobe that
  * keeps the first four arguments and the kretprobe that finds them again.
  *
- * ON_FD_RETURN(function, index) is for functions that take a descriptor, in argument `index`,
- * instead of a file.
+ * ON_CALL(function, begin) { statement } runs `begin` as well, when the function is called; it may
+ * use `arg`.
+ *
+ * ON_FD_RETURN(function, first, second) is for functions that take descriptors instead of files:
+ * `first` and `second` are expressions over `arg`, or NO_FD.
+ *
+ * ON_ENTRY(function) { statement } runs when the function is called.
  */
 
 #define BODY(fn) static __always_inline int done_##fn(const u64 *arg, s64 result)
+#define ENTRY_BODY(fn) static __always_inline int begun_##fn(const u64 *arg)
+
+#define ON_RETURN(fn) ON_FD_RETURN(fn, NO_FD, NO_FD)
+#define ON_FD_RETURN(fn, first, second) ON_CALL(fn, remember(CALL_##fn, first, second))
 
 #ifdef MODE_FENTRY
 
-#define ON_RETURN(fn)                                    \
+#define ON_CALL(fn, begin)                               \
 	BODY(fn);                                        \
 	KRETFUNC_PROBE(fn)                               \
 	{                                                \
@@ -20,37 +29,39 @@
 	}                                                \
 	KFUNC_PROBE(fn)                                  \
 	{                                                \
-		remember_start(CALL_##fn);               \
+		const u64 *arg = ctx;                    \
+		begin;                                   \
 		return 0;                                \
 	}                                                \
 	BODY(fn)
 
-#define ON_FD_RETURN(fn, index)                          \
-	BODY(fn);                                        \
-	KRETFUNC_PROBE(fn)                               \
-	{                                                \
-		return done_##fn(ctx, ctx[ARITY_##fn]);  \
-	}                                                \
+#define ON_ENTRY(fn)                                     \
+	ENTRY_BODY(fn);                                  \
 	KFUNC_PROBE(fn)                                  \
 	{                                                \
-		remember(CALL_##fn, ctx[index], NO_FD);  \
-		return 0;                                \
+		return begun_##fn(ctx);                  \
 	}                                                \
-	BODY(fn)
+	ENTRY_BODY(fn)
 
 #else
 
 /* Of the calls under way in kprobe mode, by thread and function. */
 BPF_TABLE("hash", struct call_key, struct call, calls, PENDING_ENTRIES);
 
-static __always_inline void keep_call(u32 function, struct pt_regs *ctx)
+static __always_inline struct call first_arguments(struct pt_regs *ctx)
 {
-	struct call_key key = {.tid = current_tid(), .function = function};
 	struct call call = {
 		.arg = {PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx), PT_REGS_PARM4(ctx)},
 	};
 
-	if (calls.update(&key, &call))
+	return call;
+}
+
+static __always_inline void keep_call(u32 function, struct call *call)
+{
+	struct call_key key = {.tid = current_tid(), .function = function};
+
+	if (calls.update(&key, call))
 		lose(LOSS_CALLS_FULL);
 }
 
@@ -68,12 +79,14 @@ static __always_inline bool take_call(u32 function, struct call *call)
 	return true;
 }
 
-#define ON_RETURN(fn)                                               \
+#define ON_CALL(fn, begin)                                          \
 	BODY(fn);                                                   \
 	int enter_##fn(struct pt_regs *ctx)                         \
 	{                                                           \
-		keep_call(CALL_##fn, ctx);                          \
-		remember_start(CALL_##fn);                          \
+		struct call call = first_arguments(ctx);            \
+		const u64 *arg = call.arg;                          \
+		keep_call(CALL_##fn, &call);                        \
+		begin;                                              \
 		return 0;                                           \
 	}                                                           \
 	int return_##fn(struct pt_regs *ctx)                        \
@@ -85,21 +98,13 @@ static __always_inline bool take_call(u32 function, struct call *call)
 	}                                                           \
 	BODY(fn)
 
-#define ON_FD_RETURN(fn, index)                                     \
-	BODY(fn);                                                   \
+#define ON_ENTRY(fn)                                                \
+	ENTRY_BODY(fn);                                             \
 	int enter_##fn(struct pt_regs *ctx)                         \
 	{                                                           \
-		keep_call(CALL_##fn, ctx);                          \
-		remember(CALL_##fn, PT_REGS_PARM1(ctx), NO_FD);     \
-		return 0;                                           \
+		struct call call = first_arguments(ctx);            \
+		return begun_##fn(call.arg);                        \
 	}                                                           \
-	int return_##fn(struct pt_regs *ctx)                        \
-	{                                                           \
-		struct call call = {};                              \
-		if (take_call(CALL_##fn, &call))                    \
-			done_##fn(call.arg, PT_REGS_RC(ctx));       \
-		return 0;                                           \
-	}                                                           \
-	BODY(fn)
+	ENTRY_BODY(fn)
 
 #endif

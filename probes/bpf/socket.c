@@ -4,8 +4,13 @@
 static __always_inline int socket_operation(u32 direction, struct sock *sk, s32 result)
 {
 	if (result >= 0)
-		account_one(direction, sock_fd_type(sk), sock_scope(sk), result);
+		account_current(direction, sock_fd_type(sk), sock_scope(sk), result, 1);
 	return 0;
+}
+
+static __always_inline u32 receive_direction(u64 flags)
+{
+	return flags & MSG_PEEK ? ACCOUNT_SOCKET_PEEK : ACCOUNT_SOCKET_RECEIVE;
 }
 
 /* sock_send_length(struct sock *sk, int result, int flags) */
@@ -17,7 +22,6 @@ int on_sock_send_length(struct bpf_raw_tracepoint_args *ctx)
 /* sock_recv_length(struct sock *sk, int result, int flags) */
 int on_sock_recv_length(struct bpf_raw_tracepoint_args *ctx)
 {
-	u32 direction = ctx->args[2] & MSG_PEEK ? ACCOUNT_SOCKET_PEEK : ACCOUNT_SOCKET_RECEIVE;
-
-	return socket_operation(direction, (struct sock *)ctx->args[0], ctx->args[1]);
+	return socket_operation(receive_direction(ctx->args[2]), (struct sock *)ctx->args[0],
+				ctx->args[1]);
 }

@@ -24,13 +24,13 @@ static __always_inline int message_operation(u32 call, u32 account, u64 sock, s3
 }
 
 /* int __sys_sendto(int fd, void *buf, size_t len, unsigned flags, struct sockaddr *, int) */
-ON_FD_RETURN(__sys_sendto, 0)
+ON_FD_RETURN(__sys_sendto, arg[0], NO_FD)
 {
 	return fd_operation(CALL___sys_sendto, ACCOUNT_FILE_WRITE, arg[0], result);
 }
 
 /* int __sys_recvfrom(int fd, void *buf, size_t size, unsigned flags, struct sockaddr *, int *) */
-ON_FD_RETURN(__sys_recvfrom, 0)
+ON_FD_RETURN(__sys_recvfrom, arg[0], NO_FD)
 {
 	return fd_operation(CALL___sys_recvfrom, receive_account(arg[3]), arg[0], result);
 }

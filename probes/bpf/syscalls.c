@@ -3,6 +3,12 @@
 
 BPF_ARRAY(syscalls, struct syscall, SYSCALL_SLOTS);
 
+/*
+ * What needs a loop runs in a program of its own: the verifier walks a loop once for each state
+ * that leads to it, and gives up after a million instructions.
+ */
+BPF_PROG_ARRAY(tail_calls, TAIL_CALL_COUNT);
+
 static __always_inline struct syscall *syscall_of(u32 *number)
 {
 	if (is_compat())
@@ -39,25 +45,6 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* Sum of msg_len over the messages of sendmmsg or recvmmsg. */
-static __always_inline s64 message_bytes(struct pt_regs *regs, s64 messages)
-{
-	u32 stride = is_compat() ? 32 : 64, msg_len = is_compat() ? 28 : 56;
-	u64 vector = syscall_argument(regs, 1);
-	s64 bytes = 0;
-	u32 length;
-	int i;
-
-	for (i = 0; i < MAX_MESSAGES; i++) {
-		if (i >= messages)
-			break;
-		length = 0;
-		bpf_probe_read_user(&length, sizeof(length), (void *)(vector + i * stride + msg_len));
-		bytes += length;
-	}
-	return bytes;
-}
-
 static __always_inline u32 read_account(struct pt_regs *regs, struct syscall *call)
 {
 	u32 index = call->flags_argument;
@@ -67,31 +54,139 @@ static __always_inline u32 read_account(struct pt_regs *regs, struct syscall *ca
 	return syscall_argument(regs, index) & MSG_PEEK ? ACCOUNT_FILE_PEEK : call->read_account;
 }
 
+static __always_inline void read_side(struct pt_regs *regs, u32 number, struct syscall *call,
+				      u32 first, s64 result, u64 operations)
+{
+	u32 fd = fd_argument(regs, call->read_argument, first);
+
+	finish(number, read_account(regs, call), fd_type_at_return(number, 0, fd), call->door,
+	       result, operations);
+}
+
+static __always_inline void write_side(struct pt_regs *regs, u32 number, struct syscall *call,
+				       u32 first, s64 result, u64 operations)
+{
+	u32 fd = fd_argument(regs, call->write_argument, first);
+
+	finish(number, ACCOUNT_FILE_WRITE, fd_type_at_return(number, 1, fd), call->door, result,
+	       operations);
+}
+
 /* sys_exit(struct pt_regs *regs, long result) */
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
 	struct syscall_entry entry = syscall_entry(regs);
-	s64 result = ctx->args[1], operations = 1;
 	u32 number = entry.number;
 	struct syscall *call = syscall_of(&number);
-	u32 fd_type;
+	s64 result = ctx->args[1];
+	bool reads, writes;
 
 	if (!call || !call->known || result == -EBADF || result == -ENOTSOCK)
 		return 0;
-	if (call->counts_messages && result > 0) {
-		operations = result;
-		result = message_bytes(regs, result);
+	if (call->tail_call != NO_ARGUMENT && result > 0) {
+		tail_calls.call(ctx, call->tail_call);
+		return 0;
 	}
-	if (call->read_argument != NO_ARGUMENT) {
-		fd_type = fd_type_at_return(number, 0,
-					    fd_argument(regs, call->read_argument, entry.first));
-		finish(number, read_account(regs, call), fd_type, call->door, result, operations);
+	reads = call->read_argument != NO_ARGUMENT;
+	writes = call->write_argument != NO_ARGUMENT;
+	if (call->one_way) {
+		writes = fd_is_writable(entry.first);
+		reads = !writes;
 	}
-	if (call->write_argument != NO_ARGUMENT) {
-		fd_type = fd_type_at_return(number, 1,
-					    fd_argument(regs, call->write_argument, entry.first));
-		finish(number, ACCOUNT_FILE_WRITE, fd_type, call->door, result, operations);
+	if (reads)
+		read_side(regs, number, call, entry.first, result, 1);
+	if (writes)
+		write_side(regs, number, call, entry.first, result, 1);
+	return 0;
+}
+
+/* Sum of msg_len over the messages of sendmmsg or recvmmsg. */
+static __always_inline s64 message_bytes(struct pt_regs *regs, s64 messages)
+{
+	u32 stride = is_compat() ? 32 : 64, msg_len = is_compat() ? 28 : 56;
+	u64 vector = syscall_argument(regs, 1) + msg_len;
+	s64 bytes = 0;
+	u32 length;
+	int i;
+
+	for (i = 0; i < MAX_MESSAGES; i++) {
+		if (i >= messages)
+			break;
+		length = 0;
+		bpf_probe_read_user(&length, sizeof(length), (void *)(vector + i * stride));
+		bytes += length;
 	}
+	return bytes;
+}
+
+/* Tail call of sendmmsg and recvmmsg, which return a number of messages. */
+int on_messages(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
+	s64 messages = ctx->args[1], bytes = message_bytes(regs, messages);
+	struct syscall_entry entry = syscall_entry(regs);
+	u32 number = entry.number;
+	struct syscall *call = syscall_of(&number);
+
+	if (!call)
+		return 0;
+	if (call->read_argument != NO_ARGUMENT)
+		read_side(regs, number, call, entry.first, bytes, messages);
+	else
+		write_side(regs, number, call, entry.first, bytes, messages);
+	return 0;
+}
+
+/* As user space has it, the same for 32-bit programs: include/uapi/linux/aio_abi.h. */
+struct user_iocb {
+	u64 data;
+	u64 key_and_flags;
+	u16 opcode;
+	s16 priority;
+	u32 fd;
+};
+
+struct user_io_event {
+	u64 data;
+	u64 iocb;
+	s64 result;
+	s64 result2;
+};
+
+static __always_inline void aio_event(const struct user_io_event *event)
+{
+	struct user_iocb iocb = {};
+	u32 account;
+
+	if (bpf_probe_read_user(&iocb, sizeof(iocb), (void *)event->iocb))
+		return;
+	if (iocb.opcode == IOCB_CMD_PREAD || iocb.opcode == IOCB_CMD_PREADV)
+		account = ACCOUNT_FILE_READ;
+	else if (iocb.opcode == IOCB_CMD_PWRITE || iocb.opcode == IOCB_CMD_PWRITEV)
+		account = ACCOUNT_FILE_WRITE;
+	else
+		return;
+	finish(NO_CALL, account, fd_type_or_none(iocb.fd), DOOR_AIO, event->result, 1);
+}
+
+/* Tail call of io_getevents: the results of aio are nowhere else in this mode. */
+int on_aio_events(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
+	s64 count = ctx->args[1];
+	u64 events = syscall_argument(regs, 3);
+	struct user_io_event event;
+	int i;
+
+	for (i = 0; i < MAX_AIO_EVENTS; i++) {
+		if (i >= count)
+			return 0;
+		if (!bpf_probe_read_user(&event, sizeof(event),
+					 (void *)(events + i * sizeof(event))))
+			aio_event(&event);
+	}
+	if (count > MAX_AIO_EVENTS)
+		lose(LOSS_AIO_EVENTS);
 	return 0;
 }

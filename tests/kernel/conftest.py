@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,12 +15,16 @@ from probes.taxonomy import Account, Door, FdType, Mode, Scope
 Counted = dict[tuple[Account, FdType, Door | Scope, int], Amount]
 """(account, fd type, door or scope, errno) to amount."""
 
-Run = Callable[[Callable[[], None]], Counted]
+Work = Callable[[], object]
+"""A workload; what it returns does not matter."""
+
+Run = Callable[[Work], Counted]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        item.add_marker(pytest.mark.kernel)
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.kernel)
 
 
 def modes() -> list[Mode]:
@@ -51,7 +56,7 @@ def key_of(snapshot: Snapshot, tgid: int) -> ProcessKey:
     return next(key for key in snapshot.amounts if key.tgid == tgid)
 
 
-def in_child(work: Callable[[], None]) -> int:
+def in_child(work: Work) -> int:
     """Run ``work`` in a forked process until it ends; its tgid. A failure there fails the test."""
     pid = os.fork()
     if pid == 0:
@@ -70,7 +75,7 @@ def in_child(work: Callable[[], None]) -> int:
 def run(session: Session) -> Run:
     """Runs a workload in a process of its own, and answers what was counted of it."""
 
-    def run_workload(work: Callable[[], None]) -> Counted:
+    def run_workload(work: Work) -> Counted:
         tgid = in_child(work)
         return of_tgid(session.snapshot(), tgid)
 

@@ -44,7 +44,8 @@ def btf() -> Btf:
     blob.add(STRUCT, "outer", 2, 16, members)  # 3
     blob.add(FUNC_PROTO, "", 2, 1, struct.pack("<IIII", 0, 1, 0, 1))  # 4
     blob.add(FUNC, "doit", 1, 4)  # 5
-    blob.add(TYPEDEF, "btf_trace_event", 0, 1)  # 6
+    blob.add(PTR, "", 0, 4)  # 6
+    blob.add(TYPEDEF, "btf_trace_event", 0, 6)  # 7
     return Btf(blob.build())
 
 
@@ -59,8 +60,8 @@ def test_functions_and_tracepoints(btf: Btf) -> None:
     assert btf.has_function("doit")
     assert btf.arity("doit") == 2
     assert btf.arity("absent") is None
-    assert btf.has_tracepoint("event")
-    assert not btf.has_tracepoint("absent")
+    assert btf.tracepoint_arity("event") == 1
+    assert btf.tracepoint_arity("absent") is None
 
 
 def test_what_is_no_btf() -> None:

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The ports of ``make run``: who holds them, and which are taken."""
+
+import os
+import shutil
+import socket
+import subprocess
+
+from children import RunError, say
+
+EXPORTER_PORT, PROMETHEUS_PORT = 20253, 9090
+PORTS_TO_TRY = 10
+
+
+def wanted_port(variable: str, default: int) -> int:
+    """Read a port from the environment; RunError if it is none."""
+    text = os.environ.get(variable) or str(default)
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise RunError(f"{variable}={text} is not a port: give a number from 1 to 65535")
+    return int(text)
+
+
+def is_free(port: int) -> bool:
+    """Tell if a program can listen on the port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def holder(port: int) -> str:
+    """Name who listens on a port, e.g. ``prometheus (process 812)``."""
+    if shutil.which("ss") is None:
+        return "another program"
+    command = ["ss", "-Hltnp", f"sport = :{port}"]
+    line = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    _, _, user = line.partition('users:(("')
+    name, _, rest = user.partition('",pid=')
+    return f"{name} (process {rest.partition(',')[0]})" if rest else "another program"
+
+
+def exporter_port() -> int:
+    """Return the exporter's port; RunError if it is held."""
+    port = wanted_port("FDSCOPE_PORT", EXPORTER_PORT)
+    if not is_free(port):
+        raise RunError(
+            f"port {port}, the exporter's, is held by {holder(port)}: end that program,"
+            " or choose another port: FDSCOPE_PORT=20254 make run"
+        )
+    return port
+
+
+def prometheus_port() -> int:
+    """Return the first free port from the wanted one on."""
+    wanted = wanted_port("PROMETHEUS_PORT", PROMETHEUS_PORT)
+    ports = range(wanted, min(wanted + PORTS_TO_TRY, 65536))
+    port = next((port for port in ports if is_free(port)), None)
+    if port is None:
+        raise RunError(f"ports {ports[0]} to {ports[-1]} are all held: set PROMETHEUS_PORT")
+    if port != wanted:
+        say(f"port {wanted} is held by {holder(wanted)}, left alone: Prometheus listens on {port}")
+    return port

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# ruff: noqa: T201 - it prints for a person
+"""``make run``: the exporter and a Prometheus that scrapes it, until Ctrl-C or SIGTERM.
+
+FDSCOPE_PORT and PROMETHEUS_PORT in the environment change the ports, FDSCOPE_DATA the folder.
+"""
+
+import fcntl
+import http.client
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from children import Children, RunError, say
+from ports import EXPORTER_PORT, exporter_port, prometheus_port
+
+DEPLOY = Path(__file__).resolve().parent
+CHECKOUT = DEPLOY.parent
+DATA = Path(os.environ.get("FDSCOPE_DATA") or CHECKOUT / "data").absolute()
+FDSCOPE = CHECKOUT / ".venv/bin/fdscope"
+
+LOCK_SECONDS, COMPILE_SECONDS, PROMETHEUS_SECONDS = 5, 240, 120
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+QUERIES = (
+    "topk(10, sum by (process, fd_type) (rate(fdscope_file_read_bytes_total[1m])))",
+    "topk(10, sum by (process, fd_type) (rate(fdscope_file_written_bytes_total[1m])))",
+    "sum by (process, fd_type, scope) (rate(fdscope_socket_sent_bytes_total[1m]))",
+)
+
+
+class StopRequest(Exception):  # noqa: N818 - not an error
+    """The user's wish to end."""
+
+
+def request_stop(number: int, _frame: object) -> None:
+    """Signal handler: the first signal ends the run, more do not disturb the end."""
+    ignore_signals()
+    raise StopRequest(signal.Signals(number).name)
+
+
+def ignore_signals() -> None:
+    """From here on nothing interrupts."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def only_run() -> Iterator[int]:
+    """Hold the lock of this checkout; the children inherit it, so it lasts as long as they do."""
+    DATA.mkdir(parents=True, exist_ok=True)
+    with (DATA / "run.lock").open("a+") as lock:
+        for _ in range(10 * LOCK_SECONDS):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.1)
+        else:
+            lock.seek(0)
+            raise RunError(
+                f"another `make run` uses {DATA} (process {lock.read().strip()}):"
+                " end it first, with Ctrl-C there or kill"
+            )
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield lock.fileno()
+
+
+def get(port: int, path: str) -> bytes | None:
+    """Fetch the body of a page with status 200; None if there is no such answer (yet)."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.read() if response.status == 200 else None
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def is_scraped(port: int) -> bool:
+    """Tell if Prometheus has scraped the exporter."""
+    targets = json.loads(get(port, "/api/v1/targets?state=active") or "{}").get("data", {})
+    return any(target["health"] == "up" for target in targets.get("activeTargets", ()))
+
+
+def prometheus_command(program: str, exporter: int, port: int) -> list[str]:
+    """Write the configuration of Prometheus for these ports; return its command line."""
+    text = (DEPLOY / "prometheus.yml").read_text()
+    text = text.replace(f"127.0.0.1:{EXPORTER_PORT}", f"127.0.0.1:{exporter}")
+    config = DATA / "prometheus.yml"
+    config.write_text(text.replace("- rules/", f"- {DEPLOY}/rules/"))
+    return [
+        program,
+        f"--config.file={config}",
+        f"--storage.tsdb.path={DATA / 'prometheus'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+
+
+def announce(exporter: int, prometheus: int) -> None:
+    """Print where to look."""
+    graph = f"http://127.0.0.1:{prometheus}/graph"
+    link = urllib.parse.urlencode({"g0.expr": QUERIES[0], "g0.tab": 0, "g0.range_input": "15m"})
+    say("Prometheus scrapes the exporter every 5 s; open")
+    print(f"  metrics     http://127.0.0.1:{exporter}/metrics\n  Prometheus  {graph}")
+    print(f"  a graph     {graph}?{link}\nor paste there:")
+    print(*(f"  {query}" for query in QUERIES), sep="\n")
+    print(f"Data and log of Prometheus: {DATA}. Ctrl-C ends both.", flush=True)
+
+
+def run() -> None:
+    """Start both, wait until they work, watch them; ends by an exception only."""
+    program = shutil.which("prometheus")
+    if os.geteuid() != 0:
+        raise RunError("not root: BPF programs need it. Start it again with: sudo make run")
+    if program is None or not FDSCOPE.exists():
+        raise RunError("prometheus or .venv/bin/fdscope is missing: deploy/setup.sh run")
+    with only_run() as lock:
+        exporter, prometheus = exporter_port(), prometheus_port()
+        children = Children(lock)
+        try:
+            say("starting the exporter: compiling the probes takes some seconds")
+            address = f"127.0.0.1:{exporter}"
+            children.start("fdscope", [str(FDSCOPE), "exporter", f"--web.listen-address={address}"])
+            ready = "/-/ready"
+            children.wait_until(
+                lambda: get(exporter, ready) is not None, COMPILE_SECONDS, "the exporter"
+            )
+            say("starting Prometheus")
+            command = prometheus_command(program, exporter, prometheus)
+            children.start("prometheus", command, DATA / "prometheus.log")
+            children.wait_until(lambda: is_scraped(prometheus), PROMETHEUS_SECONDS, "Prometheus")
+            announce(exporter, prometheus)
+            while True:
+                children.check()
+                time.sleep(0.5)
+        finally:
+            ignore_signals()
+            children.stop()
+
+
+def main() -> int:
+    """Run; the exit status is 0 if the user ended it, 1 if something else did."""
+    for number in SIGNALS:
+        signal.signal(number, request_stop)
+    try:
+        run()
+    except StopRequest as stop:
+        say(f"{stop}: Prometheus and the exporter have ended, nothing is attached any more")
+    except RunError as error:
+        print(f"make run: error: {error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Installs what fdscope needs on Debian and Ubuntu: `deploy/setup.sh run|test|check`.
+# Packages of the distribution only where something is missing, then .venv in the checkout.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly DISTRIBUTION_PYTHON=/usr/bin/python3
+readonly VENV=$PWD/.venv
+
+say() {
+	printf 'setup: %s\n' "$*"
+}
+
+fail() {
+	printf 'setup: error: %s\n' "$@" >&2
+	exit 1
+}
+
+python_has() {
+	"$DISTRIBUTION_PYTHON" -I -c "$1" >/dev/null 2>&1
+}
+
+# True if what the package brings is there, wherever it came from.
+have() {
+	case $1 in
+	python3) python_has 'import sys; sys.exit(sys.version_info < (3, 11))' ;;
+	python3-venv) python_has 'import ensurepip, venv' ;;
+	python3-bpfcc) python_has 'from bcc import BPF' ;;
+	python3-numpy) python_has 'import numpy' ;;
+	prometheus) command -v prometheus && command -v promtool ;;
+	libc6-dev) [ -e /usr/include/stdio.h ] ;;
+	iproute2) command -v ss && command -v ip ;;
+	bpftool) bpftool version ;;
+	*) command -v "$1" ;;
+	esac >/dev/null 2>&1
+}
+
+# Prints those of the packages that are missing, one a line.
+missing() {
+	local package
+	for package in "$@"; do
+		have "$package" || printf '%s\n' "$package"
+	done
+}
+
+packages_for() {
+	printf '%s\n' python3 python3-venv python3-bpfcc python3-numpy prometheus
+	case $1 in
+	test) printf '%s\n' gcc libc6-dev iproute2 bpftool ;;
+	check) printf '%s\n' gcc libc6-dev shellcheck ;;
+	esac
+}
+
+os_release() {
+	# shellcheck source=/dev/null
+	[ -r /etc/os-release ] && . /etc/os-release && printf '%s' "${!1:-}"
+}
+
+is_debian_like() {
+	command -v apt-get >/dev/null &&
+		[[ " $(os_release ID) $(os_release ID_LIKE) " =~ " "(debian|ubuntu)" " ]]
+}
+
+# Other programs (a fresh machine's own updates) may hold the package lists: wait for them.
+update_lists() {
+	local try
+	for try in 1 2 3; do
+		apt-get update -q && return
+		say "apt-get update failed (try $try of 3)"
+		sleep "$((try % 3 * 5))"
+	done
+	fail "the package lists cannot be read: see the messages of apt-get above"
+}
+
+# bpftool is a package of its own, or a part of the kernel's tools (Ubuntu 24.04).
+bpftool_package() {
+	local name
+	for name in bpftool "linux-tools-$(uname -r)"; do
+		if [ -n "$(apt-cache show "$name" 2>/dev/null)" ]; then
+			printf '%s\n' "$name"
+			return
+		fi
+	done
+}
+
+# The package starts a Prometheus by itself, on the port that `make run` wants.
+stop_packaged_prometheus() {
+	if [ -d /run/systemd/system ]; then
+		systemctl disable --now --quiet prometheus.service ||
+			fail "the service that the new package prometheus started cannot be stopped"
+	else
+		service prometheus stop >/dev/null 2>&1 || true
+		update-rc.d prometheus disable >/dev/null 2>&1 || true
+	fi
+	say "the new package prometheus brings a service of its own: stopped and disabled here" \
+		"(make run starts its own Prometheus; systemctl enable --now prometheus brings it back)"
+}
+
+install_packages() {
+	local wanted=("$@") had_prometheus=no
+	have prometheus && had_prometheus=yes
+	say "installing: ${wanted[*]}"
+	update_lists
+	local names=() package
+	for package in "${wanted[@]}"; do
+		[ "$package" = bpftool ] && package=$(bpftool_package)
+		[ -z "$package" ] || names+=("$package")
+	done
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+		-o DPkg::Lock::Timeout=300 "${names[@]}" 9>&- ||
+		fail "apt-get could not install: ${names[*]}" \
+			"  (Ubuntu has some of them in 'universe': add-apt-repository universe)"
+	[ $had_prometheus = yes ] || ! have prometheus || stop_packaged_prometheus
+}
+
+ensure_packages() {
+	local wanted still
+	mapfile -t wanted < <(packages_for "$1")
+	mapfile -t still < <(missing "${wanted[@]}")
+	[ ${#still[@]} -gt 0 ] || return 0
+	is_debian_like ||
+		fail "this is $(os_release PRETTY_NAME): only Debian and Ubuntu are set up by this script." \
+			"Install by hand what these packages of Debian hold: ${still[*]}"
+	[ "$(id -u)" = 0 ] ||
+		fail "not root, and packages are missing. Run it as root, or install them first:" \
+			"  apt-get install --no-install-recommends ${still[*]}"
+	install_packages "${still[@]}"
+	mapfile -t still < <(missing "${wanted[@]}")
+	for package in "${still[@]}"; do
+		case $package in
+		bpftool) say "no bpftool for kernel $(uname -r) here: tests that need it are skipped" ;;
+		python3) fail "$(os_release PRETTY_NAME) has $("$DISTRIBUTION_PYTHON" -V): fdscope needs 3.11" ;;
+		python3-bpfcc) fail "python3-bpfcc is installed, but Python finds another 'bcc' or none:" \
+			"  $("$DISTRIBUTION_PYTHON" -I -c 'from bcc import BPF' 2>&1 | tail -n 1)" ;;
+		*) fail "$package is installed, but what it should bring is not found" ;;
+		esac
+	done
+}
+
+# True if .venv was made in this place, with this Python and its site packages.
+venv_is_ours() {
+	local made_with="$DISTRIBUTION_PYTHON -m venv --system-site-packages"
+	grep -qsxF "version = $("$DISTRIBUTION_PYTHON" -V | cut -d ' ' -f 2)" "$VENV/pyvenv.cfg" &&
+		grep -qsE "^command = $made_with (--clear )?$VENV\$" "$VENV/pyvenv.cfg" &&
+		"$VENV/bin/python" -m pip --version >/dev/null 2>&1
+}
+
+# pip of Debian 12 does not know dependency groups: read them.
+requirements() {
+	"$VENV/bin/python" - "$@" <<-'END'
+		import sys, tomllib
+		with open("pyproject.toml", "rb") as file:
+		    groups = tomllib.load(file)["dependency-groups"]
+		for group in sys.argv[1:]:
+		    print(*groups[group], sep="\n")
+	END
+}
+
+ensure_venv() {
+	local groups=() hash requirements
+	case $1 in
+	test) groups=(test) ;;
+	check) groups=(test check) ;;
+	esac
+	if ! venv_is_ours; then
+		say "making .venv with $("$DISTRIBUTION_PYTHON" -V)"
+		"$DISTRIBUTION_PYTHON" -m venv --system-site-packages --clear "$VENV"
+	fi
+	hash=$(sha256sum <pyproject.toml | cut -d ' ' -f 1)
+	for group in check test run; do
+		[ "$(cat "$VENV/set-up-for-$group" 2>/dev/null)" != "$hash" ] || return 0
+		[ "$group" != "$1" ] || break
+	done
+	say "installing fdscope and its Python packages into .venv"
+	requirements=$(requirements "${groups[@]}")
+	mapfile -t requirements <<<"$requirements"
+	"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
+		--editable . ${requirements:+"${requirements[@]}"} ||
+		fail "pip could not install the Python packages: see its messages above"
+	printf '%s\n' "$hash" >"$VENV/set-up-for-$1"
+}
+
+main() {
+	case ${1:-} in
+	run | test | check) ;;
+	*) fail "usage: deploy/setup.sh run|test|check" ;;
+	esac
+	if [ "$1" = run ] && [ "$(id -u)" != 0 ]; then
+		fail "not root: BPF programs need it. Start it again with: sudo make run"
+	fi
+	mkdir -p build
+	exec 9>build/setup.lock
+	flock -n 9 || { say "waiting for another setup in this checkout" && flock 9; }
+	ensure_packages "$1"
+	ensure_venv "$1"
+}
+
+main "$@"

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The file layer's door io_uring: operations count when they complete, for the process of the
+ * ring, whichever thread completes them.
+ */
+
+static __always_inline const struct task_struct *request_task(const struct io_kiocb *request)
+{
+	struct task_struct *task = NULL;
+#ifdef HAVE_io_kiocb_tctx
+	struct io_uring_task *tctx = NULL;
+
+	READ(tctx, &request->tctx);
+	READ(task, &tctx->task);
+#else
+	READ(task, &request->task);
+#endif
+	return task;
+}
+
+/* The account that an opcode belongs to; ACCOUNT_NONE if it moves nothing, or others count it. */
+static __always_inline u32 opcode_account(u8 opcode)
+{
+	switch (opcode) {
+	case IORING_READ_OPCODES:
+		return ACCOUNT_FILE_READ;
+	case IORING_WRITE_OPCODES:
+		return ACCOUNT_FILE_WRITE;
+	}
+	return ACCOUNT_NONE;
+}
+
+static __always_inline int request_done(const struct io_kiocb *request, s32 result)
+{
+	const struct task_struct *task;
+	struct file *file = NULL;
+	u32 account;
+	u8 opcode = 0;
+
+	READ(opcode, &request->opcode);
+	account = opcode_account(opcode);
+	READ(file, &request->file);
+	if (account == ACCOUNT_NONE || !file || result == -EBADF)
+		return 0;
+	task = request_task(request);
+	account_of(task, process_key_of(task), account, file_fd_type(file), DOOR_IO_URING, result, 1);
+	return 0;
+}
+
+/*
+ * io_uring_complete(void *ctx, struct io_kiocb *req, ...): then the completion since 6.18, or
+ * user_data and the result; req is NULL for all but the last completion of a multishot request
+ */
+int on_io_uring_complete(struct bpf_raw_tracepoint_args *ctx)
+{
+	const struct io_kiocb *request = (const struct io_kiocb *)ctx->args[1];
+	s32 result = 0;
+
+	if (!request)
+		return 0;
+#if IO_URING_COMPLETE_ARITY == 3
+	READ(result, &((const struct io_uring_cqe *)ctx->args[2])->res);
+#else
+	result = ctx->args[3];
+#endif
+	return request_done(request, result);
+}
+
+#ifndef MODE_TRACEPOINT
+/* bool io_req_post_cqe(struct io_kiocb *req, s32 res, u32 flags): a multishot request goes on */
+ON_ENTRY(io_req_post_cqe)
+{
+	return request_done((const struct io_kiocb *)arg[0], arg[1]);
+}
+#endif

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""System calls that Python's os module lacks, through libc's syscall()."""
+
+import ctypes
+import mmap
+import os
+import platform
+import struct
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+NUMBERS = {
+    "x86_64": {
+        "io_setup": 206, "io_getevents": 208, "io_submit": 209, "tee": 276, "vmsplice": 278,
+        "recvmmsg": 299, "sendmmsg": 307,
+    },
+    "aarch64": {
+        "io_setup": 0, "io_submit": 2, "io_getevents": 4, "vmsplice": 75, "tee": 77,
+        "recvmmsg": 243, "sendmmsg": 269,
+    },
+}[platform.machine()] | {"io_uring_setup": 425, "io_uring_enter": 426}  # fmt: skip
+
+Argument = int | bytes | ctypes.Array[ctypes.c_char] | None
+
+
+def call(name: str, *arguments: Argument) -> int:
+    """One system call; OSError if it fails."""
+    converted = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    result: int = _LIBC.syscall(ctypes.c_long(NUMBERS[name]), *converted)
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+    return result
+
+
+Buffer = ctypes.Array[ctypes.c_char]
+
+
+def buffer(size: int) -> Buffer:
+    return ctypes.create_string_buffer(size)
+
+
+def address(array: Buffer) -> int:
+    return ctypes.addressof(array)
+
+
+def iovec(array: Buffer) -> Buffer:
+    return ctypes.create_string_buffer(struct.pack("<QQ", address(array), len(array)), 16)
+
+
+class Messages:
+    """A vector of messages for sendmmsg and recvmmsg, each with a buffer of its own."""
+
+    def __init__(self, count: int, size: int) -> None:
+        self.count = count
+        self._buffers = [buffer(size) for _ in range(count)]
+        self._iovecs = [iovec(b) for b in self._buffers]
+        headers = b"".join(
+            struct.pack("<QIIQQQQiiII", 0, 0, 0, address(v), 1, 0, 0, 0, 0, 0, 0)
+            for v in self._iovecs
+        )
+        self._headers = ctypes.create_string_buffer(headers, len(headers))
+        assert len(headers) == count * 64
+
+    def send(self, fd: int) -> int:
+        return call("sendmmsg", fd, self._headers, self.count, 0)
+
+    def receive(self, fd: int, flags: int = 0) -> int:
+        return call("recvmmsg", fd, self._headers, self.count, flags, None)
+
+
+class Aio:
+    """A context of io_submit, for one operation at a time."""
+
+    def __init__(self) -> None:
+        context = buffer(8)
+        call("io_setup", 8, context)
+        self._context = int.from_bytes(context.raw, "little")
+
+    def run(self, opcode: int, fd: int, data: Buffer) -> int:
+        """Submit and wait; the result of the operation."""
+        packed = struct.pack(
+            "<QIIHhIQQqQII", 0, 0, 0, opcode, 0, fd, address(data), len(data), 0, 0, 0, 0
+        )
+        iocb = ctypes.create_string_buffer(packed, 64)
+        pointers = ctypes.create_string_buffer(struct.pack("<Q", address(iocb)), 8)
+        assert call("io_submit", self._context, 1, pointers) == 1
+        event = buffer(32)
+        assert call("io_getevents", self._context, 1, 1, event, None) == 1
+        result: int = struct.unpack("<QQqq", event.raw)[2]
+        return result
+
+
+class Ring:
+    """An io_uring, for one operation at a time."""
+
+    READV, WRITEV, SENDMSG, RECVMSG, READ, WRITE, SEND, RECV = 1, 2, 9, 10, 22, 23, 26, 27
+    SPLICE, SEND_ZC = 30, 47
+
+    def __init__(self, flags: int = 0) -> None:
+        params = ctypes.create_string_buffer(120)
+        struct.pack_into("<IIII", params, 0, 0, 0, flags, 0)
+        self._fd = call("io_uring_setup", 8, params)
+        self._sq = struct.unpack_from("<10I", params, 40)
+        self._cq = struct.unpack_from("<10I", params, 80)
+        entries, cq_entries = struct.unpack_from("<II", params, 0)
+        size = max(self._sq[6] + entries * 4, self._cq[5] + cq_entries * 16)
+        self._rings = mmap.mmap(self._fd, size, offset=0)
+        self._sqes = mmap.mmap(self._fd, entries * 64, offset=0x10000000)
+
+    def _word(self, offset: int) -> int:
+        value: int = struct.unpack_from("<I", self._rings, offset)[0]
+        return value
+
+    def run(
+        self, opcode: int, fd: int, where: int, length: int, offset: int = 0, sqe_flags: int = 0
+    ) -> int:
+        """Submit and wait; the result of the operation."""
+        tail = self._word(self._sq[1])
+        index = tail & self._word(self._sq[2])
+        sqe = struct.pack("<BBHiQQIIQ", opcode, sqe_flags, 0, fd, offset, where, length, 0, 1)
+        self._sqes[index * 64 : index * 64 + 64] = sqe.ljust(64, b"\0")
+        struct.pack_into("<I", self._rings, self._sq[6] + index * 4, index)
+        struct.pack_into("<I", self._rings, self._sq[1], tail + 1)
+        call("io_uring_enter", self._fd, 1, 1, 1, None, 0)
+        head = self._word(self._cq[0])
+        at = self._cq[5] + (head & self._word(self._cq[2])) * 16
+        struct.pack_into("<I", self._rings, self._cq[0], head + 1)
+        result: int = struct.unpack_from("<Qi", self._rings, at)[1]
+        return result
