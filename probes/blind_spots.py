@@ -15,16 +15,16 @@ class BlindSpot(NamedTuple):
 
 _EVERYWHERE = (
     BlindSpot(
-        "io_uring at the file layer",
-        "its operations make no system call of their own and bypass the functions and calls that"
-        " are hooked; this door is not counted yet (what it moves over sockets does show at the"
-        " socket layer)",
+        "io_uring operations whose completion is skipped (IOSQE_CQE_SKIP_SUCCESS) or overflows the"
+        " completion queue",
+        "the kernel reports no completion of the request; over sockets they show at the socket"
+        " layer",
     ),
     BlindSpot(
-        "aio (io_submit) at the file layer",
-        "its operations end outside the call that started them; this door is not counted yet",
+        "io_uring on kernels before 5.19, and there and up to 6.11 all but the last completion of"
+        " a multishot request",
+        "the tracepoint does not tell which request completed",
     ),
-    BlindSpot("vmsplice at the file layer", "this part of the door splice is not counted yet"),
     BlindSpot(
         "files mapped into memory (mmap)",
         "a load or store is no operation on the descriptor: the kernel sees page faults at most",
@@ -53,20 +53,13 @@ _EVERYWHERE = (
 
 _FUNCTIONS = (
     BlindSpot(
-        "sendfile, splice, tee and copy_file_range at the file layer",
-        "they do not pass the read and write functions that are hooked; these doors are not"
-        " counted yet in this mode",
-    ),
-    BlindSpot(
         "calls that were already waiting when fdscope attached",
         "a call is followed from its entry, which had passed",
     ),
     BlindSpot(
         "at the socket layer of a kernel without the tracepoints sock_send_length and"
-        " sock_recv_length: other families than IP, unix, netlink and packet, and sendfile or"
-        " splice to a socket",
-        "there the hooks are the send and receive operations of just these families, and older"
-        " kernels send pages another way",
+        " sock_recv_length: other families than IP, unix, netlink and packet",
+        "there the hooks are the send and receive operations of just these families",
     ),
 )
 
@@ -82,6 +75,19 @@ _KPROBES = (
 )
 
 _SYSTEM_CALLS = (
+    BlindSpot(
+        "aio whose results the program reads from the ring in its memory instead of by"
+        " io_getevents, and more than 256 results a call",
+        "this mode learns of an operation when its result is fetched by a system call",
+    ),
+    BlindSpot(
+        "splice and tee by io_uring, and multishot requests but for their last completion",
+        "they make no system call, and the tracepoint of io_uring does not tell both files",
+    ),
+    BlindSpot(
+        "a system call that a seccomp or ptrace supervisor answers in the kernel's place",
+        "it is counted as if the kernel had done it",
+    ),
     BlindSpot(
         "the socket layer of a kernel without the tracepoints sock_send_length and"
         " sock_recv_length",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from probes import source
-from probes.btf import Btf, BtfError
+from probes.btf import VMLINUX, Btf, BtfError
 from probes.hooks import CHOICES, Choice, Hook, Point
 from probes.layout import LayoutError
 from probes.source import Settings
@@ -24,6 +24,10 @@ from probes.syscalls import TailCall, table
 from probes.taxonomy import Layer, Mode
 
 _KALLSYMS = Path("/proc/kallsyms")
+_KERNEL_HEADERS = (
+    Path(f"/lib/modules/{platform.release()}/build"),
+    Path("/sys/kernel/kheaders.tar.xz"),
+)
 _MAX_ACTIVE = 4096
 """Calls of a function that can be under way at once in kprobe mode (KRETPROBE_MAXACTIVE_MAX)."""
 
@@ -91,6 +95,14 @@ class Attacher:
 
         if btf is not None:
             os.environ["BCC_KERNEL_SOURCE"] = str(source.STUB_DIR)
+        elif mode is Mode.FENTRY:
+            raise LoadError("it needs the kernel's BTF (CONFIG_DEBUG_INFO_BTF), which is not there")
+        elif not any(path.exists() for path in _KERNEL_HEADERS):
+            release = platform.release()
+            raise LoadError(
+                f"the kernel has no BTF ({VMLINUX}) and its headers are not installed:"
+                f" install linux-headers-{release}"
+            )
         self._lib = bcc.lib
         self._raw_tracepoint = bcc.BPF.RAW_TRACEPOINT
         self._mode = mode
@@ -114,7 +126,7 @@ class Attacher:
         """True if this kernel has the function or tracepoint."""
         if hook.point is Point.RAW_TRACEPOINT:
             if self._btf is None:
-                return f"__tracepoint_{hook.function}" in self._symbols
+                return f"__traceiter_{hook.function}" in self._symbols
             arity = self._btf.tracepoint_arity(hook.function)
             return arity is not None and (not hook.arities or arity in hook.arities)
         if self._btf is None:

@@ -42,12 +42,12 @@ static __always_inline void describe(struct process *process, const struct task_
 	struct css_set *cgroups = NULL;
 	struct cgroup *cgroup = NULL;
 
-	READ(leader, &task->group_leader);
-	READ(process->comm, &leader->comm);
-	READ(cgroups, &leader->cgroups);
-	READ(cgroup, &cgroups->dfl_cgrp);
-	READ(node, &cgroup->kn);
-	READ(process->cgroup_id, &node->id);
+	PROBE_READ(leader, &task->group_leader);
+	PROBE_READ(process->comm, &leader->comm);
+	PROBE_READ(cgroups, &leader->cgroups);
+	PROBE_READ(cgroup, &cgroups->dfl_cgrp);
+	PROBE_READ(node, &cgroup->kn);
+	PROBE_READ(process->cgroup_id, &node->id);
 }
 
 static __always_inline void note_process(struct process_key key, const struct task_struct *task)

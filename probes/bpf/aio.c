@@ -12,7 +12,7 @@ static __always_inline void aio_begin(u64 kiocb, u32 account)
 	struct aio operation = {.owner = owner, .account = account};
 	struct file *file = NULL;
 
-	READ(file, &((struct kiocb *)kiocb)->ki_filp);
+	PROBE_READ(file, &((struct kiocb *)kiocb)->ki_filp);
 	operation.fd_type = file_fd_type(file);
 	note_process(owner, current_task());
 	if (aio_operations.update(&kiocb, &operation))

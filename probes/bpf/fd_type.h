@@ -2,6 +2,7 @@
 /* From the kernel's objects to the closed sets: what a file is, where a socket's peer is. */
 #pragma once
 
+#ifndef S_IFMT /* the kernel's own headers have the rest too */
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define S_IFREG 0100000
@@ -10,10 +11,6 @@
 #define S_IFCHR 0020000
 #define S_IFIFO 0010000
 
-#define PIDFS_MAGIC 0x50494446
-#define TMPFS_MAGIC 0x01021994
-#define HUGETLBFS_MAGIC 0x958458f6
-#define SECRETMEM_MAGIC 0x5345434d
 #define SB_KERNMOUNT (1 << 22)
 
 #define AF_UNIX 1
@@ -39,6 +36,12 @@
 #define MSG_PEEK 2
 
 #define IFF_LOOPBACK (1 << 3)
+#endif
+
+#define PIDFS_MAGIC 0x50494446
+#define TMPFS_MAGIC 0x01021994
+#define HUGETLBFS_MAGIC 0x958458f6
+#define SECRETMEM_MAGIC 0x5345434d
 
 /* The first eight bytes of a name, as one number. */
 #define NAME8(a, b, c, d, e, f, g, h)                                                     \
@@ -76,12 +79,12 @@ static __always_inline u32 sock_fd_type(const struct sock *sk)
 {
 	u16 family = 0, type = 0, protocol = 0;
 
-	READ(family, &sk->__sk_common.skc_family);
-	READ(type, &sk->sk_type);
+	PROBE_READ(family, &sk->__sk_common.skc_family);
+	PROBE_READ(type, &sk->sk_type);
 	switch (family) {
 	case AF_INET:
 	case AF_INET6:
-		READ(protocol, &sk->sk_protocol);
+		PROBE_READ(protocol, &sk->sk_protocol);
 		return inet_fd_type(type, protocol);
 	case AF_UNIX:
 		return unix_fd_type(type);
@@ -109,7 +112,7 @@ static __always_inline u32 character_fd_type(const struct inode *inode)
 {
 	u32 rdev = 0;
 
-	READ(rdev, &inode->i_rdev);
+	PROBE_READ(rdev, &inode->i_rdev);
 	return is_tty(rdev >> 20) ? FD_TYPE_TTY : FD_TYPE_CHARACTER;
 }
 
@@ -118,8 +121,8 @@ static __always_inline u32 regular_fd_type(const struct inode *inode)
 	struct super_block *sb = NULL;
 	unsigned long magic = 0, flags = 0;
 
-	READ(sb, &inode->i_sb);
-	READ(magic, &sb->s_magic);
+	PROBE_READ(sb, &inode->i_sb);
+	PROBE_READ(magic, &sb->s_magic);
 	switch ((u32)magic) {
 	case PIDFS_MAGIC:
 		return FD_TYPE_PIDFD;
@@ -128,7 +131,7 @@ static __always_inline u32 regular_fd_type(const struct inode *inode)
 	case TMPFS_MAGIC:
 	case HUGETLBFS_MAGIC:
 		/* The kernel's own, unmounted instance holds nothing but memfds. */
-		READ(flags, &sb->s_flags);
+		PROBE_READ(flags, &sb->s_flags);
 		return flags & SB_KERNMOUNT ? FD_TYPE_MEMFD : FD_TYPE_REGULAR;
 	}
 	return FD_TYPE_REGULAR;
@@ -141,9 +144,9 @@ static __always_inline u32 anonymous_fd_type(const struct file *file)
 	struct dentry *dentry = NULL;
 	u64 head = 0;
 
-	READ(dentry, &file->f_path.dentry);
-	READ(name, &dentry->d_name.name);
-	READ(head, name);
+	PROBE_READ(dentry, &file->f_path.dentry);
+	PROBE_READ(name, &dentry->d_name.name);
+	PROBE_READ(head, name);
 	switch (head) {
 	case NAME8('[', 'e', 'v', 'e', 'n', 't', 'f', 'd'):
 		return FD_TYPE_EVENTFD;
@@ -180,8 +183,8 @@ static __always_inline u32 socket_fd_type(const struct file *file)
 	struct socket *sock = NULL;
 	struct sock *sk = NULL;
 
-	READ(sock, &file->private_data);
-	READ(sk, &sock->sk);
+	PROBE_READ(sock, &file->private_data);
+	PROBE_READ(sk, &sock->sk);
 	return sk ? sock_fd_type(sk) : FD_TYPE_SOCKET_OTHER;
 }
 
@@ -190,8 +193,8 @@ static __always_inline u32 file_fd_type(const struct file *file)
 	struct inode *inode = NULL;
 	u16 mode = 0;
 
-	READ(inode, &file->f_inode);
-	READ(mode, &inode->i_mode);
+	PROBE_READ(inode, &file->f_inode);
+	PROBE_READ(mode, &inode->i_mode);
 	switch (mode & S_IFMT) {
 	case S_IFSOCK:
 		return socket_fd_type(file);
@@ -236,8 +239,8 @@ static __always_inline u32 scope_v6(const struct sock *sk)
 {
 	u64 peer[2] = {}, own[2] = {};
 
-	READ(peer, &sk->__sk_common.skc_v6_daddr);
-	READ(own, &sk->__sk_common.skc_v6_rcv_saddr);
+	PROBE_READ(peer, &sk->__sk_common.skc_v6_daddr);
+	PROBE_READ(own, &sk->__sk_common.skc_v6_rcv_saddr);
 	/* ::ffff:a.b.c.d, an IPv4 peer */
 	if (!peer[0] && (u32)peer[1] == 0xffff0000)
 		return scope_v4(peer[1] >> 32, own[1] >> 32);
@@ -255,11 +258,11 @@ static __always_inline bool routed_to_loopback(const struct sock *sk)
 	struct net_device *dev = NULL;
 	u32 flags = 0;
 
-	READ(dst, &sk->sk_dst_cache);
+	PROBE_READ(dst, &sk->sk_dst_cache);
 	if (dst)
-		READ(dev, &dst->dev);
+		PROBE_READ(dev, &dst->dev);
 	if (dev)
-		READ(flags, &dev->flags);
+		PROBE_READ(flags, &dev->flags);
 	return flags & IFF_LOOPBACK;
 }
 
@@ -268,10 +271,10 @@ static __always_inline u32 sock_scope(const struct sock *sk)
 	u32 peer = 0, own = 0, scope;
 	u16 family = 0;
 
-	READ(family, &sk->__sk_common.skc_family);
+	PROBE_READ(family, &sk->__sk_common.skc_family);
 	if (family == AF_INET) {
-		READ(peer, &sk->__sk_common.skc_daddr);
-		READ(own, &sk->__sk_common.skc_rcv_saddr);
+		PROBE_READ(peer, &sk->__sk_common.skc_daddr);
+		PROBE_READ(own, &sk->__sk_common.skc_rcv_saddr);
 		scope = scope_v4(peer, own);
 	} else if (family == AF_INET6) {
 		scope = scope_v6(sk);

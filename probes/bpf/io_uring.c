@@ -10,10 +10,10 @@ static __always_inline const struct task_struct *request_task(const struct io_ki
 #ifdef HAVE_io_kiocb_tctx
 	struct io_uring_task *tctx = NULL;
 
-	READ(tctx, &request->tctx);
-	READ(task, &tctx->task);
+	PROBE_READ(tctx, &request->tctx);
+	PROBE_READ(task, &tctx->task);
 #else
-	READ(task, &request->task);
+	PROBE_READ(task, &request->task);
 #endif
 	return task;
 }
@@ -37,9 +37,9 @@ static __always_inline int request_done(const struct io_kiocb *request, s32 resu
 	u32 account;
 	u8 opcode = 0;
 
-	READ(opcode, &request->opcode);
+	PROBE_READ(opcode, &request->opcode);
 	account = opcode_account(opcode);
-	READ(file, &request->file);
+	PROBE_READ(file, &request->file);
 	if (account == ACCOUNT_NONE || !file || result == -EBADF)
 		return 0;
 	task = request_task(request);
@@ -59,7 +59,7 @@ int on_io_uring_complete(struct bpf_raw_tracepoint_args *ctx)
 	if (!request)
 		return 0;
 #if IO_URING_COMPLETE_ARITY == 3
-	READ(result, &((const struct io_uring_cqe *)ctx->args[2])->res);
+	PROBE_READ(result, &((const struct io_uring_cqe *)ctx->args[2])->res);
 #else
 	result = ctx->args[3];
 #endif

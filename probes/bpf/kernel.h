@@ -5,13 +5,13 @@
  */
 #pragma once
 
-#define READ(destination, pointer) \
+#define PROBE_READ(destination, pointer) \
 	bpf_probe_read_kernel(&(destination), sizeof(destination), (const void *)(pointer))
 
 #ifdef HAVE_TASK_BTF
 #define TASK_READ(destination, pointer) ((destination) = *(pointer))
 #else
-#define TASK_READ(destination, pointer) READ(destination, pointer)
+#define TASK_READ(destination, pointer) PROBE_READ(destination, pointer)
 #endif
 
 static __always_inline struct task_struct *current_task(void)
@@ -53,9 +53,9 @@ static __always_inline struct process_key process_key_of(const struct task_struc
 	struct process_key key = {};
 	u64 start = 0;
 
-	READ(key.tgid, &task->tgid);
-	READ(leader, &task->group_leader);
-	READ(start, &leader->start_boottime);
+	PROBE_READ(key.tgid, &task->tgid);
+	PROBE_READ(leader, &task->group_leader);
+	PROBE_READ(start, &leader->start_boottime);
 	key.start = start >> 20;
 	return key;
 }
@@ -91,11 +91,9 @@ static __always_inline struct file *file_of(u32 fd)
 	TASK_READ(max_fds, &table->max_fds);
 	TASK_READ(fds, &table->fd);
 	if (fd < max_fds)
-		READ(file, &fds[fd]);
+		PROBE_READ(file, &fds[fd]);
 	return file;
 }
-
-#define FMODE_WRITE 2
 
 static __always_inline bool fd_is_writable(u32 fd)
 {
@@ -103,8 +101,8 @@ static __always_inline bool fd_is_writable(u32 fd)
 	u32 mode = 0;
 
 	if (file)
-		READ(mode, &file->f_mode);
-	return mode & FMODE_WRITE;
+		PROBE_READ(mode, &file->f_mode);
+	return mode & 2; /* FMODE_WRITE */
 }
 
 /* True if the current call is one of a 32-bit program, with its own numbers and registers. */
@@ -133,8 +131,8 @@ static __always_inline struct syscall_entry syscall_entry(const struct pt_regs *
 	struct syscall_entry entry = {};
 	s32 number = -1;
 
-	READ(entry.first, &regs->orig_x0);
-	READ(number, &regs->syscallno);
+	PROBE_READ(entry.first, &regs->orig_x0);
+	PROBE_READ(number, &regs->syscallno);
 	entry.number = number;
 	return entry;
 }
@@ -144,7 +142,7 @@ static __always_inline u64 syscall_argument(const struct pt_regs *regs, u32 inde
 {
 	u64 value = 0;
 
-	READ(value, &regs->regs[index & 3]);
+	PROBE_READ(value, &regs->regs[index & 3]);
 	return value;
 }
 #else
@@ -153,9 +151,9 @@ static __always_inline struct syscall_entry syscall_entry(const struct pt_regs *
 	struct syscall_entry entry = {};
 
 	/* di and orig_ax are neighbours */
-	READ(entry, &regs->di);
+	PROBE_READ(entry, &regs->di);
 	if (is_compat())
-		READ(entry.first, &regs->bx);
+		PROBE_READ(entry.first, &regs->bx);
 	return entry;
 }
 
@@ -169,7 +167,7 @@ static __always_inline u64 syscall_argument(const struct pt_regs *regs, u32 inde
 		from = is_compat() ? &regs->cx : &regs->si;
 	else if (index == 2)
 		from = &regs->dx;
-	READ(value, from);
+	PROBE_READ(value, from);
 	return value;
 }
 #endif

@@ -53,7 +53,7 @@ int on_cgroup_attach_task(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!process)
 		return 0;
-	READ(node, &cgroup->kn);
-	READ(process->cgroup_id, &node->id);
+	PROBE_READ(node, &cgroup->kn);
+	PROBE_READ(process->cgroup_id, &node->id);
 	return 0;
 }

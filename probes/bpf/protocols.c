@@ -9,7 +9,7 @@ static __always_inline struct sock *sock_of(u64 sock)
 {
 	struct sock *sk = NULL;
 
-	READ(sk, &((struct socket *)sock)->sk);
+	PROBE_READ(sk, &((struct socket *)sock)->sk);
 	return sk;
 }
 
@@ -67,7 +67,7 @@ ON_RETURN(sock_sendpage)
 	struct socket *sock = NULL;
 	struct sock *sk;
 
-	READ(sock, &((struct file *)arg[0])->private_data);
+	PROBE_READ(sock, &((struct file *)arg[0])->private_data);
 	sk = sock_of((u64)sock);
 	if (!sk)
 		return 0;

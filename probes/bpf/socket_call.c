@@ -17,7 +17,7 @@ static __always_inline int message_operation(u32 call, u32 account, u64 sock, s3
 {
 	struct sock *sk = NULL;
 
-	READ(sk, &((struct socket *)sock)->sk);
+	PROBE_READ(sk, &((struct socket *)sock)->sk);
 	finish(call, account, sk ? sock_fd_type(sk) : FD_TYPE_SOCKET_OTHER, DOOR_SOCKET_CALL,
 	       result, 1);
 	return 0;

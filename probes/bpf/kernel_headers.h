@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The kernel's structs from its installed headers, for kernels without BTF. */
+#pragma once
+
+#include <linux/version.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/cgroup-defs.h>
+#include <linux/kernfs.h>
+#include <linux/fs.h>
+#include <linux/fdtable.h>
+#include <linux/net.h>
+#include <linux/netdevice.h>
+#include <net/dst.h>
+#include <net/sock.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 19, 0)
+#include <linux/io_uring_types.h>
+#else
+/* Older headers hide it; the hooks that would read it are not attached on such kernels. */
+struct io_kiocb {
+	struct file *file;
+	u8 opcode;
+	const struct task_struct *task;
+};
+#endif
+
+#ifndef __TARGET_ARCH_arm64
+#define HAVE_thread_info_status 1
+#endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#define HAVE_io_kiocb_tctx 1
+#endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+#define IO_URING_COMPLETE_ARITY 3
+#else
+#define IO_URING_COMPLETE_ARITY 7
+#endif
