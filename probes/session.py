@@ -117,9 +117,16 @@ class Session:
                 "processes": MapFill(len(process_keys), self._processes.capacity),
                 "pending": MapFill(self._pending.count(), self._pending.capacity),
             },
-            missed_runs={name: _missed_runs(fd) for name, fd in self._programs.items()},
+            missed_runs=self._statistics("recursion_misses"),
             latency={} if self._latency is None else _latency(self._latency.read()),
         )
+
+    def runs(self) -> dict[str, int]:
+        """Program name to its runs, while kernel.bpf_stats_enabled is 1."""
+        return self._statistics("run_cnt")
+
+    def _statistics(self, name: str) -> dict[str, int]:
+        return {program: _program_statistic(fd, name) for program, fd in self._programs.items()}
 
     def forget(self, processes: Sequence[ProcessKey]) -> None:
         """Remove all entries of processes that have ended."""
@@ -182,11 +189,11 @@ def _latency(values: Any) -> dict[tuple[FdType, Account], Latency]:
     }
 
 
-def _missed_runs(program: int) -> int:
-    """Runs that the kernel skipped because the program was already running on the CPU."""
+def _program_statistic(program: int, name: str) -> int:
+    """A number that the kernel keeps of a program, e.g. ``recursion_misses``; 0 if it does not."""
     for line in Path(f"/proc/self/fdinfo/{program}").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == "recursion_misses":
+        key, _, value = line.partition(":")
+        if key == name:
             return int(value)
     return 0
 

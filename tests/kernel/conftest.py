@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Real probes on the running kernel, and known workloads in processes of their own."""
 
+import json
 import os
+import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from probes import selftest
+from probes.loader import import_bcc
 from probes.session import Session, attach
 from probes.snapshot import Amount, ProcessKey, Snapshot, slot
 from probes.source import Settings
@@ -38,8 +42,39 @@ def session() -> Iterator[Session]:
     if os.geteuid() != 0:
         pytest.fail("these tests attach probes: run them as root")
     attached = attach(modes(), Settings())
+    if "FDSCOPE_REPORTS" in os.environ:
+        write_support_report(attached, Path(os.environ["FDSCOPE_REPORTS"]))
     yield attached
     attached.close()
+
+
+def write_support_report(session: Session, directory: Path) -> None:
+    """What attached, what fired and which doors are exact here, for the table of kernels."""
+    statistics = Path("/proc/sys/kernel/bpf_stats_enabled")
+    before = statistics.read_text()
+    statistics.write_text("1")
+    rows = selftest.run(session)
+    statistics.write_text(before)
+    runs = session.runs()
+    report = {
+        "kernel": platform.release(),
+        "bcc": import_bcc().__version__,
+        "mode": session.mode.value,
+        "arch": platform.machine(),
+        "hooks": [
+            hook | {"fired": any(runs[p] for p in runs if p.endswith(f"_{hook['function']}"))}
+            for hook in session.report["hooks"]
+        ],
+        "doors": [
+            {"door": row.door, "fd_type": row.fd_type, "ok": row.ok}
+            for row in rows
+            if not row.unsupported
+        ],
+        "result": "passed" if all(row.ok for row in rows) else "failed",
+        "note": "; ".join(f"{row.case}: {row.unsupported}" for row in rows if row.unsupported),
+    }
+    path = directory / f"support-{session.mode.value}.json"
+    path.write_text(json.dumps(report, indent=1))
 
 
 def of_tgid(snapshot: Snapshot, tgid: int) -> Counted:

@@ -8,11 +8,11 @@ import time
 
 import pytest
 
+from probes.selftest.calls import Aio, Messages, Ring, address, buffer, call, iovec
 from probes.session import Session
 from probes.snapshot import Amount
 from probes.taxonomy import Account, Door, FdType, Scope
 from tests.kernel.conftest import Counted, Run
-from tests.kernel.libc import Aio, Messages, Ring, address, buffer, call, iovec
 from tests.kernel.test_doors import a_file, a_memfd, a_pipe, a_tcp
 
 SIZE = 5003

@@ -7,9 +7,9 @@ import os
 import platform
 import struct
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC = ctypes.CDLL(None, use_errno=True)
 
-NUMBERS = {
+_NUMBERS = {
     "x86_64": {
         "io_setup": 206, "io_getevents": 208, "io_submit": 209, "tee": 276, "vmsplice": 278,
         "recvmmsg": 299, "sendmmsg": 307,
@@ -26,7 +26,7 @@ Argument = int | bytes | ctypes.Array[ctypes.c_char] | None
 def call(name: str, *arguments: Argument) -> int:
     """One system call; OSError if it fails."""
     converted = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
-    result: int = _LIBC.syscall(ctypes.c_long(NUMBERS[name]), *converted)
+    result: int = LIBC.syscall(ctypes.c_long(_NUMBERS[name]), *converted)
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{name}: {os.strerror(number)}")
@@ -37,14 +37,17 @@ Buffer = ctypes.Array[ctypes.c_char]
 
 
 def buffer(size: int) -> Buffer:
+    """Memory that system calls read and write."""
     return ctypes.create_string_buffer(size)
 
 
 def address(array: Buffer) -> int:
+    """Where it is."""
     return ctypes.addressof(array)
 
 
 def iovec(array: Buffer) -> Buffer:
+    """A struct iovec of the whole buffer."""
     return ctypes.create_string_buffer(struct.pack("<QQ", address(array), len(array)), 16)
 
 
@@ -60,12 +63,13 @@ class Messages:
             for v in self._iovecs
         )
         self._headers = ctypes.create_string_buffer(headers, len(headers))
-        assert len(headers) == count * 64
 
     def send(self, fd: int) -> int:
+        """Send all; the number that were."""
         return call("sendmmsg", fd, self._headers, self.count, 0)
 
     def receive(self, fd: int, flags: int = 0) -> int:
+        """Receive up to as many; the number that were."""
         return call("recvmmsg", fd, self._headers, self.count, flags, None)
 
 
@@ -77,6 +81,8 @@ class Aio:
         call("io_setup", 8, context)
         self._context = int.from_bytes(context.raw, "little")
 
+    PREAD, PWRITE = 0, 1
+
     def run(self, opcode: int, fd: int, data: Buffer) -> int:
         """Submit and wait; the result of the operation."""
         packed = struct.pack(
@@ -84,9 +90,9 @@ class Aio:
         )
         iocb = ctypes.create_string_buffer(packed, 64)
         pointers = ctypes.create_string_buffer(struct.pack("<Q", address(iocb)), 8)
-        assert call("io_submit", self._context, 1, pointers) == 1
+        call("io_submit", self._context, 1, pointers)
         event = buffer(32)
-        assert call("io_getevents", self._context, 1, 1, event, None) == 1
+        call("io_getevents", self._context, 1, 1, event, None)
         result: int = struct.unpack("<QQqq", event.raw)[2]
         return result
 

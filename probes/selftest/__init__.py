@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Attached is not firing: known bytes through each door, and what the probes counted of them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from probes.selftest.cases import CASES, Case
+from probes.selftest.files import SOCKETS
+from probes.session import Session
+from probes.snapshot import Amount, Snapshot, slot
+from probes.taxonomy import Account, Door, FdType
+
+_DIRECTIONS = {
+    "read": (Account.FILE_READ, Account.SOCKET_RECEIVE),
+    "written": (Account.FILE_WRITE, Account.SOCKET_SEND),
+}
+# The kernel moves these without the receive path that the socket layer's hooks see.
+_BLIND = {(Door.SPLICE, "read"), (Door.SENDFILE, "read")}
+_TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one case moved through a door on a fd type in one direction, and what was counted."""
+
+    case: str
+    door: str
+    fd_type: str
+    direction: str
+    """``read`` or ``written``, seen from the process."""
+    expected_bytes: int
+    file_bytes: int
+    socket_bytes: int | None
+    """None where the socket layer has no part in it, or is known to be blind."""
+    ok: bool
+    unsupported: str = ""
+    """Why the kernel cannot do it at all; such a row is ok."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def _counted(snapshot: Snapshot, pid: int) -> list[tuple[Any, Amount]]:
+    return [
+        (slot(code), amount)
+        for key, amounts in snapshot.amounts.items()
+        if key.tgid == pid
+        for code, amount in amounts.items()
+    ]
+
+
+def _row(
+    case: Case, direction: str, fd_type: FdType, expected: int, counted: list[tuple[Any, Amount]]
+) -> Row:
+    file_account, socket_account = _DIRECTIONS[direction]
+    file_bytes = sum(
+        amount.bytes
+        for what, amount in counted
+        if what[:3] == (file_account, fd_type, case.door) and not what.errno
+    )
+    socket_bytes = None
+    if fd_type in SOCKETS and (case.door, direction) not in _BLIND:
+        socket_bytes = sum(
+            amount.bytes for what, amount in counted if what[:2] == (socket_account, fd_type)
+        )
+    ok = file_bytes == expected and socket_bytes in (None, expected)
+    words = (case.name, case.door.label, fd_type.label, direction)
+    return Row(*words, expected, file_bytes, socket_bytes, ok)
+
+
+def _rows(case: Case, answer: Mapping[str, Any], snapshot: Snapshot) -> Iterator[Row]:
+    if "unsupported" in answer:
+        words = (case.name, case.door.label, "", "")
+        yield Row(*words, 0, 0, None, True, answer["unsupported"])
+        return
+    counted = _counted(snapshot, answer["pid"])
+    for direction in _DIRECTIONS:
+        for label, expected in answer[direction].items():
+            yield _row(case, direction, FdType[label.upper()], expected, counted)
+
+
+def run(session: Session, quick: bool = False) -> list[Row]:
+    """Move known bytes, read the maps, compare. Takes a second, or a tenth if ``quick``.
+
+    OSError or subprocess.SubprocessError if the workload cannot be run.
+    """
+    command = [sys.executable, "-m", "probes.selftest.worker", *(["quick"] if quick else [])]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        command, capture_output=True, check=True, env=environment, timeout=_TIMEOUT_SECONDS
+    )
+    answers = json.loads(done.stdout)
+    snapshot = session.snapshot()
+    return [
+        row
+        for case in CASES
+        if case.name in answers
+        for row in _rows(case, answers[case.name], snapshot)
+    ]
+
+
+def text(rows: list[Row]) -> str:
+    """A table for people, and what it comes to."""
+    lines = [f"{'case':34} {'door':16} {'fd type':15} {'dir':8} {'expected':>8} {'file':>8} socket"]
+    for row in rows:
+        if row.unsupported:
+            lines.append(f"{row.case:34} {row.door:16} not here: {row.unsupported}")
+            continue
+        socket_bytes = "-" if row.socket_bytes is None else str(row.socket_bytes)
+        mark = "" if row.ok else "   WRONG"
+        lines.append(
+            f"{row.case:34} {row.door:16} {row.fd_type:15} {row.direction:8}"
+            f" {row.expected_bytes:8} {row.file_bytes:8} {socket_bytes:>6}{mark}"
+        )
+    wrong = sum(not row.ok for row in rows)
+    lines.append(f"{len(rows)} rows, {'all exact' if not wrong else f'{wrong} wrong'}")
+    return "\n".join(lines)

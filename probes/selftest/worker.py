@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs cases, each in a process of its own: ``python -m probes.selftest.worker [quick]``.
+
+Prints one JSON object: case name to pid, bytes read and written by fd type, or the reason why the
+kernel cannot do it. Each case answers through shared memory, for a pipe would be counted.
+"""
+
+import json
+import mmap
+import os
+import sys
+
+from probes.selftest.cases import CASES, Case
+
+_SHARED_BYTES = 4096
+
+
+def _answer(case: Case) -> dict[str, object]:
+    try:
+        moved = case.run()
+    except OSError as error:
+        return {"unsupported": error.strerror or str(error)}
+    return {
+        "read": {fd_type.label: count for fd_type, count in moved.read.items()},
+        "written": {fd_type.label: count for fd_type, count in moved.written.items()},
+    }
+
+
+def _run(case: Case) -> dict[str, object]:
+    shared = mmap.mmap(-1, _SHARED_BYTES)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            text = json.dumps(_answer(case)).encode()
+            shared[: len(text)] = text
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    text = shared[:].rstrip(b"\0")
+    answer: dict[str, object] = json.loads(text) if text else {"unsupported": "the case failed"}
+    return answer | {"pid": pid}
+
+
+def main() -> None:
+    """Run the cases that the arguments ask for."""
+    quick = sys.argv[1:] == ["quick"]
+    answers = {case.name: _run(case) for case in CASES if case.quick or not quick}
+    json.dump(answers, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The self-test finds what is exact, and what is not."""
+
+from dataclasses import replace
+
+from probes import selftest
+from probes.session import Session
+from probes.snapshot import Snapshot
+
+
+def test_every_door_is_exact(session: Session) -> None:
+    rows = selftest.run(session)
+    assert len(rows) > 60
+    wrong = [row for row in rows if not row.ok]
+    assert not wrong, selftest.text(wrong)
+
+
+def test_quick_is_a_part_of_it(session: Session) -> None:
+    rows = selftest.run(session, quick=True)
+    assert {"read_write", "vectored", "splice"} <= {row.door for row in rows}
+    assert all(row.ok for row in rows)
+
+
+def test_probes_that_do_not_fire_are_found_out(session: Session) -> None:
+    class Deaf:
+        """A session whose hooks are attached and see nothing."""
+
+        def snapshot(self) -> Snapshot:
+            return replace(session.snapshot(), amounts={})
+
+    rows = selftest.run(Deaf(), quick=True)  # type: ignore[arg-type]
+    assert rows
+    assert not any(row.ok for row in rows if not row.unsupported)
+    assert "WRONG" in selftest.text(rows)
