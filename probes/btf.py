@@ -125,10 +125,6 @@ class Btf:
         bits = None if at is None else self._find(at, field)
         return None if bits is None else bits // 8
 
-    def has_struct(self, name: str) -> bool:
-        """True if the kernel has a struct or union of that name."""
-        return name in self._structs
-
     def has_function(self, name: str) -> bool:
         """True if the kernel has a function of that name (be it traceable or not)."""
         return name in self._functions

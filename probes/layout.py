@@ -67,7 +67,7 @@ FIELDS: dict[str, dict[str, str]] = {
 # Fields that some kernels lack; the C text can ask with #ifdef HAVE_<struct>_<field>.
 OPTIONAL = {("thread_info", "status"), ("io_kiocb", "task"), ("io_kiocb", "tctx")}
 
-# Subsystems that a kernel may be built without: their hooks are then absent too.
+# What only some kernels have, or have with these fields: where they do not, nothing reads them.
 OPTIONAL_STRUCTS = {"kiocb", "io_uring_cqe", "io_uring_task", "io_kiocb"}
 
 
@@ -87,7 +87,7 @@ def _struct(btf: Btf, name: str, fields: dict[str, str]) -> str:
         if offset is not None:
             pad = f"char before_{field}[{offset}]; " if offset else ""
             lines.append(f"\t\tstruct {{ {pad}{_declare(field, c_type)}; }};")
-        elif name in OPTIONAL_STRUCTS and not btf.has_struct(name):
+        elif name in OPTIONAL_STRUCTS and (name, field) not in OPTIONAL:
             lines.append(f"\t\t{_declare(field, c_type)};")
         elif (name, field) not in OPTIONAL:
             raise LayoutError(f"struct {name} of this kernel has no field {field}")
