@@ -5,7 +5,7 @@ import logging
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector as ClientCollector
 
 from exporter import catalog, families, units
+from exporter.ledger import Residuals, ledger
 from exporter.processes import Processes
+from probes.selftest import Row
 from probes.session import Session
 from probes.snapshot import Snapshot
 
@@ -38,6 +40,7 @@ class Collector(ClientCollector):
         session: Session,
         version: str,
         max_series: int,
+        selftest: Sequence[Row] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._session = session
@@ -45,6 +48,8 @@ class Collector(ClientCollector):
         self._clock = clock
         cgroups = units.Units(units.hierarchy())
         self._processes = Processes(max_series, cgroups.unit, _is_alive)
+        self._residuals = Residuals()
+        self._selftest = selftest
         self._lock = threading.Lock()
         self._seconds: dict[str, float] = {}
         self._errors = dict.fromkeys(("maps", "processes", "metrics"), 0)
@@ -65,9 +70,13 @@ class Collector(ClientCollector):
             snapshot = self._refresh()
             with self._part("metrics"):
                 if snapshot:
-                    result += families.process_families(self._processes.totals())
+                    totals = self._processes.totals()
+                    lines = ledger(totals.values())
+                    result += families.process_families(totals)
+                    result += families.ledger_families(lines, self._residuals.update(lines))
                     result += families.latency_families(snapshot.latency)
                     result += families.map_families(snapshot)
+                result += families.selftest_families(self._selftest)
                 result += families.probe_families(self._session.mode, self.attachments())
             result += self._own_families()
         yield from result

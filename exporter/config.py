@@ -1,183 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The options of ``fdscope exporter``: one table, from which flags and file are both read.
+"""The options of ``fdscope exporter`` from flags, file and environment, which all follow one table.
 
 A flag wins over the file, the file over the environment, the environment over the default.
 """
 
 import argparse
 import difflib
-import ipaddress
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from probes.taxonomy import Mode
+from exporter.options import OPTIONS, Option, Options
 
 DEFAULT_FILE = Path("/etc/fdscope/fdscope.toml")
-HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
-LOG_LEVELS = ("debug", "info", "warning", "error")
+FILE_HELP = """\
+Each option can also stand in the configuration file, in the table that its first word names;
+flags win over the file:
+  exclude-self = true
+  [web]
+  listen-address = ["127.0.0.1:20253"]
+  [process]
+  max-series = 500"""
 
-_PATH = re.compile(r"(/\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
 _TYPES = {str: "a string", bool: "true or false", int: "a whole number", list: "a list of strings"}
 
 
 class ConfigError(Exception):
     """An option that cannot be used; the text says where it stands and what is wrong with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen; an empty host stands for every address of the machine."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Every option with a checked value."""
-
-    listen_addresses: tuple[Address, ...]
-    telemetry_path: str
-    log_level: str
-    modes: tuple[Mode, ...]
-    """The attach modes to try, in this order."""
-    latency: bool
-    counter_entries: int
-    process_entries: int
-    exclude_self: bool
-    max_series: int
-    """How many processes get series of their own pid."""
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option: ``--flag`` on the command line, and the same dotted name in TOML."""
-
-    flag: str
-    field: str
-    """Its field of ``Options``."""
-    kind: type
-    """Its type in TOML: str, bool, int or list (of str; as a flag it can be repeated)."""
-    default: Any
-    help: str
-    metavar: str | None = None
-    check: Callable[[Any], Any] = lambda value: value
-    """From a value of the TOML type to that of the field; ValueError says what is wrong."""
-    variable: str = ""
-    """An environment variable that sets it too."""
-
-
-def address(text: str) -> Address:
-    """Read HOST:PORT, [IPv6]:PORT or :PORT; ValueError says what is wrong."""
-    host, colon, port = text.rpartition(":")
-    if not colon or "/" in text or any(character.isspace() for character in text):
-        raise ValueError(f"{text!r} is not HOST:PORT, [IPv6]:PORT or :PORT")
-    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
-        raise ValueError(f"{text!r} has no port from 0 to 65535 after the last colon")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-        ipaddress.IPv6Address(host)
-    elif ":" in host or "[" in host or "]" in host:
-        raise ValueError(f"{text!r}: an IPv6 address stands in brackets, such as [::1]:20253")
-    return Address(host, int(port))
-
-
-def _addresses(texts: Sequence[str]) -> tuple[Address, ...]:
-    if not texts:
-        raise ValueError("at least one address is needed")
-    return tuple(dict.fromkeys(address(text) for text in texts))
-
-
-def _telemetry_path(text: str) -> str:
-    if not text.startswith("/"):
-        raise ValueError(f"{text!r} does not start with /")
-    if text in ("/", HEALTHY_PATH, READY_PATH):
-        raise ValueError(f"{text} is another page of the exporter")
-    if not _PATH.fullmatch(text):
-        raise ValueError(f"{text!r} is not a plain path of letters, digits and . _ ~ -")
-    return text
-
-
-def _one_of(words: Sequence[str]) -> Callable[[str], str]:
-    def check(word: str) -> str:
-        if word not in words:
-            raise ValueError(f"{word!r} is not one of {', '.join(words)}")
-        return word
-
-    return check
-
-
-def _between(least: int, most: int) -> Callable[[int], int]:
-    def check(number: int) -> int:
-        if not least <= number <= most:
-            raise ValueError(f"{number} is not from {least} to {most}")
-        return number
-
-    return check
-
-
-_MODE_WORDS = ("auto", *(mode.value for mode in Mode))
-
-
-def _modes(word: str) -> tuple[Mode, ...]:
-    return tuple(Mode) if _one_of(_MODE_WORDS)(word) == "auto" else (Mode(word),)
-
-
-_ENTRIES = _between(256, 4_194_304)
-
-OPTIONS = (
-    Option(
-        "web.listen-address", "listen_addresses", list, ["127.0.0.1:20253"],
-        "Where to serve; can be repeated. An empty host (:20253) means every address of the"
-        " machine, port 0 a free port.",
-        "HOST:PORT", _addresses,
-    ),
-    Option(
-        "web.telemetry-path", "telemetry_path", str, "/metrics",
-        "Path of the metrics.", "PATH", _telemetry_path,
-    ),
-    Option(
-        "log.level", "log_level", str, "info",
-        "How much to tell on standard error: debug, info, warning or error.",
-        "LEVEL", _one_of(LOG_LEVELS),
-    ),
-    Option(
-        "probe.mode", "modes", str, "auto",
-        "How to hang on the kernel: fentry, kprobe, tracepoint, or auto for the first of these"
-        " that works here.",
-        "MODE", _modes, "FDSCOPE_ATTACH_MODE",
-    ),
-    Option(
-        "probe.latency", "latency", bool, False,
-        "Measure how long operations take, as histograms by fd type and direction. It costs a"
-        " clock read and a store for every operation.",
-    ),
-    Option(
-        "probe.counter-entries", "counter_entries", int, 16384,
-        "Room in the kernel for combinations of process, fd type, door and errno. What finds no"
-        " room is counted for the host as a whole.",
-        "N", _ENTRIES,
-    ),
-    Option(
-        "probe.process-entries", "process_entries", int, 16384,
-        "Room in the kernel for the names of processes.", "N", _ENTRIES,
-    ),
-    Option(
-        "exclude-self", "exclude_self", bool, False, "Leave out the exporter's own I/O.",
-    ),
-    Option(
-        "process.max-series", "max_series", int, 1000,
-        "How many processes get series of their own pid; the others are summed under their name.",
-        "N", _between(0, 1_000_000),
-    ),
-)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

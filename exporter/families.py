@@ -8,7 +8,9 @@ from prometheus_client import Metric as Family
 
 from exporter import catalog
 from exporter.catalog import Metric
+from exporter.ledger import Line, Side
 from exporter.processes import Owner
+from probes.selftest import Row
 from probes.snapshot import (
     LATENCY_LAST_BUCKET,
     UNKNOWN_ERRNO,
@@ -76,6 +78,8 @@ def process_families(totals: Totals) -> list[Family]:
     for owner, amounts in totals.items():
         for code, amount in amounts.items():
             what = slot(code)
+            if what.kernel:
+                continue  # of no process: a term of the ledger
             labels = _labels(owner, what)
             if what.errno:
                 labels["errno"] = errno_name(what.errno)
@@ -89,6 +93,45 @@ def process_families(totals: Totals) -> list[Family]:
     for key, count in errors.items():
         families[catalog.FILE_ERRORS].add_sample(catalog.FILE_ERRORS.name, dict(key), count)
     return list(families.values())
+
+
+def ledger_families(lines: Iterable[Line], residuals: Mapping[Side, int]) -> Iterator[Family]:
+    """The terms of the ledger, and what they leave unexplained."""
+    entries = list(lines)
+    yield gauge(
+        catalog.LEDGER_DOOR_BYTES,
+        (
+            ((*line.side.labels(), door.label), count)
+            for line in entries
+            for door, count in line.doors.items()
+        ),
+    )
+    sockets = [line for line in entries if line.is_socket]
+    for metric, term in (
+        (catalog.LEDGER_SOCKET_BYTES, "socket"),
+        (catalog.LEDGER_KERNEL_BYTES, "kernel"),
+        (catalog.LEDGER_BLIND_BYTES, "blind"),
+    ):
+        yield gauge(metric, ((line.side.labels(), getattr(line, term)) for line in sockets))
+    yield gauge(
+        catalog.LEDGER_RESIDUAL_BYTES,
+        ((side.labels(), count) for side, count in residuals.items()),
+    )
+
+
+def selftest_families(rows: Iterable[Row]) -> Iterator[Family]:
+    """What the self-test at start moved, and what the probes saw of it."""
+    sums: dict[tuple[str, ...], tuple[int, int]] = {}
+    for row in rows:
+        for layer, observed in (("file", row.file_bytes), ("socket", row.socket_bytes)):
+            if observed is not None and not row.unsupported:
+                labels = (row.door, row.fd_type, row.direction, layer)
+                expected_sum, observed_sum = sums.get(labels, (0, 0))
+                sums[labels] = expected_sum + row.expected_bytes, observed_sum + observed
+    for column, metric in enumerate(
+        (catalog.SELFTEST_EXPECTED_BYTES, catalog.SELFTEST_OBSERVED_BYTES)
+    ):
+        yield gauge(metric, ((labels, pair[column]) for labels, pair in sums.items()))
 
 
 def _histogram(metric: Metric, fd_type: FdType, latency: Latency, into: Family) -> None:

@@ -121,9 +121,13 @@ class Btf:
 
     def offset(self, struct_name: str, field: str) -> int | None:
         """Offset of a field in bytes; None where this kernel's struct has no such field."""
-        at = self._structs.get(struct_name)
-        bits = None if at is None else self._find(at, field)
+        bits = self.bit_offset(struct_name, field)
         return None if bits is None else bits // 8
+
+    def bit_offset(self, struct_name: str, field: str) -> int | None:
+        """The same in bits, for members that are a part of a byte."""
+        at = self._structs.get(struct_name)
+        return None if at is None else self._find(at, field)
 
     def has_function(self, name: str) -> bool:
         """True if the kernel has a function of that name (be it traceable or not)."""

@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from probes import capabilities
 from probes.btf import Btf, BtfError
 from probes.diagnosis import NOTE, OK, PROBLEM, Check, Diagnosis, Trial
 from probes.taxonomy import Mode
 
 _ARCHITECTURES = ("x86_64", "aarch64")
-# include/uapi/linux/capability.h
-_CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
-_ENOUGH = ({"CAP_SYS_ADMIN"}, {"CAP_PERFMON", "CAP_BPF"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +90,10 @@ def _kernel(host: Host) -> Check:
 
 
 def _privileges(host: Host) -> Check:
-    status = _read(host.proc / "self/status") or ""
-    lines = (line.split() for line in status.splitlines() if line.startswith("CapEff:"))
-    effective = next((int(line[1], 16) for line in lines), 0)
-    held = {name for name, bit in _CAPABILITIES.items() if effective >> bit & 1}
+    held = capabilities.held(host.proc)
     who = "root" if os.geteuid() == 0 else f"user {os.geteuid()}"
     found = f"{who}, {', '.join(sorted(held)) or 'none that BPF asks for'}"
-    if any(enough <= held for enough in _ENOUGH):
+    if not capabilities.missing(held):
         return Check("capabilities", OK, found)
     remedy = (
         "give the container CAP_BPF and CAP_PERFMON (docker run --privileged)"

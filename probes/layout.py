@@ -51,8 +51,9 @@ FIELDS: dict[str, dict[str, str]] = {
         "sk_type": "u16",
         "sk_protocol": "u16",
         "sk_dst_cache": "struct dst_entry *",
+        "sk_socket": "struct socket *",
     },
-    "socket": {"sk": "struct sock *"},
+    "socket": {"sk": "struct sock *", "file": "struct file *"},
     "kiocb": {"ki_filp": "struct file *"},
     "io_uring_cqe": {"res": "s32"},
     "io_uring_task": {"task": "const struct task_struct *"},
@@ -66,6 +67,9 @@ FIELDS: dict[str, dict[str, str]] = {
 
 # Fields that some kernels lack; the C text can ask with #ifdef HAVE_<struct>_<field>.
 OPTIONAL = {("thread_info", "status"), ("io_kiocb", "task"), ("io_kiocb", "tctx")}
+
+# Members of one bit: BIT_<struct>_<field> is the offset in bits.
+BITS = (("sock", "sk_kern_sock"),)
 
 # What only some kernels have, or have with these fields: where they do not, nothing reads them.
 OPTIONAL_STRUCTS = {"kiocb", "io_uring_cqe", "io_uring_task", "io_kiocb"}
@@ -101,4 +105,6 @@ def _struct(btf: Btf, name: str, fields: dict[str, str]) -> str:
 
 def header(btf: Btf) -> str:
     """C declarations of all structs; LayoutError if one lacks a field that is needed."""
-    return "".join(_struct(btf, name, fields) for name, fields in FIELDS.items())
+    structs = "".join(_struct(btf, name, fields) for name, fields in FIELDS.items())
+    bits = ((f"{name}_{field}", btf.bit_offset(name, field)) for name, field in BITS)
+    return structs + "".join(f"#define BIT_{n} {bit}\n" for n, bit in bits if bit is not None)

@@ -12,6 +12,8 @@ LATENCY_STRIDE = 64
 """Slots of the ``latency`` map for one fd type and direction; the last holds the sum."""
 LATENCY_LAST_BUCKET = 40
 
+KERNEL_SOCKET = 4
+"""Added to the scope of a socket that no ``struct file`` stands for."""
 UNKNOWN_ERRNO = 0xFF
 """Stands in a slot code for an error whose errno was not kept."""
 
@@ -49,19 +51,18 @@ class Slot(NamedTuple):
     fd_type: FdType
     via: Door | Scope
     errno: int
+    kernel: bool = False
+    """At the socket layer: the kernel's own socket, no process's."""
 
 
 @lru_cache(maxsize=4096)
 def slot(code: int) -> Slot:
     """The slot behind the last four bytes of a ``counters`` key, read as a little-endian u32."""
-    account = Account(code & 0xFF)
-    via = code >> 16 & 0xFF
-    return Slot(
-        account,
-        FdType(code >> 8 & 0xFF),
-        Door(via) if account.is_file else Scope(via),
-        code >> 24,
-    )
+    account, fd_type = Account(code & 0xFF), FdType(code >> 8 & 0xFF)
+    via, errno = code >> 16 & 0xFF, code >> 24
+    if account.is_file:
+        return Slot(account, fd_type, Door(via), errno)
+    return Slot(account, fd_type, Scope(via & ~KERNEL_SOCKET), errno, bool(via & KERNEL_SOCKET))
 
 
 @dataclass(frozen=True, slots=True)

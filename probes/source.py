@@ -8,7 +8,7 @@ from pathlib import Path
 
 from probes import hooks, layout, records, syscalls
 from probes.btf import Btf
-from probes.snapshot import LATENCY_LAST_BUCKET, LATENCY_STRIDE
+from probes.snapshot import KERNEL_SOCKET, LATENCY_LAST_BUCKET, LATENCY_STRIDE
 from probes.taxonomy import Account, Door, FdType, Loss, Mode, Scope
 
 BPF_DIR = Path(__file__).parent / "bpf"
@@ -85,6 +85,7 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     ):
         yield from taxonomy.constants(prefix)
     yield "LOSS_COUNT", len(Loss)
+    yield "KERNEL_SOCKET", KERNEL_SOCKET
     yield "NO_FD_TYPE", NO_FD_TYPE
     yield "NO_ARGUMENT", syscalls.NO_ARGUMENT
     yield "COMPAT_SLOTS", syscalls.COMPAT_SLOTS

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from exporter import config
-from exporter.config import Address, ConfigError, Options
+from exporter.config import ConfigError
+from exporter.options import Address, Options
 from probes.taxonomy import Mode
 
 
@@ -138,39 +139,6 @@ def test_empty_tables_that_are_known_change_nothing(tmp_path: Path) -> None:
     assert load(toml="[web]\n[probe]", where=tmp_path) == load()
 
 
-@pytest.mark.parametrize(
-    ("flag", "message"),
-    [
-        ("--web.listen-address=20253", "is not HOST:PORT"),
-        ("--web.listen-address=http://localhost:1", "is not HOST:PORT"),
-        ("--web.listen-address=a b:1", "is not HOST:PORT"),
-        ("--web.listen-address=localhost:", "no port from 0 to 65535"),
-        ("--web.listen-address=localhost:65536", "no port from 0 to 65535"),
-        ("--web.listen-address=localhost:http", "no port from 0 to 65535"),
-        ("--web.listen-address=localhost:٣", "no port from 0 to 65535"),
-        ("--web.listen-address=::1:9100", "stands in brackets"),
-        ("--web.listen-address=[::1:9100", "stands in brackets"),
-        ("--web.listen-address=[localhost]:9100", "localhost"),
-        ("--web.telemetry-path=metrics", "does not start with /"),
-        ("--web.telemetry-path=", "does not start with /"),
-        ("--web.telemetry-path=/", "another page"),
-        ("--web.telemetry-path=/-/ready", "another page"),
-        ("--web.telemetry-path=/a?b", "not a plain path"),
-        ("--web.telemetry-path=/a/../b", "not a plain path"),
-        ("--web.telemetry-path=//a", "not a plain path"),
-        ("--log.level=loud", "not one of debug, info, warning, error"),
-        ("--probe.counter-entries=0", "0 is not from 256 to"),
-        ("--probe.counter-entries=many", "must be a whole number, not 'many'"),
-        ("--process.max-series=-1", "-1 is not from 0 to"),
-        ("--process.max-series=9999999999999999999999", "must be a whole number"),
-    ],
-)
-def test_mistakes_in_flags(flag: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message) as caught:
-        load([flag])
-    assert str(caught.value).startswith(flag.partition("=")[0])
-
-
 def test_mistake_in_the_environment() -> None:
     with pytest.raises(ConfigError, match=r"^FDSCOPE_ATTACH_MODE: 'x' is not one of"):
         load(FDSCOPE_ATTACH_MODE="x")
@@ -185,19 +153,3 @@ def test_default_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "fdscope.toml").mkdir()
     with pytest.raises(ConfigError, match=r"cannot read .*Is a directory"):
         load(where=tmp_path)
-
-
-def test_table_is_complete_and_told_in_the_help() -> None:
-    parser = argparse.ArgumentParser()
-    config.add_arguments(parser)
-    text = parser.format_help()
-    assert [option.field for option in config.OPTIONS] == list(Options.__dataclass_fields__)
-    for option in config.OPTIONS:
-        assert f"--{option.flag}" in text
-    assert "clock read" in text
-    assert "FDSCOPE_ATTACH_MODE" in text
-
-
-@pytest.mark.parametrize("text", ["127.0.0.1:20253", "[::1]:20253", ":20253", "[fe80::1%lo]:1"])
-def test_addresses_read_as_they_are_written(text: str) -> None:
-    assert str(config.address(text)) == text

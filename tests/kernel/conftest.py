@@ -82,7 +82,7 @@ def of_tgid(snapshot: Snapshot, tgid: int) -> Counted:
     counted: Counted = {}
     for key, amounts in snapshot.amounts.items():
         if key.tgid == tgid:
-            counted |= {tuple(slot(code)): amount for code, amount in amounts.items()}  # type: ignore[misc]
+            counted |= {slot(code)[:4]: amount for code, amount in amounts.items()}
     return counted
 
 

@@ -2,7 +2,7 @@
 """The numbers fit where the maps put them, and the words are those that others rely on."""
 
 from probes import records
-from probes.snapshot import slot
+from probes.snapshot import KERNEL_SOCKET, slot
 from probes.source import OVERFLOW_SLOTS
 from probes.taxonomy import Account, Door, FdType, Scope
 
@@ -16,15 +16,16 @@ def test_every_slot_has_a_place_in_the_overflow_array() -> None:
     """Account | fd_type << 3 | via << 8 | failed << 11, as account.c has it."""
     assert len(Account) <= 1 << 3
     assert len(FdType) <= 1 << 5
-    assert max(len(Door), len(Scope)) <= 1 << 3
+    assert max(len(Door), len(Scope) + KERNEL_SOCKET) <= 1 << 3
     assert OVERFLOW_SLOTS == 1 << 12
 
 
 def test_slot_codes_are_read_back() -> None:
     code = Account.SOCKET_SEND | FdType.UDP << 8 | Scope.REMOTE << 16
-    assert slot(code) == (Account.SOCKET_SEND, FdType.UDP, Scope.REMOTE, 0)
+    assert slot(code) == (Account.SOCKET_SEND, FdType.UDP, Scope.REMOTE, 0, False)
+    assert slot(code | KERNEL_SOCKET << 16).kernel
     code = Account.FILE_READ | FdType.FIFO << 8 | Door.VECTORED << 16 | 11 << 24
-    assert slot(code) == (Account.FILE_READ, FdType.FIFO, Door.VECTORED, 11)
+    assert slot(code) == (Account.FILE_READ, FdType.FIFO, Door.VECTORED, 11, False)
 
 
 def test_words() -> None:

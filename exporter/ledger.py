@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The proof: what the socket layer saw against what came through the doors of the file layer.
+
+Each side is measured by hooks that know nothing of the other. For every fd type and direction
+
+    socket = doors - blind + residual
+
+where blind are the doors whose bytes the kernel moves past the socket layer's hooks. Sockets of
+the kernel itself have no file, so no door; their bytes stand apart.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from probes.snapshot import Amount, slot
+from probes.taxonomy import Account, Door, FdType
+
+_READINGS = 4
+"""Bytes in flight between the two layers explain themselves within so many readings."""
+
+
+class Side(NamedTuple):
+    """One line of the ledger."""
+
+    fd_type: FdType
+    direction: str
+    """``received`` or ``sent``."""
+
+    def labels(self) -> tuple[str, str]:
+        """Label values, in the catalog's order."""
+        return self.fd_type.label, self.direction
+
+
+_SIDES = {
+    Account.FILE_READ: "received",
+    Account.SOCKET_RECEIVE: "received",
+    Account.FILE_WRITE: "sent",
+    Account.SOCKET_SEND: "sent",
+}
+_BLIND_DOORS = {"received": (Door.SPLICE, Door.SENDFILE), "sent": ()}
+SOCKETS = frozenset(range(FdType.TCP, FdType.SOCKET_OTHER + 1))
+
+
+@dataclass(slots=True)
+class Line:
+    """The terms of one fd type and direction, in bytes."""
+
+    side: Side
+    doors: dict[Door, int] = field(default_factory=dict)
+    socket: int = 0
+    kernel: int = 0
+
+    @property
+    def is_socket(self) -> bool:
+        """True if the socket layer has a part in it."""
+        return self.side.fd_type in SOCKETS
+
+    @property
+    def blind(self) -> int:
+        """Bytes of doors that the socket layer cannot see."""
+        return sum(self.doors.get(door, 0) for door in _BLIND_DOORS[self.side.direction])
+
+    @property
+    def residual(self) -> int:
+        """What is not explained: negative if the doors saw more."""
+        return self.socket - (sum(self.doors.values()) - self.blind)
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "fd_type": self.side.fd_type.label,
+            "direction": self.side.direction,
+            "doors": {door.label: count for door, count in self.doors.items()},
+            "socket": self.socket,
+            "kernel": self.kernel,
+            "blind": self.blind,
+            "residual": self.residual if self.is_socket else None,
+        }
+
+
+def ledger(accounts: Iterable[Mapping[int, Amount]]) -> list[Line]:
+    """The lines of the ledger, from the amounts of all owners (slot code to amount)."""
+    lines: dict[Side, Line] = {}
+    for amounts in accounts:
+        for code, amount in amounts.items():
+            what = slot(code)
+            direction = _SIDES.get(what.account)
+            if direction is None or what.errno:
+                continue
+            side = Side(what.fd_type, direction)
+            line = lines.setdefault(side, Line(side))
+            if isinstance(what.via, Door):
+                line.doors[what.via] = line.doors.get(what.via, 0) + amount.bytes
+            elif what.kernel:
+                line.kernel += amount.bytes
+            else:
+                line.socket += amount.bytes
+    return [lines[side] for side in sorted(lines)]
+
+
+class Residuals:
+    """What stays unexplained, as numbers that never go down.
+
+    The maps are not read in one instant, and a call that waits has passed one layer and not yet
+    the other: a residual counts once it has stayed for several readings. The first reading sets
+    the zero, for what was under way when the probes were attached was seen by one layer only.
+    """
+
+    def __init__(self) -> None:
+        self._zero: dict[Side, int] | None = None
+        self._recent: dict[Side, deque[int]] = {}
+        self._confirmed: dict[Side, int] = {}
+
+    def update(self, lines: Iterable[Line]) -> Mapping[Side, int]:
+        """Take a reading in; bytes by line."""
+        residuals = {line.side: line.residual for line in lines if line.is_socket}
+        if self._zero is None:
+            self._zero = residuals
+        for side, residual in residuals.items():
+            recent = self._recent.setdefault(side, deque([0] * _READINGS, _READINGS))
+            recent.append(abs(residual - self._zero.get(side, 0)))
+            self._confirmed[side] = max(self._confirmed.get(side, 0), min(recent))
+        return self._confirmed
+
+
+def text(lines: Iterable[Line]) -> str:
+    """A table for people."""
+    rows = [f"{'fd type':16}{'direction':10}{'socket':>14}{'doors':>14}{'residual':>10}  by door"]
+    for line in lines:
+        if line.is_socket:
+            doors = ", ".join(f"{door.label} {count}" for door, count in sorted(line.doors.items()))
+            blind = f" (of these unseen by the socket layer: {line.blind})" if line.blind else ""
+            kernel = f"; kernel sockets {line.kernel}" if line.kernel else ""
+            rows.append(
+                f"{line.side.fd_type.label:16}{line.side.direction:10}{line.socket:>14}"
+                f"{sum(line.doors.values()):>14}{line.residual:>10}  {doors}{blind}{kernel}"
+            )
+    return "\n".join(rows)

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What ``fdscope exporter`` does: check, listen, attach, serve, detach."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry
+
+from exporter import listen
+from exporter.options import Options
+from exporter.page import PageData
+from exporter.server import Server
+from probes import blind_spots, capabilities
+from probes.source import Settings
+from probes.taxonomy import Mode
+
+if TYPE_CHECKING:
+    from exporter.collector import Collector
+    from probes.session import Session
+
+log = logging.getLogger(__name__)
+
+_NOISY_LOGGERS = ("asyncio", "tornado.access", "tornado.general")
+_PROC = Path("/proc")
+_INITIAL_PID_NAMESPACE = "pid:[4026531836]"
+"""include/linux/proc_ns.h: PROC_PID_INIT_INO."""
+
+
+class RunError(Exception):
+    """Something expected that ends a command; the text says what and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the exporter is put together from; tests put in others."""
+
+    check: Callable[[], None]
+    """RunError if this process may not load BPF programs."""
+    own_tgid: Callable[[], int]
+    """This process as the kernel numbers it; RunError if that cannot be told."""
+    attach: Callable[[Sequence[Mode], Settings, Callable[[str], None]], "Session"]
+    """From modes, settings and a way to tell progress; RunError if nothing can be attached."""
+    collector: Callable[["Session", str, int], "Collector"]
+    """From the session, the version and how many processes get series of their own."""
+
+
+def check_capabilities(proc: Path = _PROC) -> None:
+    """RunError unless the process has CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN."""
+    if missing := capabilities.missing(capabilities.held(proc)):
+        raise RunError(
+            f"loading BPF programs needs {' and '.join(missing)}, which this process does not have:"
+            " run it as root (sudo fdscope exporter), or let its systemd unit set"
+            " AmbientCapabilities=CAP_BPF CAP_PERFMON"
+        )
+
+
+def own_tgid(proc: Path = _PROC) -> int:
+    """Our process id; RunError unless it is what the kernel side sees, for it counts host-wide."""
+    lines = (proc / "self/status").read_text().splitlines()
+    numbers = next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])
+    try:
+        namespace = str((proc / "self/ns/pid").readlink())
+    except FileNotFoundError:  # a kernel without such namespaces
+        namespace = _INITIAL_PID_NAMESPACE
+    if len(numbers) > 1 or namespace != _INITIAL_PID_NAMESPACE:
+        raise RunError(
+            "--exclude-self needs the host's pid namespace: in a container's own, this process"
+            " cannot tell its number in the kernel. Start the container with the host's"
+            " (docker run --pid=host; hostPID: true in Kubernetes), or leave --exclude-self out"
+        )
+    return os.getpid()
+
+
+def _attach(
+    modes: Sequence[Mode], settings: Settings, progress: Callable[[str], None]
+) -> "Session":
+    # Imported here, for `fdscope version` is to work where numpy is missing.
+    from probes.session import AttachError, attach
+
+    try:
+        return attach(modes, settings, progress)
+    except AttachError as error:
+        text = f"no probe could be attached: {error}\nRun `fdscope doctor`: it says what is missing"
+        raise RunError(text) from error
+
+
+def _collector(session: "Session", version: str, max_series: int) -> "Collector":
+    from exporter.collector import Collector
+
+    return Collector(session, version, max_series)
+
+
+REAL = Parts(check_capabilities, own_tgid, _attach, _collector)
+
+
+def run_exporter(options: Options, parts: Parts = REAL) -> None:
+    """Bind, attach and serve until SIGTERM or SIGINT; nothing is attached when it returns.
+
+    RunError and BindError say what went wrong.
+    """
+    log.info("fdscope %s", version())
+    parts.check()
+    settings = _settings(options, parts)
+    with ExitStack() as stack:
+        sockets = listen.bind(options.listen_addresses)
+        stack.callback(listen.release, sockets)
+        stack.callback(_on_signals, signal.SIG_DFL)
+        # KeyboardInterrupt at once, until the event loop takes the signals over.
+        _on_signals(signal.default_int_handler)
+        session = parts.attach(options.modes, settings, log.info)
+        stack.callback(session.close)
+        stack.callback(_on_signals, signal.SIG_IGN)
+        _report_attached(session.report)
+        collector = parts.collector(session, version(), options.max_series)
+        stack.callback(collector.close)
+        # Nothing may interrupt what detaches: it takes no longer than moments.
+        stack.callback(_on_signals, signal.SIG_IGN)
+        registry = CollectorRegistry()
+        registry.register(collector)
+        served = Server(
+            options, sockets, registry, lambda: _page(session.mode, collector), collector.ready
+        )
+        for url in listen.urls(sockets):
+            log.info("metrics: %s%s, page: %s/", url, options.telemetry_path, url)
+        asyncio.run(served.serve())
+
+
+def _on_signals(action: Any) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, action)
+
+
+def _settings(options: Options, parts: Parts) -> Settings:
+    return Settings(
+        counter_entries=options.counter_entries,
+        process_entries=options.process_entries,
+        latency=options.latency,
+        exclude_tgid=parts.own_tgid() if options.exclude_self else None,
+    )
+
+
+def _page(mode: Mode, collector: "Collector") -> PageData:
+    blind = blind_spots.for_mode(mode)
+    return PageData(version(), mode.value, collector.attachments(), blind)
+
+
+def _report_attached(report: Mapping[str, Any]) -> None:
+    """Tell what hangs where, what does not and why, and what is not seen."""
+    for refused in report.get("refused", ()):
+        log.info("mode %s does not work here: %s", refused["mode"], _line(refused["why"]))
+    hooks = report["hooks"]
+    for layer in dict.fromkeys(hook["layer"] for hook in hooks):
+        names = [h["function"] for h in hooks if (h["layer"], h["state"]) == (layer, "attached")]
+        log.info("attached, %s layer: %s", layer, ", ".join(names) or "nothing")
+    for hook in hooks:
+        if hook["state"] != "attached":
+            level = logging.WARNING if hook["state"] == "failed" else logging.INFO
+            log.log(level, "%s: %s: %s", hook["state"], hook["function"], _line(hook["why"]))
+    log.info("attach mode: %s", report["mode"])
+    for spot in blind_spots.for_mode(Mode(report["mode"])):
+        log.info("not traced: %s", spot)
+
+
+def _line(text: str) -> str:
+    """The first line of what may be a verifier's log."""
+    return text.strip().partition("\n")[0]
+
+
+def start_logging(level: str) -> None:
+    """Log to standard error from this level on."""
+    # A reader of standard error that has left is no reason to write about it there.
+    logging.raiseExceptions = False
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    if level != "debug":
+        for name in _NOISY_LOGGERS:
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def version() -> str:
+    """The version of the installed package; ``unknown`` in a tree that is not installed."""
+    try:
+        return metadata.version("fdscope")
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the tests of several files need."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.exporter.serving import FakeCollector, Running, running
+
+
+@pytest.fixture
+def web() -> Iterator[Running]:
+    with running(FakeCollector()) as started:
+        yield started

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The real command with a session and a collector that need no kernel.
+
+``python -m tests.exporter.fake WISHES ARGUMENTS...``: it tells on standard output what happens
+to them, and fails where the wishes say so.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector as ClientCollector
+
+from exporter import cli
+from exporter.collector import Collector
+from exporter.run import Parts, RunError, run_exporter
+from probes.session import Session
+from probes.source import Settings
+from probes.taxonomy import Mode
+
+HOOK = {"function": "sys_exit", "layer": "file", "mode": "tracepoint", "state": "attached"}
+REPORT: Mapping[str, Any] = {
+    "mode": "tracepoint",
+    "refused": [{"mode": "fentry", "why": "refused\nlong log"}],
+    "hooks": [
+        {**HOOK, "why": ""},
+        {**HOOK, "function": "vfs_x", "state": "failed", "why": "no such thing"},
+    ],
+}
+
+
+def tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+class FakeSession:
+    mode = Mode.TRACEPOINT
+    report = REPORT
+
+    def close(self) -> None:
+        tell("detached")
+
+
+class FakeCollector(ClientCollector):
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("fdscope_test", "Help.", 1)
+
+    def ready(self) -> None:
+        pass
+
+    def attachments(self) -> list[Mapping[str, str]]:
+        return list(REPORT["hooks"])
+
+    def close(self) -> None:
+        tell("collector closed")
+
+
+def parts(wishes: str) -> Parts:
+    def check() -> None:
+        if "no-capability" in wishes:
+            raise RunError("not root")
+
+    def own_tgid() -> int:
+        if "contained" in wishes:
+            raise RunError("in a container")
+        return os.getpid()
+
+    def attach(
+        modes: Sequence[Mode], settings: Settings, progress: Callable[[str], None]
+    ) -> Session:
+        tell(f"attaching {','.join(mode.value for mode in modes)}, {settings}")
+        progress("compiling")
+        if "attach-fails" in wishes:
+            raise RunError("no probe could be attached: why\nRun `fdscope doctor`")
+        if "attach-hangs" in wishes:
+            time.sleep(60)
+        return cast(Session, FakeSession())
+
+    def collector(_session: Session, _version: str, max_series: int) -> Collector:
+        tell(f"collector of {max_series}")
+        if "collector-fails" in wishes:
+            raise RunError("the collector failed")
+        return cast(Collector, FakeCollector())
+
+    return Parts(check, own_tgid, attach, collector)
+
+
+if __name__ == "__main__":
+    run_exporter.__defaults__ = (parts(sys.argv.pop(1)),)
+    sys.exit(cli.main())

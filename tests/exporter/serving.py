@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A server in a thread of its own, on a real socket of the loopback interface."""
+
+import asyncio
+import contextlib
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from exporter import config, listen
+from exporter.options import Address, Options
+from exporter.page import PageData
+from exporter.server import Server
+
+PAGE = PageData(
+    version="1.2.3",
+    mode="tracepoint",
+    attachments=[
+        {"function": "sys_exit", "layer": "file", "mode": "tracepoint", "state": "attached"},
+        {"function": "<b>", "layer": "socket", "mode": "x", "state": "failed", "why": "a & b"},
+    ],
+    not_traced=["mmap: no operation", "<script>: evil"],
+)
+
+
+@dataclass(eq=False)
+class FakeCollector(Collector):
+    """One counter; can fail, wait for a gate, and be large by its help text."""
+
+    error: Exception | None = None
+    gate: threading.Event | None = None
+    text: str = "Help."
+    runs: int = 0
+    together: int = 0
+    most_together: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def collect(self) -> Iterator[Metric]:
+        """The counter."""
+        with self.lock:
+            self.runs += 1
+            self.together += 1
+            self.most_together = max(self.together, self.most_together)
+        try:
+            if self.gate:
+                self.gate.wait(10)
+            if self.error:
+                raise self.error
+            yield CounterMetricFamily("fdscope_test_bytes", self.text, 1)
+        finally:
+            with self.lock:
+                self.together -= 1
+
+
+@dataclass
+class Running:
+    """A server in a thread of its own."""
+
+    port: int
+    collector: FakeCollector
+    loop: asyncio.AbstractEventLoop
+    server: Server
+    reason: list[str | None]
+
+    def request(
+        self, path: str = "/metrics", method: str = "GET", body: bytes | None = None,
+        **headers: str,
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:  # fmt: skip
+        """(status, headers, body) of a request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        with contextlib.closing(connection):
+            connection.request(method, path, body, named)
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
+
+    def connect(self) -> socket.socket:
+        """A bare connection."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+    def stop(self, grace_seconds: float = 5.0) -> None:
+        """Stop as a signal would."""
+        stopping = self.server.stop(grace_seconds)
+        asyncio.run_coroutine_threadsafe(stopping, self.loop).result(10)
+
+
+def options(**changes: str) -> Options:
+    return config.load(changes, {}, default_file=Path("/nonexistent"))
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def running(collector: FakeCollector) -> Iterator[Running]:
+    """Serve ``collector`` on a free port."""
+    sockets = listen.bind([Address("127.0.0.1", 0)])
+    registry = CollectorRegistry()
+    registry.register(collector)
+    reason: list[str | None] = [None]
+    served = Server(options(), sockets, registry, lambda: PAGE, lambda: reason[0])
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(served.start(), loop).result(10)
+        yield Running(sockets[0].getsockname()[1], collector, loop, served, reason)
+        asyncio.run_coroutine_threadsafe(served.stop(1), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+        listen.release(sockets)

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The exporter as a real process, and what it asks of the process it runs in."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from exporter.run import RunError, check_capabilities, own_tgid
+from probes import blind_spots
+from probes.taxonomy import Mode
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextlib.contextmanager
+def exporter(wishes: str, *flags: str) -> Iterator[subprocess.Popen[str]]:
+    """Run ``tests.exporter.fake`` on a free port; at the end it is no more."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.exporter.fake",
+        wishes,
+        "exporter",
+        "--web.listen-address",
+    ]
+    process = subprocess.Popen(
+        [*command, "127.0.0.1:0", *flags],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_until(stream: Iterator[str], text: str) -> list[str]:
+    lines = []
+    for line in stream:
+        lines.append(line)
+        if text in line:
+            return lines
+    raise AssertionError(f"no {text!r} in {lines}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serves_until_a_signal_and_detaches(number: signal.Signals) -> None:
+    with exporter("", "--process.max-series=7", "--exclude-self") as process:
+        assert process.stderr
+        told = read_until(process.stderr, "metrics: http")
+        address = re.search(r"http://127\.0\.0\.1:([0-9]+)/metrics", told[-1])
+        assert address
+        with socket.create_connection(("127.0.0.1", int(address[1]))) as client:
+            client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            answer = b"".join(iter(lambda: client.recv(65536), b""))
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=20)
+    assert b"fdscope_test 1.0" in answer
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+    assert output.splitlines()[1:] == ["collector of 7", "collector closed", "detached"]
+    assert f"exclude_tgid={process.pid}" in output
+    everything = "".join(told)
+    assert "INFO mode fentry does not work here: refused\n" in everything
+    assert "INFO attached, file layer: sys_exit\n" in everything
+    assert "WARNING failed: vfs_x: no such thing\n" in everything
+    assert "INFO attach mode: tracepoint\n" in everything
+    assert "INFO not traced: io_uring" in everything
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_compiling_ends_it(number: signal.Signals) -> None:
+    with exporter("attach-hangs") as process:
+        assert process.stderr
+        read_until(process.stderr, "compiling")
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("wish", "output", "errors"),
+    [
+        ("no-capability", [], "fdscope exporter: not root\n"),
+        ("contained", [], "fdscope exporter: in a container\n"),
+        ("attach-fails", [], "attached: why\nRun `fdscope doctor`\n"),
+        ("collector-fails", ["detached"], "fdscope exporter: the collector failed\n"),
+    ],
+)
+def test_expected_failures(wish: str, output: list[str], errors: str) -> None:
+    with exporter(wish, "--exclude-self") as process:
+        told, why = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert why.endswith(errors)
+    assert "Traceback" not in why
+    assert told.splitlines()[2:] == output
+
+
+def test_a_port_in_use_is_found_before_anything_is_attached() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        address = f"127.0.0.1:{holder.getsockname()[1]}"
+        with exporter("", f"--web.listen-address={address}") as process:
+            told, why = process.communicate(timeout=20)
+    assert (process.returncode, told) == (1, "")
+    assert f"cannot listen on {address}: Address already in use" in why
+    assert "ss -ltnp" in why
+
+
+def test_a_reader_of_the_log_that_leaves_does_not_end_it() -> None:
+    with exporter("") as process:
+        assert process.stderr
+        assert process.stdout
+        process.stderr.close()
+        read_until(process.stdout, "collector of")
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        assert "detached" in process.stdout.read()
+        assert process.wait(20) == 0
+
+
+def with_capabilities(directory: Path, bits: Sequence[int]) -> Path:
+    """Make a /proc where this process has these capabilities."""
+    (directory / "self").mkdir()
+    effective = f"{sum(1 << bit for bit in bits):016x}"
+    (directory / "self/status").write_text(f"Name:\tx\nCapEff:\t{effective}\nCapBnd:\t0\n")
+    return directory
+
+
+@pytest.mark.parametrize("bits", [(21,), (38, 39), (21, 38, 39)])
+def test_capabilities_that_do(tmp_path: Path, bits: Sequence[int]) -> None:
+    check_capabilities(with_capabilities(tmp_path, bits))
+
+
+@pytest.mark.parametrize(
+    ("bits", "missing"),
+    [((), "CAP_PERFMON and CAP_BPF"), ((38,), "CAP_BPF"), ((39,), "CAP_PERFMON")],
+)
+def test_capabilities_that_do_not(tmp_path: Path, bits: Sequence[int], missing: str) -> None:
+    with pytest.raises(RunError, match=f"needs {missing}, which .*as root.*AmbientCap"):
+        check_capabilities(with_capabilities(tmp_path, bits))
+
+
+def with_namespaces(directory: Path, numbers: str, namespace: str | None) -> Path:
+    """Make a /proc where this process has these numbers, in this pid namespace."""
+    (directory / "self/ns").mkdir(parents=True)
+    (directory / "self/status").write_text(f"Pid:\t{numbers.split()[0]}\nNSpid:\t{numbers}\n")
+    if namespace:
+        (directory / "self/ns/pid").symlink_to(namespace)
+    return directory
+
+
+@pytest.mark.parametrize("namespace", ["pid:[4026531836]", None])
+def test_own_tgid_in_the_host_s_namespace(tmp_path: Path, namespace: str | None) -> None:
+    assert own_tgid(with_namespaces(tmp_path, "4242", namespace)) == os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "namespace"),
+    [("1", "pid:[4026532201]"), ("4242\t1", "pid:[4026532201]"), ("4242\t1", "pid:[4026531836]")],
+)
+def test_no_own_tgid_in_a_container(tmp_path: Path, numbers: str, namespace: str) -> None:
+    with pytest.raises(RunError, match=r"^--exclude-self needs the host's pid namespace: .*=host"):
+        own_tgid(with_namespaces(tmp_path, numbers, namespace))
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_blind_spots_say_what_and_why(mode: Mode) -> None:
+    lines = blind_spots.for_mode(mode)
+    assert len(set(lines)) == len(lines) > 5
+    assert all(what and why for what, _, why in (line.partition(": ") for line in lines))
+    assert any("io_uring" in line for line in lines)
+    assert any("already waiting" in line for line in lines) is (mode is not Mode.TRACEPOINT)
