@@ -71,9 +71,8 @@ class Collector(ClientCollector):
             with self._part("metrics"):
                 if snapshot:
                     totals = self._processes.totals()
-                    lines = ledger(totals.values())
                     result += families.process_families(totals)
-                    result += families.ledger_families(lines, self._residuals.update(lines))
+                    result += self._ledger(totals)
                     result += families.latency_families(snapshot.latency)
                     result += families.map_families(snapshot)
                 result += families.selftest_families(self._selftest)
@@ -102,6 +101,12 @@ class Collector(ClientCollector):
             with self._lock:
                 if self._clock() - self._kept >= _KEEPER_SECONDS:
                     self._refresh()
+
+    def _ledger(self, totals: families.Totals) -> Iterator[Family]:
+        lines = ledger(totals.values())
+        # Without hooks on the socket layer there is nothing to compare with.
+        residuals = self._residuals.update(lines) if self._session.sees_sockets else {}
+        return families.ledger_families(lines, residuals)
 
     def _refresh(self) -> Snapshot | None:
         """Read the maps once and bring the accounts up to date; None if the maps cannot be read."""

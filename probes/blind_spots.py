@@ -77,7 +77,7 @@ _KPROBES = (
 _SYSTEM_CALLS = (
     BlindSpot(
         "aio whose results the program reads from the ring in its memory instead of by"
-        " io_getevents, and more than 256 results a call",
+        " io_getevents, and more than 264 results a call",
         "this mode learns of an operation when its result is fetched by a system call",
     ),
     BlindSpot(

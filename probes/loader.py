@@ -180,15 +180,26 @@ class Attacher:
         names = (prefix + function).encode(), (f"{prefix}vmlinux__{function}").encode()
         return next(name for name in names if self._lib.bpf_function_start(self._bpf.module, name))
 
-    def fill_syscalls(self) -> None:
-        """Write the table of system calls that tracepoint mode follows, and their tail calls."""
-        tail_calls = self._bpf[b"tail_calls"]
-        for tail in TailCall:
-            program = self._bpf.load_func(f"on_{tail.name.lower()}".encode(), self._raw_tracepoint)
-            tail_calls[tail_calls.Key(tail)] = tail_calls.Leaf(program.fd)
+    def fill_syscalls(self) -> list[dict[str, str]]:
+        """Write the table of system calls that tracepoint mode follows, and load their tail calls.
+
+        The answers are those of ``attach``, one for each tail call.
+        """
         map_ = self._bpf[b"syscalls"]
         for slot, call in table(platform.machine()).items():
             map_[map_.Key(slot)] = map_.Leaf(*call.record())
+        return [self._load_tail_call(tail) for tail in TailCall]
+
+    def _load_tail_call(self, tail: TailCall) -> dict[str, str]:
+        name = tail.name.lower()
+        answer = {"function": name, "layer": Layer.FILE.value, "mode": self._mode.value}
+        tail_calls = self._bpf[b"tail_calls"]
+        try:
+            program = self._bpf.load_func(f"on_{name}".encode(), self._raw_tracepoint)
+            tail_calls[tail_calls.Key(tail)] = tail_calls.Leaf(program.fd)
+        except Exception as error:  # bcc raises nothing more precise
+            return answer | {"state": "failed", "why": _reason(error)}
+        return answer | {"state": "attached", "why": ""}
 
     def open_files(self) -> tuple[list[str], list[str], list[int]]:
         """(map names, program names, file descriptors: maps, programs, then links)."""
@@ -209,9 +220,8 @@ def attach(
 ) -> tuple[Attacher, list[dict[str, str]]]:
     """Attach all hooks of a mode; LoadError if a required one is refused."""
     attacher = Attacher(mode, settings, btf)
-    if mode is Mode.TRACEPOINT:
-        attacher.fill_syscalls()
-    hooks = [attacher.attach(h) for choice in CHOICES[mode] for h in attacher.choose(choice)]
+    hooks = attacher.fill_syscalls() if mode is Mode.TRACEPOINT else []
+    hooks += [attacher.attach(h) for choice in CHOICES[mode] for h in attacher.choose(choice)]
     return attacher, hooks
 
 

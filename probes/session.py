@@ -29,7 +29,7 @@ from probes.snapshot import (
     Snapshot,
 )
 from probes.source import OVERFLOW_SLOTS, Settings
-from probes.taxonomy import Account, FdType, Loss, Mode
+from probes.taxonomy import Account, FdType, Layer, Loss, Mode
 
 _TIMEOUT_SECONDS = 180
 _KPROBE_EVENTS = (
@@ -95,6 +95,14 @@ class Session:
     def mode(self) -> Mode:
         """The attach mode in use."""
         return Mode(self.report["mode"])
+
+    @property
+    def sees_sockets(self) -> bool:
+        """True if the socket layer is hooked: some kernels leave tracepoint mode without it."""
+        return any(
+            hook["layer"] == Layer.SOCKET.value and hook["state"] == "attached"
+            for hook in self.report["hooks"]
+        )
 
     def snapshot(self) -> Snapshot:
         """Read all maps once; OSError if the kernel refuses.

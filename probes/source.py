@@ -19,8 +19,8 @@ NO_FD_TYPE = 0xFF
 OVERFLOW_SLOTS = 4096
 MAX_MESSAGES = 1024
 """The most that sendmmsg and recvmmsg take in a call (UIO_MAXIOV)."""
-MAX_AIO_EVENTS = 256
-"""Of one call of io_getevents; more are counted as a loss."""
+AIO_EVENTS_A_CALL = 8
+"""Results of io_getevents that one tail call handles; the kernel allows 33 tail calls."""
 
 # include/uapi/linux/io_uring.h: READV, READ_FIXED, RECVMSG, READ, RECV, READ_MULTISHOT, RECV_ZC,
 # READV_FIXED; WRITEV, WRITE_FIXED, SENDMSG, WRITE, SEND, SEND_ZC, SENDMSG_ZC, WRITEV_FIXED.
@@ -92,7 +92,8 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "SYSCALL_SLOTS", 2 * syscalls.COMPAT_SLOTS
     yield "TAIL_CALL_COUNT", len(syscalls.TailCall)
     yield "MAX_MESSAGES", MAX_MESSAGES
-    yield "MAX_AIO_EVENTS", MAX_AIO_EVENTS
+    yield "AIO_EVENTS_A_CALL", AIO_EVENTS_A_CALL
+    yield "TAIL_CALL_AIO_EVENTS", syscalls.TailCall.AIO_EVENTS
     yield "ACCOUNT_NONE", 0xFF
     yield "IORING_READ_OPCODES", _cases(IORING_READ_OPCODES)
     yield "IORING_WRITE_OPCODES", _cases(IORING_WRITE_OPCODES)

@@ -9,6 +9,9 @@ BPF_ARRAY(syscalls, struct syscall, SYSCALL_SLOTS);
  */
 BPF_PROG_ARRAY(tail_calls, TAIL_CALL_COUNT);
 
+/* How many results of the io_getevents under way are done. */
+BPF_PERCPU_ARRAY(aio_position, u32, 1);
+
 static __always_inline struct syscall *syscall_of(u32 *number)
 {
 	if (is_compat())
@@ -72,6 +75,14 @@ static __always_inline void write_side(struct pt_regs *regs, u32 number, struct 
 	       operations);
 }
 
+static __always_inline void begin_tail_call(void)
+{
+	u32 zero = 0, *position = aio_position.lookup(&zero);
+
+	if (position)
+		*position = 0;
+}
+
 /* sys_exit(struct pt_regs *regs, long result) */
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -85,6 +96,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (!call || !call->known || result == -EBADF || result == -ENOTSOCK)
 		return 0;
 	if (call->tail_call != NO_ARGUMENT && result > 0) {
+		begin_tail_call();
 		tail_calls.call(ctx, call->tail_call);
 		return 0;
 	}
@@ -170,23 +182,37 @@ static __always_inline void aio_event(const struct user_io_event *event)
 	finish(NO_CALL, account, fd_type_or_none(iocb.fd), DOOR_AIO, event->result, 1);
 }
 
-/* Tail call of io_getevents: the results of aio are nowhere else in this mode. */
+static __always_inline void aio_event_at(u64 address)
+{
+	struct user_io_event event;
+
+	if (!bpf_probe_read_user(&event, sizeof(event), (void *)address))
+		aio_event(&event);
+}
+
+/*
+ * Tail call of io_getevents: the results of aio are nowhere else in this mode. It takes a few at a
+ * time and calls itself for the rest, as often as the kernel allows.
+ */
 int on_aio_events(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
 	s64 count = ctx->args[1];
 	u64 events = syscall_argument(regs, 3);
-	struct user_io_event event;
+	u32 zero = 0, *position = aio_position.lookup(&zero);
+	u32 first;
 	int i;
 
-	for (i = 0; i < MAX_AIO_EVENTS; i++) {
-		if (i >= count)
-			return 0;
-		if (!bpf_probe_read_user(&event, sizeof(event),
-					 (void *)(events + i * sizeof(event))))
-			aio_event(&event);
-	}
-	if (count > MAX_AIO_EVENTS)
+	if (!position)
+		return 0;
+	first = *position;
+	for (i = 0; i < AIO_EVENTS_A_CALL; i++)
+		if (first + i < count)
+			aio_event_at(events + (first + i) * sizeof(struct user_io_event));
+	*position = first + AIO_EVENTS_A_CALL;
+	if (*position < count) {
+		tail_calls.call(ctx, TAIL_CALL_AIO_EVENTS);
 		lose(LOSS_AIO_EVENTS);
+	}
 	return 0;
 }

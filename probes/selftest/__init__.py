@@ -37,7 +37,7 @@ class Row:
     expected_bytes: int
     file_bytes: int
     socket_bytes: int | None
-    """None where the socket layer has no part in it, or is known to be blind."""
+    """None where the socket layer has no part in it, is not hooked, or is known to be blind."""
     ok: bool
     unsupported: str = ""
     """Why the kernel cannot do it at all; such a row is ok."""
@@ -57,7 +57,12 @@ def _counted(snapshot: Snapshot, pid: int) -> list[tuple[Any, Amount]]:
 
 
 def _row(
-    case: Case, direction: str, fd_type: FdType, expected: int, counted: list[tuple[Any, Amount]]
+    case: Case,
+    direction: str,
+    fd_type: FdType,
+    expected: int,
+    counted: list[tuple[Any, Amount]],
+    sockets: bool,
 ) -> Row:
     file_account, socket_account = _DIRECTIONS[direction]
     file_bytes = sum(
@@ -66,7 +71,7 @@ def _row(
         if what[:3] == (file_account, fd_type, case.door) and not what.errno
     )
     socket_bytes = None
-    if fd_type in SOCKETS and (case.door, direction) not in _BLIND:
+    if sockets and fd_type in SOCKETS and (case.door, direction) not in _BLIND:
         socket_bytes = sum(
             amount.bytes for what, amount in counted if what[:2] == (socket_account, fd_type)
         )
@@ -75,7 +80,9 @@ def _row(
     return Row(*words, expected, file_bytes, socket_bytes, ok)
 
 
-def _rows(case: Case, answer: Mapping[str, Any], snapshot: Snapshot) -> Iterator[Row]:
+def _rows(
+    case: Case, answer: Mapping[str, Any], snapshot: Snapshot, sockets: bool
+) -> Iterator[Row]:
     if "unsupported" in answer:
         words = (case.name, case.door.label, "", "")
         yield Row(*words, 0, 0, None, True, answer["unsupported"])
@@ -83,7 +90,7 @@ def _rows(case: Case, answer: Mapping[str, Any], snapshot: Snapshot) -> Iterator
     counted = _counted(snapshot, answer["pid"])
     for direction in _DIRECTIONS:
         for label, expected in answer[direction].items():
-            yield _row(case, direction, FdType[label.upper()], expected, counted)
+            yield _row(case, direction, FdType[label.upper()], expected, counted, sockets)
 
 
 def run(session: Session, quick: bool = False) -> list[Row]:
@@ -102,7 +109,7 @@ def run(session: Session, quick: bool = False) -> list[Row]:
         row
         for case in CASES
         if case.name in answers
-        for row in _rows(case, answers[case.name], snapshot)
+        for row in _rows(case, answers[case.name], snapshot, session.sees_sockets)
     ]
 
 

@@ -33,7 +33,7 @@ def drain(fd: int, count: int = SIZE) -> None:
         count -= len(os.read(fd, count))
 
 
-def test_sendfile_to_socket(run: Run) -> None:
+def test_sendfile_to_socket(session: Session, run: Run) -> None:
     def work() -> None:
         out, into = a_tcp()
         assert os.sendfile(out, filled(), 0, SIZE) == SIZE
@@ -42,7 +42,8 @@ def test_sendfile_to_socket(run: Run) -> None:
     counted = run(work)
     assert counted[READ, FdType.REGULAR, Door.SENDFILE, 0] == ONCE
     assert counted[WRITE, FdType.TCP, Door.SENDFILE, 0] == ONCE
-    assert counted[Account.SOCKET_SEND, FdType.TCP, Scope.LOOPBACK, 0].bytes == SIZE
+    if session.sees_sockets:
+        assert counted[Account.SOCKET_SEND, FdType.TCP, Scope.LOOPBACK, 0].bytes == SIZE
 
 
 def test_sendfile_to_file(run: Run) -> None:
@@ -51,7 +52,7 @@ def test_sendfile_to_file(run: Run) -> None:
     assert counted[WRITE, FdType.MEMFD, Door.SENDFILE, 0] == ONCE
 
 
-def test_splice_both_ways(run: Run) -> None:
+def test_splice_both_ways(session: Session, run: Run) -> None:
     def work() -> None:
         pipe_in, pipe_out = a_pipe()
         out, into = a_tcp()
@@ -69,7 +70,8 @@ def test_splice_both_ways(run: Run) -> None:
     assert counted[WRITE, FdType.TCP, Door.SPLICE, 0] == ONCE
     assert counted[READ, FdType.TCP, Door.SPLICE, 0].bytes == SIZE
     assert counted[WRITE, FdType.FIFO, Door.SPLICE, 0].bytes == 2 * SIZE
-    assert counted[Account.SOCKET_SEND, FdType.TCP, Scope.LOOPBACK, 0].bytes == SIZE
+    if session.sees_sockets:
+        assert counted[Account.SOCKET_SEND, FdType.TCP, Scope.LOOPBACK, 0].bytes == SIZE
 
 
 def test_tee_duplicates(run: Run) -> None:
@@ -107,7 +109,7 @@ def test_copy_file_range(run: Run) -> None:
     assert counted[WRITE, FdType.REGULAR, Door.COPY_FILE_RANGE, 0] == ONCE
 
 
-def test_many_messages_in_a_call(run: Run) -> None:
+def test_many_messages_in_a_call(session: Session, run: Run) -> None:
     def work() -> None:
         one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         messages = Messages(7, 101)
@@ -118,7 +120,9 @@ def test_many_messages_in_a_call(run: Run) -> None:
     for account in (READ, WRITE):
         assert counted[account, FdType.UNIX_DGRAM, Door.SOCKET_CALL, 0] == (7, 707)
     for account in (Account.SOCKET_SEND, Account.SOCKET_RECEIVE):
-        assert counted[account, FdType.UNIX_DGRAM, Scope.LOCAL, 0] == (7, 707)
+        assert not session.sees_sockets or (
+            counted[account, FdType.UNIX_DGRAM, Scope.LOCAL, 0] == (7, 707)
+        )
 
 
 def test_aio(run: Run) -> None:
@@ -170,8 +174,9 @@ def test_io_uring(sqe_flags: int, session: Session, run: Run) -> None:
     assert counted[READ, FdType.REGULAR, Door.IO_URING, 0] == (2, 2 * SIZE)
     assert counted[WRITE, FdType.UNIX_STREAM, Door.IO_URING, 0] == ONCE
     assert counted[READ, FdType.UNIX_STREAM, Door.IO_URING, 0] == ONCE
-    assert counted[Account.SOCKET_SEND, FdType.UNIX_STREAM, Scope.LOCAL, 0] == ONCE
-    assert counted[Account.SOCKET_RECEIVE, FdType.UNIX_STREAM, Scope.LOCAL, 0] == ONCE
+    if session.sees_sockets:
+        assert counted[Account.SOCKET_SEND, FdType.UNIX_STREAM, Scope.LOCAL, 0] == ONCE
+        assert counted[Account.SOCKET_RECEIVE, FdType.UNIX_STREAM, Scope.LOCAL, 0] == ONCE
 
 
 def test_a_blocked_io_uring_read_is_one_operation(session: Session, run: Run) -> None:
@@ -197,7 +202,7 @@ def totals(counted: Counted, account: Account, fd_type: FdType) -> int:
     )
 
 
-def test_both_layers_agree_on_a_mixture(run: Run) -> None:
+def test_both_layers_agree_on_a_mixture(session: Session, run: Run) -> None:
     """The ledger in small: TCP bytes by all doors are the bytes of the socket layer."""
 
     def work() -> None:
@@ -215,5 +220,6 @@ def test_both_layers_agree_on_a_mixture(run: Run) -> None:
         (WRITE, Account.SOCKET_SEND),
         (READ, Account.SOCKET_RECEIVE),
     ):
-        assert totals(counted, file, FdType.TCP) == totals(counted, sock, FdType.TCP)
         assert totals(counted, file, FdType.TCP) == 2 * SIZE + 114
+        if session.sees_sockets:
+            assert totals(counted, sock, FdType.TCP) == 2 * SIZE + 114

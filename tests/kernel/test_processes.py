@@ -22,6 +22,8 @@ from probes.taxonomy import Account, Door, FdType, Loss
 from tests.kernel.conftest import Run, in_child, key_of, modes, of_tgid
 
 PR_SET_NAME = 15
+CHURN = int(os.environ.get("FDSCOPE_TEST_CHURN", "3000"))
+"""Short-lived processes of a test; slow machines ask for fewer."""
 
 
 def rename(name: bytes) -> None:
@@ -124,10 +126,10 @@ def test_thousands_of_short_lived_processes_lose_nothing(session: Session) -> No
     names = [b"short-a", b"short-b"]
     processes = Processes(100, lambda _: "", lambda _: True, linger_seconds=0.0)
     now = 0.0
-    for number in range(3000):
+    for number in range(CHURN):
         name = names[number % 2]
         in_child(partial(renamed_traffic, name))
-        if number % 500 == 499:
+        if number % 250 == 249:
             now += 1
             session.forget(processes.update(session.snapshot(), now))
     session.forget(processes.update(session.snapshot(), now + 1))
@@ -138,7 +140,7 @@ def test_thousands_of_short_lived_processes_lose_nothing(session: Session) -> No
             if owner.process in written and what[:2] == (Account.FILE_WRITE, FdType.FIFO):
                 assert owner.pid == ""
                 written[owner.process] += amount.bytes
-    assert written == {"short-a": 15000, "short-b": 15000}
+    assert written == dict.fromkeys(written, CHURN // 2 * 10)
     assert session.snapshot().losses[Loss.COUNTERS_FULL] == 0
 
 

@@ -25,6 +25,8 @@ def test_probes_that_do_not_fire_are_found_out(session: Session) -> None:
     class Deaf:
         """A session whose hooks are attached and see nothing."""
 
+        sees_sockets = session.sees_sockets
+
         def snapshot(self) -> Snapshot:
             return replace(session.snapshot(), amounts={})
 
