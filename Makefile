@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 # The kernel of `make vm-test` and `make vm-shell`; `python3 -m tests.vm list` shows all.
 KERNEL ?= 6.12
 
-.PHONY: help run test check bench vm-test vm-matrix vm-shell clean
+.PHONY: help run test check bench vm-test vm-matrix vm-table vm-shell clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -24,7 +24,7 @@ check: ## What CI runs first: style, types, imports, unit tests, generated files
 	.venv/bin/mypy
 	.venv/bin/mypy --strict deploy/run.py
 	.venv/bin/lint-imports
-	shellcheck deploy/setup.sh .ci/run
+	shellcheck deploy/setup.sh .ci/run tests/vm/guest/init
 	$(PYTHON) -m pytest -m "not kernel"
 	@if [ -e exporter/docs.py ]; then $(PYTHON) -m exporter.docs --check; fi
 
@@ -37,6 +37,9 @@ vm-test: ## The tests in a virtual machine with kernel KERNEL
 
 vm-matrix: ## The tests in virtual machines with all kernels
 	/usr/bin/python3 -m tests.vm run all
+
+vm-table: ## The table of kernels in docs/, from the last `make vm-matrix`
+	/usr/bin/python3 -m tests.vm table --out docs/kernels.md
 
 vm-shell: ## A shell in a virtual machine with kernel KERNEL
 	/usr/bin/python3 -m tests.vm shell $(KERNEL)

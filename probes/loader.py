@@ -111,7 +111,11 @@ class Attacher:
         try:
             self._bpf = Module(
                 text=source.text(mode, settings, btf).encode(),
-                cflags=[f"-I{source.BPF_DIR}", "-Wno-unused-function"],
+                cflags=[
+                    f"-I{source.BPF_DIR}",
+                    f"-DMACHINE_{platform.machine()}=1",
+                    "-Wno-unused-function",
+                ],
             )
         except LayoutError as error:
             raise LoadError(str(error)) from error

@@ -28,6 +28,8 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
     # key and value of `calls`: first arguments of a function that will return
     "call_key": [("tid", "u32"), ("function", "u32")],
     "call": [("arg[4]", "u64")],
+    # value of `progress`: how far a tail call has come
+    "progress": [("bytes", "u64"), ("position", "u64")],
     # value of `aio_operations`
     "aio": [("owner", "struct process_key"), ("account", "u32"), ("fd_type", "u32")],
     # value of `syscalls`: which arguments of the call are descriptors or flags

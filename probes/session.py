@@ -32,6 +32,8 @@ from probes.source import OVERFLOW_SLOTS, Settings
 from probes.taxonomy import Account, FdType, Layer, Loss, Mode
 
 _TIMEOUT_SECONDS = 180
+_LOG_CHARACTERS = 2000
+"""How much of the compiler's messages an error shows."""
 _KPROBE_EVENTS = (
     Path("/sys/kernel/tracing/kprobe_events"),
     Path("/sys/kernel/debug/tracing/kprobe_events"),
@@ -206,6 +208,17 @@ def _program_statistic(program: int, name: str) -> int:
     return 0
 
 
+def _remove_kprobe_event(path: Path, event: str) -> None:
+    events = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(events, f"-:{event}\n".encode())
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+    finally:
+        os.close(events)
+
+
 def _remove_kprobe_events() -> None:
     """Remove what loaders left in tracefs: closing a kprobe leaves its event behind.
 
@@ -220,12 +233,7 @@ def _remove_kprobe_events() -> None:
         event = line.split()[0].partition(":")[2]
         name, _, loader = event.rpartition("/")[2].rpartition("_bcc_")
         if name in ours and not Path(f"/proc/{loader}").exists():
-            try:
-                with path.open("a") as events:
-                    events.write(f"-:{event}\n")
-            except OSError as error:
-                if error.errno != errno.EBUSY:
-                    raise
+            _remove_kprobe_event(path, event)
 
 
 def attach(
@@ -250,12 +258,15 @@ def attach(
             fds = [_receive_fd(ours) for _ in range(report["open_files"])]
         except (AttachError, TimeoutError) as error:
             log.seek(0)
-            raise AttachError(f"{error}\n{log.read().decode(errors='replace')[-2000:]}") from error
+            raise AttachError(
+                f"{error}\n{log.read().decode(errors='replace')[-_LOG_CHARACTERS:]}"
+            ) from error
         finally:
             child.kill()  # it has ended, unless we were interrupted
             child.wait()
         log.seek(0)
         report["log"] = log.read().decode(errors="replace")
     if report["error"]:
-        raise AttachError(report["error"])
+        log_end = report["log"][-_LOG_CHARACTERS:] if "compile" in report["error"] else ""
+        raise AttachError(f"{report['error']}\n{log_end}".strip())
     return Session(report, fds, settings)

@@ -17,8 +17,8 @@ STUB_DIR = BPF_DIR / "stub"
 
 NO_FD_TYPE = 0xFF
 OVERFLOW_SLOTS = 4096
-MAX_MESSAGES = 1024
-"""The most that sendmmsg and recvmmsg take in a call (UIO_MAXIOV)."""
+MESSAGES_A_CALL = 32
+"""Of sendmmsg and recvmmsg that one tail call handles: they take up to 1024 (UIO_MAXIOV)."""
 AIO_EVENTS_A_CALL = 8
 """Results of io_getevents that one tail call handles; the kernel allows 33 tail calls."""
 
@@ -91,9 +91,9 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "COMPAT_SLOTS", syscalls.COMPAT_SLOTS
     yield "SYSCALL_SLOTS", 2 * syscalls.COMPAT_SLOTS
     yield "TAIL_CALL_COUNT", len(syscalls.TailCall)
-    yield "MAX_MESSAGES", MAX_MESSAGES
+    yield "MESSAGES_A_CALL", MESSAGES_A_CALL
     yield "AIO_EVENTS_A_CALL", AIO_EVENTS_A_CALL
-    yield "TAIL_CALL_AIO_EVENTS", syscalls.TailCall.AIO_EVENTS
+    yield from ((f"TAIL_CALL_{tail.name}", tail.value) for tail in syscalls.TailCall)
     yield "ACCOUNT_NONE", 0xFF
     yield "IORING_READ_OPCODES", _cases(IORING_READ_OPCODES)
     yield "IORING_WRITE_OPCODES", _cases(IORING_WRITE_OPCODES)

@@ -125,7 +125,7 @@ struct syscall_entry {
 	u64 number;
 };
 
-#ifdef __TARGET_ARCH_arm64
+#ifdef MACHINE_aarch64
 static __always_inline struct syscall_entry syscall_entry(const struct pt_regs *regs)
 {
 	struct syscall_entry entry = {};

@@ -24,7 +24,7 @@ struct io_kiocb {
 };
 #endif
 
-#ifndef __TARGET_ARCH_arm64
+#ifndef MACHINE_aarch64
 #define HAVE_thread_info_status 1
 #endif
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)

@@ -63,7 +63,7 @@ ON_RETURN(do_tee)
 		return 0;                                                                  \
 	}
 
-#ifdef __TARGET_ARCH_arm64
+#ifdef MACHINE_aarch64
 ON_VMSPLICE(__arm64_sys_vmsplice)
 ON_COPY_FILE_RANGE(__arm64_sys_copy_file_range)
 #else

@@ -4,13 +4,19 @@
 BPF_ARRAY(syscalls, struct syscall, SYSCALL_SLOTS);
 
 /*
- * What needs a loop runs in a program of its own: the verifier walks a loop once for each state
- * that leads to it, and gives up after a million instructions.
+ * What needs a loop runs in a program of its own, a few steps at a time, and calls itself for the
+ * rest: the verifier walks a loop once for each state that leads to it, and gives up after a
+ * million instructions.
  */
 BPF_PROG_ARRAY(tail_calls, TAIL_CALL_COUNT);
+BPF_PERCPU_ARRAY(progress, struct progress, 1);
 
-/* How many results of the io_getevents under way are done. */
-BPF_PERCPU_ARRAY(aio_position, u32, 1);
+static __always_inline struct progress *current_progress(void)
+{
+	u32 zero = 0;
+
+	return progress.lookup(&zero);
+}
 
 static __always_inline struct syscall *syscall_of(u32 *number)
 {
@@ -77,10 +83,12 @@ static __always_inline void write_side(struct pt_regs *regs, u32 number, struct 
 
 static __always_inline void begin_tail_call(void)
 {
-	u32 zero = 0, *position = aio_position.lookup(&zero);
+	struct progress *done = current_progress();
 
-	if (position)
-		*position = 0;
+	if (!done)
+		return;
+	done->position = 0;
+	done->bytes = 0;
 }
 
 /* sys_exit(struct pt_regs *regs, long result) */
@@ -113,40 +121,41 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* Sum of msg_len over the messages of sendmmsg or recvmmsg. */
-static __always_inline s64 message_bytes(struct pt_regs *regs, s64 messages)
+/* msg_len of one message of sendmmsg or recvmmsg. */
+static __always_inline u32 message_length(u64 vector, u32 index)
 {
 	u32 stride = is_compat() ? 32 : 64, msg_len = is_compat() ? 28 : 56;
-	u64 vector = syscall_argument(regs, 1) + msg_len;
-	s64 bytes = 0;
-	u32 length;
-	int i;
+	u32 length = 0;
 
-	for (i = 0; i < MAX_MESSAGES; i++) {
-		if (i >= messages)
-			break;
-		length = 0;
-		bpf_probe_read_user(&length, sizeof(length), (void *)(vector + i * stride));
-		bytes += length;
-	}
-	return bytes;
+	bpf_probe_read_user(&length, sizeof(length), (void *)(vector + index * stride + msg_len));
+	return length;
 }
 
 /* Tail call of sendmmsg and recvmmsg, which return a number of messages. */
 int on_messages(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
-	s64 messages = ctx->args[1], bytes = message_bytes(regs, messages);
 	struct syscall_entry entry = syscall_entry(regs);
-	u32 number = entry.number;
+	struct progress *done = current_progress();
+	u64 vector = syscall_argument(regs, 1);
+	u32 number = entry.number, messages = ctx->args[1];
 	struct syscall *call = syscall_of(&number);
+	u32 i;
 
-	if (!call)
+	if (!call || !done)
 		return 0;
+	for (i = 0; i < MESSAGES_A_CALL; i++)
+		if (done->position + i < messages)
+			done->bytes += message_length(vector, done->position + i);
+	done->position += MESSAGES_A_CALL;
+	if (done->position < messages) {
+		tail_calls.call(ctx, TAIL_CALL_MESSAGES);
+		return 0;
+	}
 	if (call->read_argument != NO_ARGUMENT)
-		read_side(regs, number, call, entry.first, bytes, messages);
+		read_side(regs, number, call, entry.first, done->bytes, messages);
 	else
-		write_side(regs, number, call, entry.first, bytes, messages);
+		write_side(regs, number, call, entry.first, done->bytes, messages);
 	return 0;
 }
 
@@ -190,27 +199,22 @@ static __always_inline void aio_event_at(u64 address)
 		aio_event(&event);
 }
 
-/*
- * Tail call of io_getevents: the results of aio are nowhere else in this mode. It takes a few at a
- * time and calls itself for the rest, as often as the kernel allows.
- */
+/* Tail call of io_getevents: the results of aio are nowhere else in this mode. */
 int on_aio_events(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
-	s64 count = ctx->args[1];
+	struct progress *done = current_progress();
 	u64 events = syscall_argument(regs, 3);
-	u32 zero = 0, *position = aio_position.lookup(&zero);
-	u32 first;
-	int i;
+	u32 count = ctx->args[1], first, i;
 
-	if (!position)
+	if (!done)
 		return 0;
-	first = *position;
+	first = done->position;
 	for (i = 0; i < AIO_EVENTS_A_CALL; i++)
 		if (first + i < count)
 			aio_event_at(events + (first + i) * sizeof(struct user_io_event));
-	*position = first + AIO_EVENTS_A_CALL;
-	if (*position < count) {
+	done->position = first + AIO_EVENTS_A_CALL;
+	if (done->position < count) {
 		tail_calls.call(ctx, TAIL_CALL_AIO_EVENTS);
 		lose(LOSS_AIO_EVENTS);
 	}

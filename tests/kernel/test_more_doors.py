@@ -223,3 +223,11 @@ def test_both_layers_agree_on_a_mixture(session: Session, run: Run) -> None:
         assert totals(counted, file, FdType.TCP) == 2 * SIZE + 114
         if session.sees_sockets:
             assert totals(counted, sock, FdType.TCP) == 2 * SIZE + 114
+
+
+def test_more_messages_than_one_step_of_the_program(run: Run) -> None:
+    def work() -> None:
+        one, _other = socket.socketpair()
+        assert Messages(150, 11).send(one.fileno()) == 150
+
+    assert run(work)[WRITE, FdType.UNIX_STREAM, Door.SOCKET_CALL, 0] == (150, 1650)

@@ -4,7 +4,7 @@
 
 #include <linux/types.h>
 
-#if defined(__TARGET_ARCH_arm64) || defined(__aarch64__)
+#ifdef MACHINE_aarch64
 struct pt_regs {
 	u64 regs[31];
 	u64 sp;

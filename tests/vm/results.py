@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What comes back from a cell: its logs, its reports and how it went."""
+
+import json
+import re
+import shutil
+import tarfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+MODE_LINE = re.compile(r"^@@MODE (\w+) ended (\d+)\s*$", re.MULTILINE)
+UP_LINE = re.compile(r"^@@UP ([\d.]+)\s*$", re.MULTILINE)
+TIMED_OUT = 124
+KILLED = 137
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a cell went; times are in seconds, `boot_seconds` by the guest's clock.
+
+    `modes` has the status of each mode's tests; a mode that never ended is absent.
+    """
+
+    cell: str
+    passed: bool
+    why: str
+    kernel: str = ""
+    bcc: str = ""
+    arch: str = ""
+    cpus: int = 1
+    seconds: float = 0.0
+    boot_seconds: float = 0.0
+    modes: tuple[tuple[str, int], ...] = ()
+
+    def write(self, folder: Path) -> None:
+        """Write this as result.json into a cell's folder."""
+        text = json.dumps(asdict(self), indent=2)
+        (folder / "result.json").write_text(text + "\n")
+
+
+def results_folder(checkout: Path) -> Path:
+    """Return the folder, ignored by git, that holds a folder for each cell."""
+    return checkout / "build/vm"
+
+
+def fresh_folder(checkout: Path, cell: str) -> Path:
+    """Return an empty folder, that git ignores, for the results of a cell."""
+    parent = results_folder(checkout)
+    parent.mkdir(parents=True, exist_ok=True)
+    (parent / ".gitignore").write_text("*\n")
+    folder = parent / cell
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir()
+    return folder
+
+
+def mode_statuses(output: str) -> tuple[tuple[str, int], ...]:
+    """Read from a guest's output how each mode ended."""
+    return tuple((mode, int(status)) for mode, status in MODE_LINE.findall(output))
+
+
+def describe_status(status: int) -> str:
+    """Say what the status of a test run means."""
+    if status in {TIMED_OUT, KILLED}:
+        return "ended by its time limit"
+    return "passed" if status == 0 else f"failed ({status})"
+
+
+def boot_seconds(output: str) -> float:
+    """Read from a guest's output how long the kernel took to its first process."""
+    found = UP_LINE.search(output)
+    return float(found[1]) if found else 0.0
+
+
+def unpack_reports(archive: Path, folder: Path) -> list[str]:
+    """Copy the files of a guest's /reports into a flat folder and return their names.
+
+    Gives none if the guest died before it sent them; raises tarfile.ReadError
+    if they are damaged.
+    """
+    if not archive.exists() or archive.stat().st_size == 0:
+        return []
+    names = []
+    with tarfile.open(archive) as reports:
+        for member in reports:
+            content = reports.extractfile(member) if member.isfile() else None
+            if content is not None:
+                names.append(Path(member.name).name)
+                (folder / names[-1]).write_bytes(content.read())
+    archive.unlink()
+    return names
