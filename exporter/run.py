@@ -5,8 +5,7 @@ import asyncio
 import logging
 import os
 import signal
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 
-from exporter import listen
+from exporter import listen, report
 from exporter.options import Options
 from exporter.page import PageData
 from exporter.server import Server
@@ -25,11 +24,13 @@ from probes.taxonomy import Mode
 
 if TYPE_CHECKING:
     from exporter.collector import Collector
+    from probes.selftest import Row
     from probes.session import Session
+
+    Attached = tuple[Session, list[Row]]
 
 log = logging.getLogger(__name__)
 
-_NOISY_LOGGERS = ("asyncio", "tornado.access", "tornado.general")
 _PROC = Path("/proc")
 _INITIAL_PID_NAMESPACE = "pid:[4026531836]"
 """include/linux/proc_ns.h: PROC_PID_INIT_INO."""
@@ -47,10 +48,10 @@ class Parts:
     """RunError if this process may not load BPF programs."""
     own_tgid: Callable[[], int]
     """This process as the kernel numbers it; RunError if that cannot be told."""
-    attach: Callable[[Sequence[Mode], Settings, Callable[[str], None]], "Session"]
+    attach: Callable[[Sequence[Mode], Settings, Callable[[str], None]], "Attached"]
     """From modes, settings and a way to tell progress; RunError if nothing can be attached."""
-    collector: Callable[["Session", str, int], "Collector"]
-    """From the session, the version and how many processes get series of their own."""
+    collector: Callable[["Attached", str, int], "Collector"]
+    """From what is attached, the version and how many processes get series of their own."""
 
 
 def check_capabilities(proc: Path = _PROC) -> None:
@@ -82,21 +83,23 @@ def own_tgid(proc: Path = _PROC) -> int:
 
 def _attach(
     modes: Sequence[Mode], settings: Settings, progress: Callable[[str], None]
-) -> "Session":
+) -> "Attached":
     # Imported here, for `fdscope version` is to work where numpy is missing.
-    from probes.session import AttachError, attach
+    from probes.selftest import attach_what_fires
+    from probes.session import AttachError
 
     try:
-        return attach(modes, settings, progress)
+        return attach_what_fires(modes, settings, progress)
     except AttachError as error:
         text = f"no probe could be attached: {error}\nRun `fdscope doctor`: it says what is missing"
         raise RunError(text) from error
 
 
-def _collector(session: "Session", version: str, max_series: int) -> "Collector":
+def _collector(attached: "Attached", version: str, max_series: int) -> "Collector":
     from exporter.collector import Collector
 
-    return Collector(session, version, max_series)
+    session, rows = attached
+    return Collector(session, version, max_series, rows)
 
 
 REAL = Parts(check_capabilities, own_tgid, _attach, _collector)
@@ -116,11 +119,13 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
         stack.callback(_on_signals, signal.SIG_DFL)
         # KeyboardInterrupt at once, until the event loop takes the signals over.
         _on_signals(signal.default_int_handler)
-        session = parts.attach(options.modes, settings, log.info)
+        attached = parts.attach(options.modes, settings, log.info)
+        session, rows = attached
         stack.callback(session.close)
         stack.callback(_on_signals, signal.SIG_IGN)
-        _report_attached(session.report)
-        collector = parts.collector(session, version(), options.max_series)
+        report.attached(session.report)
+        report.self_tested(rows)
+        collector = parts.collector(attached, version(), options.max_series)
         stack.callback(collector.close)
         # Nothing may interrupt what detaches: it takes no longer than moments.
         stack.callback(_on_signals, signal.SIG_IGN)
@@ -151,40 +156,6 @@ def _settings(options: Options, parts: Parts) -> Settings:
 def _page(mode: Mode, collector: "Collector") -> PageData:
     blind = blind_spots.for_mode(mode)
     return PageData(version(), mode.value, collector.attachments(), blind)
-
-
-def _report_attached(report: Mapping[str, Any]) -> None:
-    """Tell what hangs where, what does not and why, and what is not seen."""
-    for refused in report.get("refused", ()):
-        log.info("mode %s does not work here: %s", refused["mode"], _line(refused["why"]))
-    hooks = report["hooks"]
-    for layer in dict.fromkeys(hook["layer"] for hook in hooks):
-        names = [h["function"] for h in hooks if (h["layer"], h["state"]) == (layer, "attached")]
-        log.info("attached, %s layer: %s", layer, ", ".join(names) or "nothing")
-    for hook in hooks:
-        if hook["state"] != "attached":
-            level = logging.WARNING if hook["state"] == "failed" else logging.INFO
-            log.log(level, "%s: %s: %s", hook["state"], hook["function"], _line(hook["why"]))
-    log.info("attach mode: %s", report["mode"])
-    for spot in blind_spots.for_mode(Mode(report["mode"])):
-        log.info("not traced: %s", spot)
-
-
-def _line(text: str) -> str:
-    """The first line of what may be a verifier's log."""
-    return text.strip().partition("\n")[0]
-
-
-def start_logging(level: str) -> None:
-    """Log to standard error from this level on."""
-    # A reader of standard error that has left is no reason to write about it there.
-    logging.raiseExceptions = False
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    if level != "debug":
-        for name in _NOISY_LOGGERS:
-            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def version() -> str:

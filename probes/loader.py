@@ -124,10 +124,13 @@ class Attacher:
         self.fds: list[int] = []
         self.programs: list[str] = []
         self._latency = settings.latency
+        self._avoid = settings.avoid
         self._maps = source.maps(mode, settings)
 
     def has(self, hook: Hook) -> bool:
-        """True if this kernel has the function or tracepoint."""
+        """True if this kernel has the function or tracepoint, and it is not to be avoided."""
+        if hook.function in self._avoid:
+            return False
         if hook.point is Point.RAW_TRACEPOINT:
             if self._btf is None:
                 return f"__traceiter_{hook.function}" in self._symbols

@@ -47,6 +47,8 @@ class Settings:
     latency: bool = False
     exclude_tgid: int | None = None
     """A process that is left out."""
+    avoid: tuple[str, ...] = ()
+    """Functions and tracepoints that are not hooked: they were found not to fire."""
 
 
 def maps(mode: Mode, settings: Settings) -> list[str]:

@@ -5,16 +5,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from probes.hooks import SOCKET_TRACEPOINTS
 from probes.selftest.cases import CASES, Case
 from probes.selftest.files import SOCKETS
-from probes.session import Session
+from probes.session import Session, attach
 from probes.snapshot import Amount, Snapshot, slot
-from probes.taxonomy import Account, Door, FdType
+from probes.source import Settings
+from probes.taxonomy import Account, Door, FdType, Mode
 
 _DIRECTIONS = {
     "read": (Account.FILE_READ, Account.SOCKET_RECEIVE),
@@ -111,6 +113,47 @@ def run(session: Session, quick: bool = False) -> list[Row]:
         if case.name in answers
         for row in _rows(case, answers[case.name], snapshot, session.sees_sockets)
     ]
+
+
+def next_try(
+    rows: Sequence[Row], mode: Mode, modes: Sequence[Mode], settings: Settings
+) -> tuple[Sequence[Mode], Settings] | None:
+    """What to attach instead, if hooks are attached and do not fire; None if that is fine or all.
+
+    Where the file layer's first doors are wrong the next mode is tried; where the socket layer
+    sees nothing, its next candidates.
+    """
+    later = list(modes)[list(modes).index(mode) + 1 :]
+    core = [row for row in rows if row.door == Door.READ_WRITE.label and not row.unsupported]
+    if any(row.file_bytes != row.expected_bytes for row in core):
+        return (later, settings) if later else None
+    seen = [row.socket_bytes for row in rows if row.socket_bytes is not None]
+    tracepoints = tuple(hook.function for hook in SOCKET_TRACEPOINTS)
+    if seen and not any(seen) and settings.avoid != tracepoints:
+        return [mode, *later], replace(settings, avoid=tracepoints)
+    return None
+
+
+def attach_what_fires(
+    modes: Sequence[Mode], settings: Settings, progress: Callable[[str], None]
+) -> tuple[Session, list[Row]]:
+    """Attach, test in small, and try the next candidates if hooks do not fire.
+
+    AttachError if nothing can be attached; what is wrong in the end is in the rows.
+    """
+    while True:
+        session = attach(modes, settings, progress)
+        try:
+            rows = run(session, quick=True)
+            instead = next_try(rows, session.mode, modes, settings)
+        except BaseException:
+            session.close()
+            raise
+        if instead is None:
+            return session, rows
+        progress(f"{session.mode.value} mode is attached and does not count right: trying the next")
+        session.close()
+        modes, settings = instead
 
 
 def text(rows: list[Row]) -> str:

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector as ClientCollector
 from exporter import cli
 from exporter.collector import Collector
 from exporter.run import Parts, RunError, run_exporter
+from probes.selftest import Row
 from probes.session import Session
 from probes.source import Settings
 from probes.taxonomy import Mode
@@ -71,16 +72,18 @@ def parts(wishes: str) -> Parts:
 
     def attach(
         modes: Sequence[Mode], settings: Settings, progress: Callable[[str], None]
-    ) -> Session:
+    ) -> tuple[Session, list[Row]]:
         tell(f"attaching {','.join(mode.value for mode in modes)}, {settings}")
         progress("compiling")
         if "attach-fails" in wishes:
             raise RunError("no probe could be attached: why\nRun `fdscope doctor`")
         if "attach-hangs" in wishes:
             time.sleep(60)
-        return cast(Session, FakeSession())
+        return cast(Session, FakeSession()), []
 
-    def collector(_session: Session, _version: str, max_series: int) -> Collector:
+    def collector(
+        _attached: tuple[Session, list[Row]], _version: str, max_series: int
+    ) -> Collector:
         tell(f"collector of {max_series}")
         if "collector-fails" in wishes:
             raise RunError("the collector failed")

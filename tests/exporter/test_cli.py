@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from exporter import cli
+from exporter.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,7 +44,7 @@ def test_wrong_usage(
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["", *(command.name for command in cli.COMMANDS)])
+@pytest.mark.parametrize("command", ["", *(command.name for command in COMMANDS)])
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*command.split(), "--help"]) == 0
     text = capsys.readouterr().out

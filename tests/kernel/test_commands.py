@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The commands that attach by themselves, as a user runs them."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from tests.kernel.conftest import modes
+
+
+def fdscope(*arguments: str) -> dict[str, Any]:
+    mode = "auto" if len(modes()) > 1 else modes()[0].value
+    command = [sys.executable, "-m", "exporter.cli", *arguments, f"--probe.mode={mode}", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_selftest_command() -> None:
+    report = fdscope("selftest")
+    assert report["ok"]
+    doors = {row["door"] for row in report["rows"]}
+    assert {"read_write", "vectored", "socket_call", "sendfile", "splice", "aio"} <= doors
+    assert {"expected_bytes", "file_bytes", "socket_bytes", "fd_type", "ok"} <= set(
+        report["rows"][0]
+    )
+
+
+def test_ledger_command() -> None:
+    report = fdscope("ledger", "--seconds=0.5")
+    assert report["mode"]
+    assert all({"doors", "socket", "residual"} <= set(line) for line in report["lines"])
