@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from probes.selftest.cases import SIZE, TIMES
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCRIPT = CHECKOUT / "deploy/run.py"
 PYTHON = CHECKOUT / ".venv/bin/python"
@@ -154,6 +156,45 @@ def test_real_processes_by_name_and_another_run_is_refused(start: Start) -> None
     second = start()
     assert second.process.wait(30) == 1
     assert f"(process {run.process.pid})" in second.output
+
+
+KNOWN_BYTES = """
+import ctypes
+from probes.selftest.cases import read_write, send_recv, vectored
+from probes.taxonomy import FdType
+ctypes.CDLL(None).prctl(15, b"known-bytes")
+for fd_type in (FdType.REGULAR, FdType.FIFO, FdType.TCP, FdType.UNIX_STREAM):
+    read_write(fd_type)
+    vectored(fd_type)
+for fd_type in (FdType.TCP, FdType.UNIX_STREAM):
+    send_recv(fd_type)
+"""
+
+
+def test_known_bytes_reach_prometheus_exactly(start: Start) -> None:
+    run = start().up()
+    subprocess.run([PYTHON, "-c", KNOWN_BYTES], check=True, cwd=CHECKOUT)
+    each = TIMES * SIZE
+
+    def found(metric: str, by: str) -> dict[tuple[str, ...], int]:
+        expression = f'sum by ({by}) (fdscope_{metric}_bytes_total{{process="known-bytes"}})'
+        samples = query(run.prometheus, expression)
+        return {
+            tuple(sample["metric"][name] for name in by.split(",")): int(sample["value"][1])
+            for sample in samples
+        }
+
+    wait_for(lambda: found("file_written", "fd_type,door"), SCRAPES_SECONDS)
+    types, sockets = ("regular", "fifo", "tcp", "unix_stream"), ("tcp", "unix_stream")
+    expected = {(kind, door): each for kind in types for door in ("read_write", "vectored")}
+    expected |= {(kind, "socket_call"): each for kind in sockets}
+    assert found("file_written", "fd_type,door") == expected
+    read = found("file_read", "fd_type,door")
+    # Python's own start read regular files too.
+    assert read.pop(("regular", "read_write")) > each
+    assert read == {key: each for key in expected if key != ("regular", "read_write")}
+    for metric in ("socket_sent", "socket_received"):
+        assert found(metric, "fd_type") == {(kind,): 3 * each for kind in sockets}
 
 
 @pytest.mark.skipif(shutil.which("bpftool") is None, reason="no bpftool for this kernel")
