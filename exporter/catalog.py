@@ -169,6 +169,18 @@ PROBE_MISSED_RUNS = Metric(
     "Runs of a BPF program that the kernel skipped because of recursion.",
     (Label("program", "name of the BPF program"),),
 )
+PROBE_RUNS = Metric(
+    "fdscope_probe_runs_total",
+    Kind.COUNTER,
+    "Runs of a BPF program, while the kernel counts them (sysctl kernel.bpf_stats_enabled=1).",
+    PROBE_MISSED_RUNS.labels,
+)
+PROBE_RUN_SECONDS = Metric(
+    "fdscope_probe_run_seconds_total",
+    Kind.COUNTER,
+    "Time spent in a BPF program, while the kernel counts it; its trampoline is not in it.",
+    PROBE_MISSED_RUNS.labels,
+)
 LOST_UPDATES = Metric(
     "fdscope_lost_updates_total",
     Kind.COUNTER,

@@ -186,3 +186,10 @@ def map_families(snapshot: Snapshot) -> Iterator[Family]:
         catalog.PROBE_MISSED_RUNS,
         (((program,), runs) for program, runs in snapshot.missed_runs.items()),
     )
+    if snapshot.runs:
+        programs = snapshot.runs.items()
+        yield gauge(catalog.PROBE_RUNS, (((name,), runs.count) for name, runs in programs))
+        yield gauge(
+            catalog.PROBE_RUN_SECONDS,
+            (((name,), runs.nanoseconds / 1e9) for name, runs in programs),
+        )

@@ -26,11 +26,13 @@ from probes.snapshot import (
     MapFill,
     Process,
     ProcessKey,
+    Runs,
     Snapshot,
 )
 from probes.source import OVERFLOW_SLOTS, Settings
 from probes.taxonomy import Account, FdType, Layer, Loss, Mode
 
+_STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
 _TIMEOUT_SECONDS = 180
 _LOG_CHARACTERS = 2000
 """How much of the compiler's messages an error shows."""
@@ -128,12 +130,15 @@ class Session:
                 "pending": MapFill(self._pending.count(), self._pending.capacity),
             },
             missed_runs=self._statistics("recursion_misses"),
+            runs=self._runs(),
             latency={} if self._latency is None else _latency(self._latency.read()),
         )
 
-    def runs(self) -> dict[str, int]:
-        """Program name to its runs, while kernel.bpf_stats_enabled is 1."""
-        return self._statistics("run_cnt")
+    def _runs(self) -> dict[str, Runs]:
+        if _STATISTICS.read_text().strip() != "1":
+            return {}
+        counts, times = self._statistics("run_cnt"), self._statistics("run_time_ns")
+        return {program: Runs(count, times[program]) for program, count in counts.items()}
 
     def _statistics(self, name: str) -> dict[str, int]:
         return {program: _program_statistic(fd, name) for program, fd in self._programs.items()}

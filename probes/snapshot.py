@@ -85,6 +85,14 @@ class MapFill:
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """What the kernel measured of a BPF program."""
+
+    count: int
+    nanoseconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One consistent reading of every map; amounts only ever grow from one to the next."""
 
@@ -98,6 +106,8 @@ class Snapshot:
     maps: Mapping[str, MapFill] = field(default_factory=dict)
     missed_runs: Mapping[str, int] = field(default_factory=dict)
     """Program name to runs that the kernel skipped because of recursion."""
+    runs: Mapping[str, Runs] = field(default_factory=dict)
+    """Program name to its runs; empty unless the kernel keeps statistics."""
     latency: Mapping[tuple[FdType, Account], "Latency"] = field(default_factory=dict)
 
 

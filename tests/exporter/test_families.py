@@ -19,7 +19,7 @@ from exporter import catalog, families
 from exporter.ledger import Residuals, ledger
 from exporter.processes import Owner, process_name
 from probes.selftest import Row
-from probes.snapshot import KERNEL_SOCKET, Amount, Latency, MapFill, Snapshot
+from probes.snapshot import KERNEL_SOCKET, Amount, Latency, MapFill, Runs, Snapshot
 from probes.taxonomy import Account, Door, FdType, Loss, Mode, Scope
 
 
@@ -83,6 +83,7 @@ def everything(name: str) -> CollectorRegistry:
         losses=dict.fromkeys(Loss, 0),
         maps={"counters": MapFill(1, 2)},
         missed_runs={"on_sys_exit": 0},
+        runs={"on_sys_exit": Runs(5, 1000)},
     )
     latency = {(FdType.TCP, Account.FILE_READ): Latency(tuple(range(63)), 5)}
     hook = {"layer": "file", "function": "vfs_read", "mode": "fentry", "state": "attached"}

@@ -54,15 +54,15 @@ def write_support_report(session: Session, directory: Path) -> None:
     before = statistics.read_text()
     statistics.write_text("1")
     rows = selftest.run(session)
+    runs = session.snapshot().runs
     statistics.write_text(before)
-    runs = session.runs()
     report = {
         "kernel": platform.release(),
         "bcc": import_bcc().__version__,
         "mode": session.mode.value,
         "arch": platform.machine(),
         "hooks": [
-            hook | {"fired": any(runs[p] for p in runs if p.endswith(f"_{hook['function']}"))}
+            hook | {"fired": any(runs[p].count for p in runs if p.endswith(f"_{hook['function']}"))}
             for hook in session.report["hooks"]
         ],
         "doors": [
