@@ -90,7 +90,7 @@ class Processes:
         self._alive = alive
         self._linger = linger_seconds
         self._tracked: dict[ProcessKey, _Tracked] = {}
-        self._with_series = 0
+        self._own: set[Owner] = set()
         self._finished: dict[Owner, Amounts] = {}
         self._ended: dict[Owner, _Ended] = {}
         self._idle_exits: dict[ProcessKey, float] = {}
@@ -138,7 +138,7 @@ class Processes:
 
     def counts(self) -> dict[str, int]:
         """Number of tracked processes with series of their own pid, and of those without."""
-        return {"own": self._with_series, "summed": len(self._tracked) - self._with_series}
+        return {"own": len(self._own), "summed": len(self._tracked) - len(self._own)}
 
     def _take(
         self, key: ProcessKey, amounts: Mapping[int, Amount], process: Process | None, now: float
@@ -159,10 +159,12 @@ class Processes:
             tracked.exited = now
 
     def _new_owner(self, key: ProcessKey, name: str, unit: str, gone: bool) -> Owner:
-        if not gone and name != UNKNOWN and self._with_series < self._max_series:
-            self._with_series += 1
-            return Owner(name, str(key.tgid), unit)
-        return self._sum_owner(name, unit)
+        own = Owner(name, str(key.tgid), unit)
+        # The last process of that pid and name may still have its series.
+        if gone or name == UNKNOWN or own in self._own or len(self._own) >= self._max_series:
+            return self._sum_owner(name, unit)
+        self._own.add(own)
+        return own
 
     def _sum_owner(self, name: str, unit: str) -> Owner:
         owner = Owner(name, "", unit)
@@ -176,7 +178,7 @@ class Processes:
         if not owner.pid:
             _add(self._finished[owner], tracked.own())
             return
-        self._with_series -= 1
+        self._own.remove(owner)
         ended = self._ended.setdefault(self._sum_owner(owner.process, owner.unit), _Ended())
         _add(ended.amounts, tracked.own())
         ended.until = max(ended.until + 1, int(now))

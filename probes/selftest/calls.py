@@ -13,12 +13,12 @@ _NUMBERS = {
     "x86_64": {
         "io_setup": 206, "io_getevents": 208, "io_submit": 209, "tee": 276, "vmsplice": 278,
         "perf_event_open": 298, "recvmmsg": 299, "fanotify_init": 300, "sendmmsg": 307,
-        "bpf": 321, "userfaultfd": 323,
+        "epoll_create1": 291, "bpf": 321, "userfaultfd": 323,
     },
     "aarch64": {
         "io_setup": 0, "io_submit": 2, "io_getevents": 4, "vmsplice": 75, "tee": 77,
         "perf_event_open": 241, "recvmmsg": 243, "fanotify_init": 262, "sendmmsg": 269,
-        "bpf": 280, "userfaultfd": 282,
+        "epoll_create1": 20, "bpf": 280, "userfaultfd": 282,
     },
 }[platform.machine()] | {"io_uring_setup": 425, "io_uring_enter": 426}  # fmt: skip
 

@@ -110,7 +110,7 @@ class Lives(RuleBasedStateMachine):
 
 
 TestLives = Lives.TestCase
-TestLives.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestLives.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
 
 
 def bytes_of(processes: Processes) -> dict[tuple[str, str, bool], int]:
@@ -154,6 +154,19 @@ def test_a_new_sum_of_ended_processes_is_a_new_series() -> None:
         scraped(kernel, processes, 100.0)
         ends += [owner.ended for owner in processes.totals() if owner.ended]
     assert len(ends) == len(set(ends)) == 2
+
+
+def test_a_reused_pid_does_not_continue_the_series_of_the_dead() -> None:
+    kernel = Kernel()
+    processes = Processes(10, lambda _: "", lambda _: True, LINGER)
+    first, second = ProcessKey(7, 1), ProcessKey(7, 2)
+    kernel.processes[first] = Alive(b"same", 100)
+    scraped(kernel, processes, 0)
+    kernel.processes[first].exited = True
+    kernel.processes[second] = Alive(b"same", 5)
+    both = scraped(kernel, processes, 1)
+    assert both == {("same", "7", False): 100, ("same", "", False): 5}
+    assert sum(scraped(kernel, processes, 20).values()) == 105
 
 
 def test_past_the_cap_processes_are_summed_under_their_name() -> None:

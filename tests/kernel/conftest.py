@@ -14,6 +14,7 @@ from probes.loader import import_bcc
 from probes.session import Session, attach
 from probes.snapshot import Amount, ProcessKey, Snapshot, slot
 from probes.source import Settings
+from probes.syscalls import TailCall
 from probes.taxonomy import Account, Door, FdType, Mode, Scope
 
 Counted = dict[tuple[Account, FdType, Door | Scope, int], Amount]
@@ -56,6 +57,7 @@ def write_support_report(session: Session, directory: Path) -> None:
     rows = selftest.run(session)
     runs = session.snapshot().runs
     statistics.write_text(before)
+    tail_calls = {tail.name.lower() for tail in TailCall}
     report = {
         "kernel": platform.release(),
         "bcc": import_bcc().__version__,
@@ -64,6 +66,7 @@ def write_support_report(session: Session, directory: Path) -> None:
         "hooks": [
             hook | {"fired": any(runs[p].count for p in runs if p.endswith(f"_{hook['function']}"))}
             for hook in session.report["hooks"]
+            if hook["function"] not in tail_calls  # the kernel keeps no statistics of these
         ],
         "doors": [
             {"door": row.door, "fd_type": row.fd_type, "ok": row.ok}

@@ -5,7 +5,6 @@ import contextlib
 import ctypes
 import errno
 import os
-import select
 import socket
 import struct
 import time
@@ -170,7 +169,7 @@ def fanotify() -> int:
     ("make", "fd_type"),
     [
         (lambda: os.open("/", os.O_RDONLY), FdType.DIRECTORY),
-        (lambda: os.dup(select.epoll().fileno()), FdType.EVENTPOLL),
+        (lambda: call("epoll_create1", 0), FdType.EVENTPOLL),
         (lambda: os.pidfd_open(os.getpid()), FdType.PIDFD),
         (lambda: call("io_uring_setup", 1, buffer(120)), FdType.IO_URING),
         (lambda: call("userfaultfd", 0), FdType.USERFAULTFD),
