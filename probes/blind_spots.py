@@ -21,8 +21,8 @@ _EVERYWHERE = (
         " layer",
     ),
     BlindSpot(
-        "io_uring on kernels before 5.19, and there and up to 6.11 all but the last completion of"
-        " a multishot request",
+        "up to Linux 6.11 all but the last completion of a multishot io_uring request, and in"
+        " tracepoint mode before 5.19 all of io_uring",
         "the tracepoint does not tell which request completed",
     ),
     BlindSpot(

@@ -5,7 +5,7 @@ import platform
 from dataclasses import dataclass
 from enum import Enum
 
-from probes.taxonomy import Layer, Mode
+from probes.taxonomy import Door, Layer, Mode
 
 
 class Point(Enum):
@@ -29,6 +29,8 @@ class Hook:
     point: Point
     required: bool = False
     """Without it the attach mode is not usable; others are reported and left out."""
+    door: Door | None = None
+    """The door that is blind if none of its hooks is attached."""
     arities: tuple[int, ...] = ()
     """Of a raw tracepoint: the numbers of arguments that its program understands; any if empty."""
 
@@ -40,24 +42,29 @@ class Choice:
     candidates: tuple[tuple[Hook, ...], ...]
 
 
-def _returns(layer: Layer, *functions: str, required: bool = False) -> tuple[Hook, ...]:
-    return tuple(Hook(function, layer, Point.RETURN, required) for function in functions)
+def _returns(
+    layer: Layer, *functions: str, required: bool = False, door: Door | None = None
+) -> tuple[Hook, ...]:
+    return tuple(Hook(function, layer, Point.RETURN, required, door) for function in functions)
 
 
-def _calls(*functions: str) -> tuple[Hook, ...]:
-    return tuple(Hook(function, Layer.FILE, Point.CALL) for function in functions)
+def _calls(door: Door, *functions: str) -> tuple[Hook, ...]:
+    return tuple(Hook(function, Layer.FILE, Point.CALL, door=door) for function in functions)
+
+
+def _entries(door: Door, *functions: str) -> tuple[Hook, ...]:
+    return tuple(Hook(function, Layer.FILE, Point.ENTRY, door=door) for function in functions)
 
 
 def _tracepoints(layer: Layer, *names: str, required: bool = False) -> tuple[Hook, ...]:
     return tuple(Hook(name, layer, Point.RAW_TRACEPOINT, required) for name in names)
 
 
-# Functions of system calls that have no other home; 32-bit programs have their own on x86.
-_ENTRY_POINTS = tuple(
-    f"__{abi}_sys_{call}"
-    for abi in {"aarch64": ("arm64",)}.get(platform.machine(), ("x64", "ia32"))
-    for call in ("vmsplice", "copy_file_range")
-)
+def _entry_points(call: str) -> tuple[str, ...]:
+    """Functions of a system call that has no other home; 32-bit programs have their own on x86."""
+    abis = {"aarch64": ("arm64",)}.get(platform.machine(), ("x64", "ia32"))
+    return tuple(f"__{abi}_sys_{call}" for abi in abis)
+
 
 PROCESS_LIFE = Choice(
     (
@@ -70,7 +77,15 @@ PROCESS_LIFE = Choice(
 
 # With the request and the completion, or with the request and its result; kernels before 5.19
 # do not tell the request.
-IO_URING = Hook("io_uring_complete", Layer.FILE, Point.RAW_TRACEPOINT, arities=(3, 7))
+IO_URING = Hook(
+    "io_uring_complete", Layer.FILE, Point.RAW_TRACEPOINT, door=Door.IO_URING, arities=(3, 7)
+)
+IO_URING_FUNCTIONS = Choice(
+    (
+        (IO_URING, *_entries(Door.IO_URING, "io_req_post_cqe")),
+        _entries(Door.IO_URING, "io_req_complete_post", "io_submit_flush_completions"),
+    )
+)
 
 SYSTEM_CALLS = Choice(
     ((*_tracepoints(Layer.FILE, "sys_enter", "sys_exit", required=True), IO_URING),)
@@ -80,16 +95,15 @@ FILE_FUNCTIONS = Choice(
     (
         (
             *_returns(Layer.FILE, "vfs_read", "vfs_write", required=True),
-            *_returns(Layer.FILE, "vfs_readv", "vfs_writev"),
-            *_calls("__sys_sendto", "__sys_recvfrom"),
-            *_returns(Layer.FILE, "___sys_sendmsg", "___sys_recvmsg"),
-            *_calls("do_sendfile"),
-            *_returns(Layer.FILE, "do_splice", "do_tee"),
-            *_calls(*_ENTRY_POINTS),
-            IO_URING,
-            Hook("io_req_post_cqe", Layer.FILE, Point.ENTRY),
-            *_calls("aio_read", "aio_write"),
-            Hook("aio_complete_rw", Layer.FILE, Point.ENTRY),
+            *_returns(Layer.FILE, "vfs_readv", "vfs_writev", door=Door.VECTORED),
+            *_calls(Door.SOCKET_CALL, "__sys_sendto", "__sys_recvfrom"),
+            *_returns(Layer.FILE, "___sys_sendmsg", "___sys_recvmsg", door=Door.SOCKET_CALL),
+            *_calls(Door.SENDFILE, "do_sendfile"),
+            *_returns(Layer.FILE, "do_splice", "do_tee", door=Door.SPLICE),
+            *_calls(Door.SPLICE, *_entry_points("vmsplice")),
+            *_calls(Door.COPY_FILE_RANGE, *_entry_points("copy_file_range")),
+            *_calls(Door.AIO, "aio_read", "aio_write"),
+            *_entries(Door.AIO, "aio_complete_rw"),
         ),
     )
 )
@@ -111,11 +125,13 @@ CHOICES: dict[Mode, tuple[Choice, ...]] = {
     Mode.FENTRY: (
         PROCESS_LIFE,
         FILE_FUNCTIONS,
+        IO_URING_FUNCTIONS,
         Choice((SOCKET_TRACEPOINTS, PROTOCOL_OPERATIONS)),
     ),
     Mode.KPROBE: (
         PROCESS_LIFE,
         FILE_FUNCTIONS,
+        IO_URING_FUNCTIONS,
         Choice((SOCKET_TRACEPOINTS, PROTOCOL_OPERATIONS)),
     ),
     Mode.TRACEPOINT: (PROCESS_LIFE, SYSTEM_CALLS, Choice((SOCKET_TRACEPOINTS,))),

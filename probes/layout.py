@@ -62,7 +62,10 @@ FIELDS: dict[str, dict[str, str]] = {
         "opcode": "u8",
         "task": "const struct task_struct *",
         "tctx": "struct io_uring_task *",
+        "result": "s32",
     },
+    "io_submit_state": {"compl_reqs": "struct io_kiocb *[32]", "compl_nr": "u32"},
+    "io_ring_ctx": {"submit_state": "struct io_submit_state"},
 }
 
 # Fields that some kernels lack; the C text can ask with #ifdef HAVE_<struct>_<field>.
@@ -72,7 +75,14 @@ OPTIONAL = {("thread_info", "status"), ("io_kiocb", "task"), ("io_kiocb", "tctx"
 BITS = (("sock", "sk_kern_sock"),)
 
 # What only some kernels have, or have with these fields: where they do not, nothing reads them.
-OPTIONAL_STRUCTS = {"kiocb", "io_uring_cqe", "io_uring_task", "io_kiocb"}
+OPTIONAL_STRUCTS = {
+    "kiocb",
+    "io_uring_cqe",
+    "io_uring_task",
+    "io_kiocb",
+    "io_submit_state",
+    "io_ring_ctx",
+}
 
 
 class LayoutError(Exception):

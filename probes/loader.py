@@ -21,7 +21,7 @@ from probes.hooks import CHOICES, Choice, Hook, Point
 from probes.layout import LayoutError
 from probes.source import Settings
 from probes.syscalls import TailCall, table
-from probes.taxonomy import Layer, Mode
+from probes.taxonomy import Door, Layer, Mode
 
 _KALLSYMS = Path("/proc/kallsyms")
 _KERNEL_HEADERS = (
@@ -30,6 +30,7 @@ _KERNEL_HEADERS = (
 )
 _MAX_ACTIVE = 4096
 """Calls of a function that can be under way at once in kprobe mode (KRETPROBE_MAXACTIVE_MAX)."""
+_TAIL_CALL_DOORS = {TailCall.MESSAGES: Door.SOCKET_CALL, TailCall.AIO_EVENTS: Door.AIO}
 
 
 class LoadError(Exception):
@@ -150,6 +151,7 @@ class Attacher:
     def attach(self, hook: Hook) -> dict[str, str]:
         """Attach one hook; the answer says how it went and never raises for an optional one."""
         answer = {"function": hook.function, "layer": hook.layer.value, "mode": self._mode.value}
+        answer["door"] = "" if hook.door is None else hook.door.label
         if hook.point is Point.RAW_TRACEPOINT:
             answer["mode"] = Mode.TRACEPOINT.value
         if not self.has(hook):
@@ -200,6 +202,7 @@ class Attacher:
     def _load_tail_call(self, tail: TailCall) -> dict[str, str]:
         name = tail.name.lower()
         answer = {"function": name, "layer": Layer.FILE.value, "mode": self._mode.value}
+        answer["door"] = _TAIL_CALL_DOORS[tail].label
         tail_calls = self._bpf[b"tail_calls"]
         try:
             program = self._bpf.load_func(f"on_{name}".encode(), self._raw_tracepoint)

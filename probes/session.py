@@ -108,6 +108,13 @@ class Session:
             for hook in self.report["hooks"]
         )
 
+    @property
+    def blind_doors(self) -> frozenset[str]:
+        """Doors of which no hook could be attached on this kernel."""
+        hooks = [hook for hook in self.report["hooks"] if hook["door"]]
+        seen = {hook["door"] for hook in hooks if hook["state"] == "attached"}
+        return frozenset(hook["door"] for hook in hooks) - seen
+
     def snapshot(self) -> Snapshot:
         """Read all maps once; OSError if the kernel refuses.
 

@@ -4,6 +4,8 @@
  * ring, whichever thread completes them.
  */
 
+#define IO_COMPL_BATCH 32
+
 static __always_inline const struct task_struct *request_task(const struct io_kiocb *request)
 {
 	struct task_struct *task = NULL;
@@ -71,5 +73,35 @@ int on_io_uring_complete(struct bpf_raw_tracepoint_args *ctx)
 ON_ENTRY(io_req_post_cqe)
 {
 	return request_done((const struct io_kiocb *)arg[0], arg[1]);
+}
+
+/*
+ * Where the tracepoint does not tell the request (before 5.19), it completes in one of two places:
+ * void io_req_complete_post(struct io_kiocb *req, s32 res, u32 flags)
+ */
+ON_ENTRY(io_req_complete_post)
+{
+	return request_done((const struct io_kiocb *)arg[0], arg[1]);
+}
+
+/* void io_submit_flush_completions(struct io_ring_ctx *ctx): all that were done at submission */
+ON_ENTRY(io_submit_flush_completions)
+{
+	const struct io_submit_state *state = &((struct io_ring_ctx *)arg[0])->submit_state;
+	struct io_kiocb *request;
+	u32 count = 0, i;
+	s32 result;
+
+	PROBE_READ(count, &state->compl_nr);
+	for (i = 0; i < IO_COMPL_BATCH; i++) {
+		if (i >= count)
+			break;
+		request = NULL;
+		result = 0;
+		PROBE_READ(request, &state->compl_reqs[i]);
+		PROBE_READ(result, &request->result);
+		request_done(request, result);
+	}
+	return 0;
 }
 #endif

@@ -21,6 +21,14 @@ struct io_kiocb {
 	struct file *file;
 	u8 opcode;
 	const struct task_struct *task;
+	s32 result;
+};
+struct io_submit_state {
+	struct io_kiocb *compl_reqs[32];
+	u32 compl_nr;
+};
+struct io_ring_ctx {
+	struct io_submit_state submit_state;
 };
 #endif
 

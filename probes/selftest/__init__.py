@@ -42,7 +42,7 @@ class Row:
     """None where the socket layer has no part in it, is not hooked, or is known to be blind."""
     ok: bool
     unsupported: str = ""
-    """Why the kernel cannot do it at all; such a row is ok."""
+    """Why it cannot be done, or is not traced, on this kernel at all; such a row is ok."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -83,16 +83,20 @@ def _row(
 
 
 def _rows(
-    case: Case, answer: Mapping[str, Any], snapshot: Snapshot, sockets: bool
+    case: Case, answer: Mapping[str, Any], snapshot: Snapshot, session: Session
 ) -> Iterator[Row]:
-    if "unsupported" in answer:
-        words = (case.name, case.door.label, "", "")
-        yield Row(*words, 0, 0, None, True, answer["unsupported"])
+    why = answer.get("unsupported", "")
+    if case.door.label in session.blind_doors:
+        why = "no hook of this door could be attached"
+    if why:
+        yield Row(case.name, case.door.label, "", "", 0, 0, None, True, why)
         return
     counted = _counted(snapshot, answer["pid"])
     for direction in _DIRECTIONS:
         for label, expected in answer[direction].items():
-            yield _row(case, direction, FdType[label.upper()], expected, counted, sockets)
+            yield _row(
+                case, direction, FdType[label.upper()], expected, counted, session.sees_sockets
+            )
 
 
 def run(session: Session, quick: bool = False) -> list[Row]:
@@ -111,7 +115,7 @@ def run(session: Session, quick: bool = False) -> list[Row]:
         row
         for case in CASES
         if case.name in answers
-        for row in _rows(case, answers[case.name], snapshot, session.sees_sockets)
+        for row in _rows(case, answers[case.name], snapshot, session)
     ]
 
 

@@ -26,6 +26,7 @@ def test_probes_that_do_not_fire_are_found_out(session: Session) -> None:
         """A session whose hooks are attached and see nothing."""
 
         sees_sockets = session.sees_sockets
+        blind_doors = session.blind_doors
 
         def snapshot(self) -> Snapshot:
             return replace(session.snapshot(), amounts={})
