@@ -46,6 +46,12 @@ _EVERYWHERE = (
         "the data reaches the process through a mapping, not through a receive call",
     ),
     BlindSpot(
+        "a call that returns while the same program is interrupted on that CPU in the middle of"
+        " another task's",
+        "the kernel does not start a BPF program inside itself; it counts such misses, and"
+        " fdscope_probe_missed_runs_total shows them",
+    ),
+    BlindSpot(
         "calls that fail on a bad descriptor",
         "without a file there is no fd type to count them under",
     ),

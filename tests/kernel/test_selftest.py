@@ -8,8 +8,17 @@ from probes.session import Session
 from probes.snapshot import Snapshot
 
 
+def misses(session: Session) -> int:
+    return sum(session.snapshot().missed_runs.values())
+
+
 def test_every_door_is_exact(session: Session) -> None:
-    rows = selftest.run(session)
+    """Unless the kernel itself skipped a program, which it tells: then once more."""
+    for _ in range(3):
+        before = misses(session)
+        rows = selftest.run(session)
+        if misses(session) == before:
+            break
     assert len(rows) > 60
     wrong = [row for row in rows if not row.ok]
     assert not wrong, selftest.text(wrong)
