@@ -113,6 +113,6 @@ static __always_inline void account_of(const struct task_struct *task, struct pr
 static __always_inline void account_current(u32 account, u32 fd_type, u32 via, s64 result,
 					    u64 operations)
 {
-	account_of(current_task(), current_process_key(), account, fd_type, via, result,
+	account_of(this_task(), current_process_key(), account, fd_type, via, result,
 		   operations);
 }

@@ -14,7 +14,7 @@ static __always_inline void aio_begin(u64 kiocb, u32 account)
 
 	PROBE_READ(file, &((struct kiocb *)kiocb)->ki_filp);
 	operation.fd_type = file_fd_type(file);
-	note_process(owner, current_task());
+	note_process(owner, this_task());
 	if (aio_operations.update(&kiocb, &operation))
 		lose(LOSS_CALLS_FULL);
 }
@@ -25,7 +25,7 @@ static __always_inline int aio_end(u64 kiocb, s64 result)
 
 	if (!operation)
 		return 0;
-	account_of(current_task(), operation->owner, operation->account, operation->fd_type,
+	account_of(this_task(), operation->owner, operation->account, operation->fd_type,
 		   DOOR_AIO, result, 1);
 	aio_operations.delete(&kiocb);
 	return 0;

@@ -75,6 +75,7 @@ ON_ENTRY(io_req_post_cqe)
 	return request_done((const struct io_kiocb *)arg[0], arg[1]);
 }
 
+#if IO_URING_COMPLETE_ARITY != 3 && IO_URING_COMPLETE_ARITY != 7
 /*
  * Where the tracepoint does not tell the request (before 5.19), it completes in one of two places:
  * void io_req_complete_post(struct io_kiocb *req, s32 res, u32 flags)
@@ -104,4 +105,5 @@ ON_ENTRY(io_submit_flush_completions)
 	}
 	return 0;
 }
+#endif
 #endif

@@ -14,7 +14,7 @@
 #define TASK_READ(destination, pointer) PROBE_READ(destination, pointer)
 #endif
 
-static __always_inline struct task_struct *current_task(void)
+static __always_inline struct task_struct *this_task(void)
 {
 #ifdef HAVE_TASK_BTF
 	return bpf_get_current_task_btf();
@@ -40,7 +40,7 @@ static __always_inline struct process_key current_process_key(void)
 	struct task_struct *leader;
 	u64 start;
 
-	TASK_READ(leader, &current_task()->group_leader);
+	TASK_READ(leader, &this_task()->group_leader);
 	TASK_READ(start, &leader->start_boottime);
 	key.start = start >> 20;
 	return key;
@@ -64,7 +64,7 @@ static __always_inline struct files_struct *current_files(void)
 {
 	struct files_struct *files;
 
-	TASK_READ(files, &current_task()->files);
+	TASK_READ(files, &this_task()->files);
 	return files;
 }
 
@@ -109,11 +109,10 @@ static __always_inline bool fd_is_writable(u32 fd)
 static __always_inline bool is_compat(void)
 {
 #ifdef HAVE_thread_info_status
-#define TS_COMPAT 2
 	u32 status;
 
-	TASK_READ(status, &current_task()->thread_info.status);
-	return status & TS_COMPAT;
+	TASK_READ(status, &this_task()->thread_info.status);
+	return status & 2; /* TS_COMPAT */
 #else
 	return false;
 #endif

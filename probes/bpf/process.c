@@ -30,11 +30,11 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
 	int live;
 
 	forget_pending();
-	TASK_READ(signal, &current_task()->signal);
+	TASK_READ(signal, &this_task()->signal);
 	TASK_READ(live, &signal->live.counter);
 	if (!process || live)
 		return 0;
-	describe(process, current_task());
+	describe(process, this_task());
 	process->exited = 1;
 	return 0;
 }
