@@ -44,7 +44,16 @@ def _libbpf() -> ctypes.CDLL:
     ]  # fmt: skip
     library.bpf_map_delete_batch.argtypes = [ctypes.c_int, pointer, ctypes.POINTER(u32), pointer]
     library.bpf_map_lookup_elem.argtypes = [ctypes.c_int, pointer, pointer]
+    library.bpf_prog_get_fd_by_id.argtypes = [u32]
     return library
+
+
+def program_exists(program_id: int) -> bool:
+    """True until the kernel has freed the BPF program, some time after its last user left."""
+    fd = _libbpf().bpf_prog_get_fd_by_id(program_id)
+    if fd >= 0:
+        os.close(fd)
+    return bool(fd >= 0)
 
 
 def _address(array: Array) -> int:

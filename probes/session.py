@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from probes.hooks import functions
-from probes.maps import HashMap, PerCpuArray, host_cpus, over_cpus
+from probes.maps import HashMap, PerCpuArray, host_cpus, over_cpus, program_exists
 from probes.records import dtype
 from probes.snapshot import (
     LATENCY_STRIDE,
@@ -34,6 +35,7 @@ from probes.taxonomy import Account, FdType, Layer, Loss, Mode
 
 _STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
 _TIMEOUT_SECONDS = 180
+_GRACE_SECONDS = 5
 _LOG_CHARACTERS = 2000
 """How much of the compiler's messages an error shows."""
 _KPROBE_EVENTS = (
@@ -161,9 +163,17 @@ class Session:
         self._processes.delete(gone)
 
     def close(self) -> None:
-        """Detach everything; the kernel does the same when the process ends."""
+        """Detach everything; the kernel does the same when the process ends.
+
+        Returns when the kernel has freed the programs, or after some seconds.
+        """
+        programs = self._statistics("prog_id").values()
         while self._fds:
             os.close(self._fds.pop())
+        self._programs = {}
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while any(map(program_exists, programs)) and time.monotonic() < deadline:
+            time.sleep(0.02)
         if self.mode is Mode.KPROBE:
             _remove_kprobe_events()
 

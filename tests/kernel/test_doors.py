@@ -3,11 +3,11 @@
 
 import os
 import socket
-import tempfile
 from collections.abc import Callable
 
 import pytest
 
+from probes.selftest import files
 from probes.session import Session
 from probes.snapshot import Amount
 from probes.taxonomy import Account, Door, FdType, Scope
@@ -22,52 +22,25 @@ Ends = tuple[int, int]
 """Descriptors to write to and to read from."""
 
 
+def pair(make: Callable[[], files.Ends]) -> Ends:
+    ends = make()
+    return ends.write, ends.read
+
+
 def a_file() -> Ends:
-    with tempfile.NamedTemporaryFile(dir="/var/tmp") as file:  # a disk, not a tmpfs
-        return os.dup(file.fileno()), os.open(file.name, os.O_RDONLY)
+    return pair(files.regular)
 
 
 def a_memfd() -> Ends:
-    write_fd = os.memfd_create("known")
-    return write_fd, os.open(f"/proc/self/fd/{write_fd}", os.O_RDONLY)
+    return pair(files.memfd)
 
 
 def a_pipe() -> Ends:
-    read_fd, write_fd = os.pipe()
-    return write_fd, read_fd
-
-
-def connected(family: int, kind: int, address: tuple[str, int]) -> Ends:
-    """Two connected sockets on loopback."""
-    server = socket.socket(family, kind)
-    server.bind(address)
-    client = socket.socket(family, kind)
-    if kind == socket.SOCK_STREAM:
-        server.listen(1)
-        client.connect(server.getsockname())
-        peer, _ = server.accept()
-        return client.detach(), peer.detach()
-    client.bind(address)
-    client.connect(server.getsockname())
-    server.connect(client.getsockname())
-    return client.detach(), server.detach()
-
-
-def unix(kind: int) -> Ends:
-    one, other = socket.socketpair(socket.AF_UNIX, kind)
-    return one.detach(), other.detach()
+    return pair(files.fifo)
 
 
 def a_tcp() -> Ends:
-    return connected(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
-
-
-def a_tcp6() -> Ends:
-    return connected(socket.AF_INET6, socket.SOCK_STREAM, ("::1", 0))
-
-
-def a_udp() -> Ends:
-    return connected(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
+    return pair(files.tcp)
 
 
 FILES: dict[str, tuple[Callable[[], Ends], FdType]] = {
@@ -78,11 +51,11 @@ FILES: dict[str, tuple[Callable[[], Ends], FdType]] = {
 
 SOCKETS: dict[str, tuple[Callable[[], Ends], FdType, Scope]] = {
     "tcp": (a_tcp, FdType.TCP, Scope.LOOPBACK),
-    "tcp6": (a_tcp6, FdType.TCP, Scope.LOOPBACK),
-    "udp": (a_udp, FdType.UDP, Scope.LOOPBACK),
-    "unix_stream": (lambda: unix(socket.SOCK_STREAM), FdType.UNIX_STREAM, Scope.LOCAL),
-    "unix_dgram": (lambda: unix(socket.SOCK_DGRAM), FdType.UNIX_DGRAM, Scope.LOCAL),
-    "unix_seqpacket": (lambda: unix(socket.SOCK_SEQPACKET), FdType.UNIX_SEQPACKET, Scope.LOCAL),
+    "tcp6": (lambda: pair(files.tcp6), FdType.TCP, Scope.LOOPBACK),
+    "udp": (lambda: pair(files.udp), FdType.UDP, Scope.LOOPBACK),
+    "unix_stream": (lambda: pair(files.unix_stream), FdType.UNIX_STREAM, Scope.LOCAL),
+    "unix_dgram": (lambda: pair(files.unix_dgram), FdType.UNIX_DGRAM, Scope.LOCAL),
+    "unix_seqpacket": (lambda: pair(files.unix_seqpacket), FdType.UNIX_SEQPACKET, Scope.LOCAL),
 }
 
 
