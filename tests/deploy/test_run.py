@@ -51,6 +51,15 @@ class Run:
     def prometheus(self) -> int:
         return int(re.findall(r"Prometheus  http://127.0.0.1:(\d+)", self.output)[0])
 
+    def metrics(self) -> bytes:
+        """The text that Prometheus gets."""
+        (port,) = re.findall(r"metrics     http://127.0.0.1:(\d+)/metrics", self.output)
+        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=10)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read()
+        connection.close()
+        return text
+
     def children(self) -> dict[str, int]:
         """Name to pid."""
         pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
@@ -153,6 +162,8 @@ def test_real_processes_by_name_and_another_run_is_refused(start: Start) -> None
         return all(part in labels for part in parts)
 
     wait_for(seen, SCRAPES_SECONDS)
+    checked = subprocess.run(["promtool", "check", "metrics"], input=run.metrics(), check=False)
+    assert checked.returncode == 0, "promtool: see its message above"
     second = start()
     assert second.process.wait(30) == 1
     assert f"(process {run.process.pid})" in second.output
