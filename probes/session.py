@@ -34,7 +34,8 @@ from probes.source import OVERFLOW_SLOTS, Settings
 from probes.taxonomy import Account, FdType, Layer, Loss, Mode
 
 _STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
-_TIMEOUT_SECONDS = 180
+_TIMEOUT_SECONDS = 600
+"""For the loader: real kernel headers on an emulated CPU take minutes."""
 _GRACE_SECONDS = 5
 _LOG_CHARACTERS = 2000
 """How much of the compiler's messages an error shows."""

@@ -12,7 +12,7 @@ from tests.kernel.conftest import modes
 def fdscope(*arguments: str) -> dict[str, Any]:
     mode = "auto" if len(modes()) > 1 else modes()[0].value
     command = [sys.executable, "-m", "exporter.cli", *arguments, f"--probe.mode={mode}", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
