@@ -42,6 +42,8 @@ class Report:
     """What came of the attach: plain values that go through JSON."""
 
     mode: str = ""
+    bcc: str = ""
+    """Version of the compiler."""
     layouts: str = "btf"
     hooks: list[dict[str, str]] = field(default_factory=list)
     refused: list[dict[str, str]] = field(default_factory=list)
@@ -250,6 +252,7 @@ def load(modes: list[Mode], settings: Settings) -> tuple[Report, list[int]]:
             report.refused.append({"mode": mode.value, "why": str(error)})
             continue
         report.mode = mode.value
+        report.bcc = import_bcc().__version__
         report.maps, report.programs, fds = attacher.open_files()
         report.open_files = len(fds)
         return report, fds

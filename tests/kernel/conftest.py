@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from probes import selftest
-from probes.loader import import_bcc
 from probes.session import Session, attach
 from probes.snapshot import Amount, ProcessKey, Snapshot, slot
 from probes.source import Settings
@@ -60,7 +59,7 @@ def write_support_report(session: Session, directory: Path) -> None:
     tail_calls = {tail.name.lower() for tail in TailCall}
     report = {
         "kernel": platform.release(),
-        "bcc": import_bcc().__version__,
+        "bcc": session.report["bcc"],
         "mode": session.mode.value,
         "arch": platform.machine(),
         "hooks": [
