@@ -3,8 +3,12 @@
 PYTHON := .venv/bin/python
 # The kernel of `make vm-test` and `make vm-shell`; `python3 -m tests.vm list` shows all.
 KERNEL ?= 6.12
+# The Debian of `make vm-deploy`.
+RELEASE ?= bookworm
+# Of `make load` and the soaks.
+MINUTES ?= 3
 
-.PHONY: help run test check bench vm-test vm-matrix vm-table vm-shell clean
+.PHONY: help run test check dashboards deb bench scorecard scorecard-table load soak vm-soak vm-test vm-deploy vm-matrix vm-table vm-shell clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -24,19 +28,50 @@ check: ## What CI runs first: style, types, imports, unit tests, generated files
 	.venv/bin/mypy
 	.venv/bin/mypy --strict deploy/run.py
 	.venv/bin/lint-imports
-	shellcheck deploy/setup.sh .ci/run tests/vm/guest/init
+	shellcheck deploy/setup.sh deploy/deb.sh deploy/install.sh deploy/debian/fdscope.p* .ci/run tests/vm/guest/init tests/vm/guest/service.sh tests/scorecard/guest_soak.sh
 	$(PYTHON) -m pytest -m "not kernel"
 	@if [ -e exporter/docs.py ]; then $(PYTHON) -m exporter.docs --check; fi
+	$(PYTHON) -m dashboards.build --check || { echo "make dashboards mends it"; exit 1; }
+
+dashboards: ## Write the dashboards that are checked in, from the catalog
+	@deploy/setup.sh run
+	$(PYTHON) -m dashboards.build
+
+deb: ## The Debian package, into build/ (as root where tools are missing)
+	@deploy/setup.sh check
+	@deploy/deb.sh
 
 bench: ## What fdscope costs here (as root, takes minutes)
 	@deploy/setup.sh test
 	$(PYTHON) -m tests.bench
 
+scorecard: ## Known bytes on every route, counted exactly or not, in each mode (as root)
+	@deploy/setup.sh test
+	$(PYTHON) -m tests.scorecard run
+
+load: ## Totals under load, from the running exporter, for MINUTES (as root)
+	@deploy/setup.sh test
+	$(PYTHON) -m tests.scorecard load --minutes $(MINUTES)
+
+soak: ## Load, and processes that come and go, for MINUTES (as root)
+	@deploy/setup.sh test
+	$(PYTHON) -m tests.scorecard soak --minutes $(MINUTES)
+
+vm-soak: ## The soak in a virtual machine with kernel KERNEL, in each attach mode
+	/usr/bin/python3 -m tests.vm run $(KERNEL) --limit $$((3 * ($(MINUTES) * 60 + 400))) \
+		--script 'tests/scorecard/guest_soak.sh $(MINUTES)'
+
 vm-test: ## The tests in a virtual machine with kernel KERNEL
 	/usr/bin/python3 -m tests.vm run $(KERNEL)
 
+vm-deploy: deb ## The package under systemd in a virtual machine of Debian (RELEASE=bookworm or trixie)
+	/usr/bin/python3 -m tests.vm service $(RELEASE)
+
 vm-matrix: ## The tests in virtual machines with all kernels
 	/usr/bin/python3 -m tests.vm run all
+
+scorecard-table: ## The published table in docs/, from the last runs here and in virtual machines
+	$(PYTHON) -m tests.scorecard table --out docs/scorecard.md
 
 vm-table: ## The table of kernels in docs/, from the last `make vm-matrix`
 	/usr/bin/python3 -m tests.vm table --out docs/kernels.md

@@ -8,7 +8,7 @@ import subprocess
 
 from children import RunError, say
 
-EXPORTER_PORT, PROMETHEUS_PORT = 20253, 9090
+EXPORTER_PORT, PROMETHEUS_PORT, ALERTMANAGER_PORT, GRAFANA_PORT = 20253, 9090, 9093, 3000
 PORTS_TO_TRY = 10
 
 
@@ -54,12 +54,27 @@ def exporter_port() -> int:
 
 
 def prometheus_port() -> int:
+    """Return the port for Prometheus."""
+    return _free_port("PROMETHEUS_PORT", PROMETHEUS_PORT, "Prometheus")
+
+
+def alertmanager_port() -> int:
+    """Return the port for the Alertmanager."""
+    return _free_port("ALERTMANAGER_PORT", ALERTMANAGER_PORT, "Alertmanager")
+
+
+def grafana_port() -> int:
+    """Return the port for Grafana."""
+    return _free_port("GRAFANA_PORT", GRAFANA_PORT, "Grafana")
+
+
+def _free_port(variable: str, default: int, name: str) -> int:
     """Return the first free port from the wanted one on."""
-    wanted = wanted_port("PROMETHEUS_PORT", PROMETHEUS_PORT)
+    wanted = wanted_port(variable, default)
     ports = range(wanted, min(wanted + PORTS_TO_TRY, 65536))
     port = next((port for port in ports if is_free(port)), None)
     if port is None:
-        raise RunError(f"ports {ports[0]} to {ports[-1]} are all held: set PROMETHEUS_PORT")
+        raise RunError(f"ports {ports[0]} to {ports[-1]} are all held: set {variable}")
     if port != wanted:
-        say(f"port {wanted} is held by {holder(wanted)}, left alone: Prometheus listens on {port}")
+        say(f"port {wanted} is held by {holder(wanted)}, left alone: {name} listens on {port}")
     return port

@@ -2,7 +2,9 @@
 # ruff: noqa: T201 - it prints for a person
 """``make run``: the exporter and a Prometheus that scrapes it, until Ctrl-C or SIGTERM.
 
-FDSCOPE_PORT and PROMETHEUS_PORT in the environment change the ports, FDSCOPE_DATA the folder.
+FDSCOPE_PORT, PROMETHEUS_PORT, ALERTMANAGER_PORT and GRAFANA_PORT in the environment change the
+ports, GRAFANA_HOME the folder of Grafana,
+FDSCOPE_DATA the folder.
 """
 
 import fcntl
@@ -18,15 +20,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import alerting
+import grafana_server
 from children import Children, RunError, say
-from ports import EXPORTER_PORT, exporter_port, prometheus_port
+from ports import (
+    EXPORTER_PORT,
+    alertmanager_port,
+    exporter_port,
+    grafana_port,
+    prometheus_port,
+)
 
 DEPLOY = Path(__file__).resolve().parent
 CHECKOUT = DEPLOY.parent
 DATA = Path(os.environ.get("FDSCOPE_DATA") or CHECKOUT / "data").absolute()
 FDSCOPE = CHECKOUT / ".venv/bin/fdscope"
 
-LOCK_SECONDS, COMPILE_SECONDS, PROMETHEUS_SECONDS = 5, 240, 120
+LOCK_SECONDS, COMPILE_SECONDS, PROMETHEUS_SECONDS, GRAFANA_SECONDS = 5, 240, 120, 180
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 QUERIES = (
@@ -94,9 +104,11 @@ def is_scraped(port: int) -> bool:
     return any(target["health"] == "up" for target in targets.get("activeTargets", ()))
 
 
-def prometheus_command(program: str, exporter: int, port: int) -> list[str]:
+def prometheus_command(
+    program: str, exporter: int, port: int, alertmanager: int | None
+) -> list[str]:
     """Write the configuration of Prometheus for these ports; return its command line."""
-    text = (DEPLOY / "prometheus.yml").read_text()
+    text = alerting.prometheus_config((DEPLOY / "prometheus.yml").read_text(), alertmanager)
     text = text.replace(f"127.0.0.1:{EXPORTER_PORT}", f"127.0.0.1:{exporter}")
     config = DATA / "prometheus.yml"
     config.write_text(text.replace("- rules/", f"- {DEPLOY}/rules/"))
@@ -108,19 +120,58 @@ def prometheus_command(program: str, exporter: int, port: int) -> list[str]:
     ]
 
 
-def announce(exporter: int, prometheus: int) -> None:
+def start_alertmanager(children: Children) -> int | None:
+    """Start an Alertmanager if one is installed; return its port."""
+    program = alerting.program()
+    if program is None:
+        say(
+            "no Alertmanager is installed: alerts show in Prometheus only"
+            " (apt-get install prometheus-alertmanager brings one)"
+        )
+        return None
+    port = alertmanager_port()
+    say("starting Alertmanager")
+    command = alerting.command(program, port, DEPLOY, DATA)
+    children.start("alertmanager", command, DATA / "alertmanager.log")
+    children.wait_until(
+        lambda: get(port, "/-/ready") is not None, PROMETHEUS_SECONDS, "Alertmanager"
+    )
+    return port
+
+
+def start_grafana(children: Children, prometheus: int) -> int | None:
+    """Start a Grafana with the dashboards if one is installed; return its port."""
+    found = grafana_server.program()
+    if found is None:
+        say(grafana_server.MISSING)
+        return None
+    port = grafana_port()
+    say("starting Grafana")
+    command = grafana_server.command(*found, port, prometheus, DATA)
+    children.start("grafana", command, DATA / "grafana.log")
+    children.wait_until(lambda: get(port, "/api/health") is not None, GRAFANA_SECONDS, "Grafana")
+    return port
+
+
+def announce(exporter: int, prometheus: int, alertmanager: int | None, grafana: int | None) -> None:
     """Print where to look."""
     graph = f"http://127.0.0.1:{prometheus}/graph"
     link = urllib.parse.urlencode({"g0.expr": QUERIES[0], "g0.tab": 0, "g0.range_input": "15m"})
-    say("Prometheus scrapes the exporter every 5 s; open")
+    say("look at it live (Prometheus scrapes it every 5 s); open")
+    print(f"  live page   http://127.0.0.1:{exporter}/")
+    if grafana is not None:
+        print(f"  dashboards  http://127.0.0.1:{grafana}{grafana_server.HOME}")
     print(f"  metrics     http://127.0.0.1:{exporter}/metrics\n  Prometheus  {graph}")
+    print(f"  alerts      http://127.0.0.1:{prometheus}/alerts")
+    if alertmanager is not None:
+        print(f"  and sent    http://127.0.0.1:{alertmanager}/ (Alertmanager)")
     print(f"  a graph     {graph}?{link}\nor paste there:")
     print(*(f"  {query}" for query in QUERIES), sep="\n")
-    print(f"Data and log of Prometheus: {DATA}. Ctrl-C ends both.", flush=True)
+    print(f"Data and logs: {DATA}. Ctrl-C ends all.", flush=True)
 
 
 def run() -> None:
-    """Start both, wait until they work, watch them; ends by an exception only."""
+    """Start all, wait until they work, watch them; ends by an exception only."""
     program = shutil.which("prometheus")
     if os.geteuid() != 0:
         raise RunError("not root: BPF programs need it. Start it again with: sudo make run")
@@ -137,11 +188,13 @@ def run() -> None:
             children.wait_until(
                 lambda: get(exporter, ready) is not None, COMPILE_SECONDS, "the exporter"
             )
+            alertmanager = start_alertmanager(children)
             say("starting Prometheus")
-            command = prometheus_command(program, exporter, prometheus)
+            command = prometheus_command(program, exporter, prometheus, alertmanager)
             children.start("prometheus", command, DATA / "prometheus.log")
             children.wait_until(lambda: is_scraped(prometheus), PROMETHEUS_SECONDS, "Prometheus")
-            announce(exporter, prometheus)
+            grafana = start_grafana(children, prometheus)
+            announce(exporter, prometheus, alertmanager, grafana)
             while True:
                 children.check()
                 time.sleep(0.5)
@@ -157,7 +210,7 @@ def main() -> int:
     try:
         run()
     except StopRequest as stop:
-        say(f"{stop}: Prometheus and the exporter have ended, nothing is attached any more")
+        say(f"{stop}: all that was started has ended, nothing is attached any more")
     except RunError as error:
         print(f"make run: error: {error}", file=sys.stderr, flush=True)
         return 1

@@ -30,9 +30,12 @@ have() {
 	python3-bpfcc) python_has 'from bcc import BPF' ;;
 	python3-numpy) python_has 'import numpy' ;;
 	prometheus) command -v prometheus && command -v promtool ;;
+	prometheus-alertmanager) command -v prometheus-alertmanager && command -v amtool ;;
 	libc6-dev) [ -e /usr/include/stdio.h ] ;;
+	nodejs) command -v node ;;
 	iproute2) command -v ss && command -v ip ;;
 	bpftool) bpftool version ;;
+	chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
 	*) command -v "$1" ;;
 	esac >/dev/null 2>&1
 }
@@ -48,8 +51,8 @@ missing() {
 packages_for() {
 	printf '%s\n' python3 python3-venv python3-bpfcc python3-numpy prometheus
 	case $1 in
-	test) printf '%s\n' gcc libc6-dev iproute2 bpftool ;;
-	check) printf '%s\n' gcc libc6-dev shellcheck ;;
+	test) printf '%s\n' gcc libc6-dev iproute2 bpftool openssl prometheus-alertmanager chromium nodejs npm ;;
+	check) printf '%s\n' gcc libc6-dev shellcheck openssl prometheus-alertmanager nodejs npm ;;
 	esac
 }
 
@@ -85,34 +88,44 @@ bpftool_package() {
 	done
 }
 
-# The package starts a Prometheus by itself, on the port that `make run` wants.
-stop_packaged_prometheus() {
+# Ubuntu has Chromium as a snap only, which is not installed here.
+chromium_package() {
+	[ -z "$(apt-cache show chromium 2>/dev/null)" ] || printf 'chromium\n'
+}
+
+# The packages start services of their own, on the ports that `make run` wants.
+stop_packaged() {
 	if [ -d /run/systemd/system ]; then
-		systemctl disable --now --quiet prometheus.service ||
-			fail "the service that the new package prometheus started cannot be stopped"
+		systemctl disable --now --quiet "$1.service" ||
+			fail "the service that the new package $1 started cannot be stopped"
 	else
-		service prometheus stop >/dev/null 2>&1 || true
-		update-rc.d prometheus disable >/dev/null 2>&1 || true
+		service "$1" stop >/dev/null 2>&1 || true
+		update-rc.d "$1" disable >/dev/null 2>&1 || true
 	fi
-	say "the new package prometheus brings a service of its own: stopped and disabled here" \
-		"(make run starts its own Prometheus; systemctl enable --now prometheus brings it back)"
+	say "the new package $1 brings a service of its own: stopped and disabled here" \
+		"(make run starts its own; systemctl enable --now $1 brings it back)"
 }
 
 install_packages() {
-	local wanted=("$@") had_prometheus=no
-	have prometheus && had_prometheus=yes
+	local wanted=("$@") services=() service
+	for service in prometheus prometheus-alertmanager; do
+		have "$service" || services+=("$service")
+	done
 	say "installing: ${wanted[*]}"
 	update_lists
 	local names=() package
 	for package in "${wanted[@]}"; do
 		[ "$package" = bpftool ] && package=$(bpftool_package)
+		[ "$package" = chromium ] && package=$(chromium_package)
 		[ -z "$package" ] || names+=("$package")
 	done
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
 		-o DPkg::Lock::Timeout=300 "${names[@]}" 9>&- ||
 		fail "apt-get could not install: ${names[*]}" \
 			"  (Ubuntu has some of them in 'universe': add-apt-repository universe)"
-	[ $had_prometheus = yes ] || ! have prometheus || stop_packaged_prometheus
+	for service in "${services[@]}"; do
+		! have "$service" || stop_packaged "$service"
+	done
 }
 
 ensure_packages() {
@@ -131,6 +144,7 @@ ensure_packages() {
 	for package in "${still[@]}"; do
 		case $package in
 		bpftool) say "no bpftool for kernel $(uname -r) here: tests that need it are skipped" ;;
+		chromium) say "no Chromium to be had here: the tests of the live page are skipped" ;;
 		python3) fail "$(os_release PRETTY_NAME) has $("$DISTRIBUTION_PYTHON" -V): fdscope needs 3.11" ;;
 		python3-bpfcc) fail "python3-bpfcc is installed, but Python finds another 'bcc' or none:" \
 			"  $("$DISTRIBUTION_PYTHON" -I -c 'from bcc import BPF' 2>&1 | tail -n 1)" ;;
@@ -161,8 +175,8 @@ requirements() {
 ensure_venv() {
 	local groups=() hash requirements
 	case $1 in
-	test) groups=(test) ;;
-	check) groups=(test check) ;;
+	test) groups=(test look) ;;
+	check) groups=(test look check) ;;
 	esac
 	if ! venv_is_ours; then
 		say "making .venv with $("$DISTRIBUTION_PYTHON" -V)"
@@ -182,6 +196,26 @@ ensure_venv() {
 	printf '%s\n' "$hash" >"$VENV/set-up-for-$1"
 }
 
+# Grafana's own types and code, which the tests hold the dashboards against, in build/node.
+ensure_grafana_packages() {
+	local folder=$PWD/build/node source=tests/dashboards/node/package.json
+	[ -e "$source" ] || return 0
+	! cmp -s "$source" "$folder/installed" || return 0
+	if ! command -v npm >/dev/null; then
+		say "no npm here: tests that need Grafana's own code are skipped"
+		return
+	fi
+	say "installing Grafana's own types and code into build/node"
+	mkdir -p "$folder"
+	cp "$source" "$folder/package.json"
+	if (cd "$folder" && npm install --legacy-peer-deps --no-audit --no-fund --no-package-lock \
+		--ignore-scripts --loglevel=error); then
+		cp "$source" "$folder/installed"
+	else
+		say "npm could not install them: tests that need Grafana's own code are skipped"
+	fi
+}
+
 main() {
 	case ${1:-} in
 	run | test | check) ;;
@@ -195,6 +229,9 @@ main() {
 	flock -n 9 || { say "waiting for another setup in this checkout" && flock 9; }
 	ensure_packages "$1"
 	ensure_venv "$1"
+	case $1 in
+	test | check) ensure_grafana_packages ;;
+	esac
 }
 
 main "$@"

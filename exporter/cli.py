@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from exporter import plugins
 from exporter.commands import COMMANDS, FAILED, OK
 from exporter.config import ConfigError
 from exporter.listen import BindError
@@ -20,7 +21,7 @@ USAGE = 2
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line, made from ``COMMANDS``."""
+    """The parser of the whole command line, made from ``COMMANDS`` and what other packages add."""
     shape: dict[str, Any] = {
         "formatter_class": argparse.RawDescriptionHelpFormatter,
         "allow_abbrev": False,
@@ -33,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         **shape,
     )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
+    for command in (*COMMANDS, *plugins.commands()):
         sub = commands.add_parser(
             command.name, help=command.summary, description=command.description, **shape
         )

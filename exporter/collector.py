@@ -12,17 +12,24 @@ from pathlib import Path
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector as ClientCollector
 
-from exporter import catalog, families, units
+from exporter import devices, units
+from exporter.catalog import CATALOG
+from exporter.catalog import itself as catalog
+from exporter.census import CensusTaker, Taken
+from exporter.families import build, fds, itself, layers
+from exporter.families import devices as device_families
 from exporter.ledger import Residuals, ledger
 from exporter.processes import Processes
+from exporter.stacks import BoundedChains
 from probes.selftest import Row
 from probes.session import Session
 from probes.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
-_KEEPER_SECONDS = 10.0
-"""Without scrapes the accounts are kept this often, so that the dead leave the maps."""
+_KEEPER_SECONDS = (0.1, 2.0)
+"""Between scrapes the dead leave the maps this often: the sooner, the fuller the maps are."""
+_FILE_NR = Path("/proc/sys/fs/file-nr")
 
 
 def _is_alive(tgid: int) -> bool:
@@ -49,34 +56,50 @@ class Collector(ClientCollector):
         cgroups = units.Units(units.hierarchy())
         self._processes = Processes(max_series, cgroups.unit, _is_alive)
         self._residuals = Residuals()
+        self._chains = BoundedChains()
         self._selftest = selftest
         self._lock = threading.Lock()
         self._seconds: dict[str, float] = {}
-        self._errors = dict.fromkeys(("maps", "processes", "metrics"), 0)
+        self._errors = dict.fromkeys(("maps", "processes", "devices", "fds", "metrics"), 0)
         self._last_error = "no scrape yet"
-        self._kept = 0.0
+        self._pause = _KEEPER_SECONDS[1]
+        self._census = CensusTaker(session.census, session.fd_flow) if session.census else None
+        self._shown: tuple[Taken, list[Family]] | None = None
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._keeper.start()
+        if self._census:
+            self._census.start()
 
     def describe(self) -> list[Family]:
         """All families of the catalog, empty: registering must not read the maps."""
-        return [families.family(metric) for metric in catalog.CATALOG]
+        return [build.family(metric) for metric in CATALOG]
 
     def collect(self) -> Iterator[Family]:
         """All families of one scrape."""
         with self._lock:
             result: list[Family] = []
             snapshot = self._refresh()
+            with self._part("devices"):
+                result += device_families.network_families(devices.network_devices())
+                result += device_families.block_families(devices.block_devices())
+            with self._part("fds"):
+                result += fds.host_families(_FILE_NR.read_text())
+                result += self._census_families()
             with self._part("metrics"):
                 if snapshot:
                     totals = self._processes.totals()
-                    result += families.process_families(totals)
+                    result += layers.process_families(totals)
+                    result += fds.event_families(totals)
+                    result += fds.fanotify_families(snapshot.fanotify_waits)
                     result += self._ledger(totals)
-                    result += families.latency_families(snapshot.latency)
-                    result += families.map_families(snapshot)
-                result += families.selftest_families(self._selftest)
-                result += families.probe_families(self._session.mode, self.attachments())
+                    result += layers.latency_families(snapshot.latency)
+                    result += device_families.filesystem_families(snapshot.filesystems)
+                    chains = self._chains.update(snapshot.stacks)
+                    result += device_families.stack_families(chains)
+                    result += itself.map_families(snapshot)
+                result += itself.selftest_families(self._selftest)
+                result += itself.probe_families(self._session.mode, self.attachments())
             result += self._own_families()
         yield from result
 
@@ -95,20 +118,32 @@ class Collector(ClientCollector):
         """Stop keeping the accounts."""
         self._stopping.set()
         self._keeper.join()
+        if self._census:
+            self._census.close()
 
     def _keep(self) -> None:
-        while not self._stopping.wait(_KEEPER_SECONDS):
+        while not self._stopping.wait(self._pause):
             with self._lock:
-                if self._clock() - self._kept >= _KEEPER_SECONDS:
-                    self._refresh()
+                self._refresh(promote=False)
 
-    def _ledger(self, totals: families.Totals) -> Iterator[Family]:
+    def _census_families(self) -> list[Family]:
+        """Made once a census; a scrape adds its age."""
+        taken = self._census.last if self._census else None
+        if self._census is None or taken is None:
+            return []
+        if self._shown is None or self._shown[0] is not taken:
+            processes = {key: found.process for key, found in taken.processes.items()}
+            owners = self._processes.owners_of(processes)
+            self._shown = taken, list(fds.census_families(taken, owners))
+        return [*self._shown[1], fds.census_age_family(self._census.age or 0.0)]
+
+    def _ledger(self, totals: layers.Totals) -> Iterator[Family]:
         lines = ledger(totals.values())
         # Without hooks on the socket layer there is nothing to compare with.
         residuals = self._residuals.update(lines) if self._session.sees_sockets else {}
-        return families.ledger_families(lines, residuals)
+        return layers.ledger_families(lines, residuals)
 
-    def _refresh(self) -> Snapshot | None:
+    def _refresh(self, promote: bool = True) -> Snapshot | None:
         """Read the maps once and bring the accounts up to date; None if the maps cannot be read."""
         snapshot = None
         self._last_error = ""
@@ -116,8 +151,10 @@ class Collector(ClientCollector):
             snapshot = self._session.snapshot()
         if snapshot:
             with self._part("processes"):
-                self._kept = self._clock()
-                self._session.forget(self._processes.update(snapshot, self._kept))
+                self._session.forget(self._processes.update(snapshot, self._clock(), promote))
+                fill = max((m.entries / m.capacity for m in snapshot.maps.values()), default=0.0)
+                least, most = _KEEPER_SECONDS
+                self._pause = max(least, most * (1 - fill) ** 4)
         return snapshot
 
     @contextmanager
@@ -132,13 +169,13 @@ class Collector(ClientCollector):
         self._seconds[name] = time.perf_counter() - started
 
     def _own_families(self) -> Iterator[Family]:
-        build = (self._version, platform.python_version(), platform.release())
-        yield families.gauge(catalog.BUILD, [(build, 1)])
+        versions = (self._version, platform.python_version(), platform.release())
+        yield build.gauge(catalog.BUILD, [(versions, 1)])
         counts = self._processes.counts()
-        yield families.gauge(catalog.PROCESSES, (((name,), n) for name, n in counts.items()))
-        yield families.gauge(
+        yield build.gauge(catalog.PROCESSES, (((name,), n) for name, n in counts.items()))
+        yield build.gauge(
             catalog.SCRAPE_SECONDS, (((part,), value) for part, value in self._seconds.items())
         )
-        yield families.gauge(
+        yield build.gauge(
             catalog.SCRAPE_ERRORS, (((part,), count) for part, count in self._errors.items())
         )

@@ -140,7 +140,8 @@ probes are attached or read has passed one layer only: a small residual on a bus
 
 examples:
   sudo fdscope ledger
-  sudo fdscope ledger --seconds 60 --json""",
+  sudo fdscope ledger --seconds 60 --json
+  sudo fdscope ledger --stacks  # with the kernel functions between door and socket layer""",
         once.add_ledger_arguments,
         _run_ledger,
     ),

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             f"--{option.flag}",
             dest=option.flag,
             default=argparse.SUPPRESS,
-            help=f"{option.help} Default: {default}.{also}",
+            help=f"{option.help} Default: {default or 'none'}.{also}",
             **shape,
         )
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The pages: metrics, landing page, health and readiness."""
+"""What every page has, and the plain ones: metrics, health and readiness."""
 
 import asyncio
 import logging
 import re
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tornado import web
@@ -12,13 +13,18 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream, StreamClosedError
 
 from exporter.options import HEALTHY_PATH, READY_PATH
-from exporter.page import render
+from exporter.web_config.gate import CHALLENGE
 
 if TYPE_CHECKING:
+    from asyncio import Future
+
     from exporter.server import Server
 
 WRITE_SECONDS = 20.0
 """How long a client may take to accept a response."""
+
+Routes = Sequence[tuple[str, type["Handler"]]]
+"""Pages: path and handler."""
 
 _PLAIN = "text/plain; charset=utf-8"
 log = logging.getLogger(__name__)
@@ -28,7 +34,7 @@ class CrowdedError(Exception):
     """Too many scrapes wait already."""
 
 
-class _Handler(web.RequestHandler):
+class Handler(web.RequestHandler):
     """Answers GET and HEAD alike; subclasses implement ``respond()``."""
 
     SUPPORTED_METHODS = ("GET", "HEAD")
@@ -43,16 +49,34 @@ class _Handler(web.RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
 
-    def prepare(self) -> None:
-        """Refuse a body: no page here takes one."""
+    async def prepare(self) -> None:
+        """Let in whom the web configuration lets in; refuse a body: no page here takes one."""
+        try:
+            with self.server.working(self.stream):
+                await self.server.gate.admit(self.request, self.stream)
+        except (ConnectionError, StreamClosedError) as error:
+            log.debug("a connection is closed: %s", error)
+            if self.stream:
+                self.stream.close()
+            raise web.Finish from error
         if self.request.body:
             raise web.HTTPError(413)
+
+    def flush(self, include_footers: bool = False) -> "Future[None]":
+        """Send; the headers of the web configuration win over the pages' own."""
+        for name, value in self.server.gate.headers().items():
+            self.set_header(name, value)
+        return super().flush(include_footers)
 
     def compute_etag(self) -> None:
         """None: the pages are different every time."""
 
     def write_error(self, status_code: int, **_: object) -> None:
         """Answer with a line of text."""
+        if status_code == 401:
+            self.set_header("WWW-Authenticate", CHALLENGE)
+        if status_code in (429, 503):
+            self.set_header("Retry-After", "1")
         if status_code == 405:
             self.set_header("Allow", ", ".join(self.SUPPORTED_METHODS))
         self.set_header("Content-Type", _PLAIN)
@@ -81,11 +105,14 @@ class _Handler(web.RequestHandler):
         raise web.HTTPError(404)
 
     async def send(self, body: str | bytes, content_type: str = _PLAIN, status: int = 200) -> None:
-        """Send, and close on a client that does not take it in time."""
-        stream = self.stream
+        """Send an answer that is complete."""
         self.set_status(status)
         self.set_header("Content-Type", content_type)
-        sent = self.finish(body)
+        await self.deliver(self.finish(body))
+
+    async def deliver(self, sent: "asyncio.Future[None]") -> None:
+        """Wait until it is sent, and close on a client that does not take it in time."""
+        stream = self.stream
         deadline = time.monotonic() + WRITE_SECONDS
         while stream and not stream.closed() and not sent.done():
             if time.monotonic() > deadline:
@@ -94,7 +121,7 @@ class _Handler(web.RequestHandler):
             await asyncio.wait([sent], timeout=0.2)
 
 
-class _Metrics(_Handler):
+class _Metrics(Handler):
     async def respond(self) -> None:
         """Send the exposition in the form that the client accepts."""
         header, stream = self.request.headers.get, self.stream
@@ -120,13 +147,13 @@ class _Metrics(_Handler):
         await self.send(exposition.body, exposition.content_type)
 
 
-class _Healthy(_Handler):
+class _Healthy(Handler):
     async def respond(self) -> None:
         """Send 200: who answers is alive."""
         await self.send("fdscope is healthy\n")
 
 
-class _Ready(_Handler):
+class _Ready(Handler):
     async def respond(self) -> None:
         """Send 200, or 503 with the reason."""
         reason = await self.server.not_ready()
@@ -136,27 +163,18 @@ class _Ready(_Handler):
             await self.send(f"fdscope is not ready: {reason}\n", status=503)
 
 
-class _Landing(_Handler):
-    async def respond(self) -> None:
-        """Send the landing page."""
-        policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-        self.set_header("Content-Security-Policy", policy)
-        page = render(self.server.page(), self.server.options.telemetry_path)
-        await self.send(page, "text/html; charset=utf-8")
-
-
-def application(server: "Server") -> web.Application:
-    """The pages of a server, and 404 for everything else."""
+def application(server: "Server", pages: Routes) -> web.Application:
+    """These pages and the plain ones, and 404 for everything else."""
     arguments = {"server": server}
     routes = (
-        ("/", _Landing),
+        *pages,
         (server.options.telemetry_path, _Metrics),
         (HEALTHY_PATH, _Healthy),
         (READY_PATH, _Ready),
     )
     return web.Application(
         [(re.escape(path), handler, arguments) for path, handler in routes],
-        default_handler_class=_Handler,
+        default_handler_class=Handler,
         default_handler_args=arguments,
         log_function=_log_request,
     )

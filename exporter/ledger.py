@@ -67,6 +67,16 @@ class Line:
         """What is not explained: negative if the doors saw more."""
         return self.socket - (sum(self.doors.values()) - self.blind)
 
+    def minus(self, other: "Line") -> "Line":
+        """What remains without ``other``, of the same side."""
+        doors = {door: count - other.doors.get(door, 0) for door, count in self.doors.items()}
+        return Line(
+            self.side,
+            {door: count for door, count in doors.items() if count},
+            self.socket - other.socket,
+            self.kernel - other.kernel,
+        )
+
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
         return {
@@ -100,29 +110,45 @@ def ledger(accounts: Iterable[Mapping[int, Amount]]) -> list[Line]:
     return [lines[side] for side in sorted(lines)]
 
 
+def since(before: Iterable[Line], after: Iterable[Line]) -> list[Line]:
+    """What came between two readings."""
+    earlier = {line.side: line for line in before}
+    return [line.minus(earlier[line.side]) if line.side in earlier else line for line in after]
+
+
 class Residuals:
     """What stays unexplained, as numbers that never go down.
 
     The maps are not read in one instant, and a call that waits has passed one layer and not yet
-    the other: a residual counts once it has stayed for several readings. The first reading sets
-    the zero, for what was under way when the probes were attached was seen by one layer only.
+    the other: a residual counts once it has stayed, on the same side of zero, for several readings.
+    What was under way when the probes were attached was seen by one layer only: the least of the
+    first readings is the zero, for a busy host adds to any single one.
     """
 
     def __init__(self) -> None:
-        self._zero: dict[Side, int] | None = None
+        self._readings = 0
+        self._zero: dict[Side, int] = {}
         self._recent: dict[Side, deque[int]] = {}
         self._confirmed: dict[Side, int] = {}
 
     def update(self, lines: Iterable[Line]) -> Mapping[Side, int]:
         """Take a reading in; bytes by line."""
-        residuals = {line.side: line.residual for line in lines if line.is_socket}
-        if self._zero is None:
-            self._zero = residuals
-        for side, residual in residuals.items():
-            recent = self._recent.setdefault(side, deque([0] * _READINGS, _READINGS))
-            recent.append(abs(residual - self._zero.get(side, 0)))
-            self._confirmed[side] = max(self._confirmed.get(side, 0), min(recent))
+        self._readings += 1
+        for line in lines:
+            if line.is_socket:
+                self._take(line.side, line.residual)
         return self._confirmed
+
+    def _take(self, side: Side, residual: int) -> None:
+        if self._readings <= _READINGS:
+            so_far = self._zero.get(side, residual if self._readings == 1 else 0)
+            self._zero[side] = min(so_far, residual, key=abs)
+        recent = self._recent.setdefault(side, deque(maxlen=_READINGS))
+        recent.append(residual - self._zero.get(side, 0))
+        stayed = 0
+        if len(recent) == _READINGS and (min(recent) > 0 or max(recent) < 0):
+            stayed = min(map(abs, recent))
+        self._confirmed[side] = max(self._confirmed.get(side, 0), stayed)
 
 
 def text(lines: Iterable[Line]) -> str:

@@ -2,16 +2,22 @@
 """Sockets: listening on addresses, and connections within limits."""
 
 import errno
+import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tornado import web
 from tornado.http1connection import HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, SSLIOStream
+from tornado.netutil import add_accept_handler
 
 from exporter.options import Address
+from exporter.web_config.gate import Gate
+from exporter.web_config.sections import WebConfigError
+
+log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 256
 MAX_HEADER_BYTES = 16384
@@ -75,18 +81,20 @@ def release(sockets: Sequence[socket.socket]) -> None:
         listener.close()
 
 
-def urls(sockets: Sequence[socket.socket]) -> list[str]:
+def urls(sockets: Sequence[socket.socket], scheme: str = "http") -> list[str]:
     """Where a browser on this machine finds each: ``http://127.0.0.1:20253``."""
     here = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read here, not bound
     names = (listener.getsockname()[:2] for listener in sockets)
-    found = (f"http://{Address(here.get(host, host), port)}" for host, port in names)
+    found = (f"{scheme}://{Address(here.get(host, host), port)}" for host, port in names)
     return list(dict.fromkeys(found))
 
 
 class LimitedServer(HTTPServer):
     """At most ``MAX_CONNECTIONS``: a new one takes the place of the oldest idle one."""
 
-    def initialize(self, application: web.Application, busy: set[IOStream]) -> None:  # type: ignore[override]  # the arguments of the constructor
+    def initialize(  # type: ignore[override]  # the arguments of the constructor
+        self, application: web.Application, busy: set[IOStream], gate: Gate
+    ) -> None:
         """Set the limits of every connection."""
         super().initialize(
             application,
@@ -97,7 +105,37 @@ class LimitedServer(HTTPServer):
             body_timeout=HEADER_SECONDS,
         )
         self._busy = busy
+        self._gate = gate
         self._streams: dict[IOStream, None] = {}
+        self._accepting: list[tuple[socket.socket, Callable[[], None]]] = []
+
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept connections, each under the web configuration that is then in force."""
+        for listener in sockets:
+            self._accepting.append((listener, add_accept_handler(listener, self._accept)))
+
+    def stop(self) -> None:
+        """Accept no more."""
+        for listener, end in self._accepting:
+            end()
+            listener.close()
+        self._accepting = []
+
+    def _accept(self, connection: socket.socket, address: tuple) -> None:  # type: ignore[type-arg]  # as tornado has it
+        try:
+            context = self._gate.tls()
+            if context is None:
+                stream = IOStream(connection)
+            else:
+                secured = context.wrap_socket(
+                    connection, server_side=True, do_handshake_on_connect=False
+                )
+                stream = SSLIOStream(secured, ssl_options=context)
+        except (OSError, WebConfigError) as error:  # the client has left, or nobody may come
+            log.debug("a connection is closed: %s", error)
+            connection.close()
+            return
+        self.handle_stream(stream, address)
 
     def handle_stream(self, stream: IOStream, address: tuple) -> None:  # type: ignore[type-arg]  # as tornado has it
         """Make room and serve, or close where every connection is busy."""

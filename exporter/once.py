@@ -29,6 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+STACKS_EVERY = 1
+"""``ledger --stacks`` looks at each operation: it does not run for long."""
+
+
 def add_ledger_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``fdscope ledger``."""
     add_arguments(parser)
@@ -38,17 +42,22 @@ def add_ledger_arguments(parser: argparse.ArgumentParser) -> None:
         default=10.0,
         help="How long to watch the host (default: 10).",
     )
+    parser.add_argument(
+        "--stacks",
+        action="store_true",
+        help="Also show the kernel's call chains from the doors down to the socket layer.",
+    )
 
 
 @contextmanager
-def _session(mode: str, tell: Callable[[str], None]) -> Iterator["Session"]:
+def _session(mode: str, tell: Callable[[str], None], stacks_every: int = 0) -> Iterator["Session"]:
     from probes.session import AttachError, attach
     from probes.source import Settings
 
     check_capabilities()
     modes = list(Mode) if mode == "auto" else [Mode(mode)]
     try:
-        session = attach(modes, Settings(), tell)
+        session = attach(modes, Settings(stacks_every=stacks_every), tell)
     except AttachError as error:
         raise RunError(f"no probe could be attached: {error}") from error
     try:
@@ -74,19 +83,28 @@ def selftest(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tupl
 def ledger(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tuple[str, bool]:
     """Watch the host for some time: the ledger of what it moved meanwhile."""
     from exporter.ledger import ledger as lines_of
-    from exporter.ledger import text
+    from exporter.ledger import since, text
+    from exporter.stacks import rows
+    from exporter.stacks import text as stacks_text
 
     if not arguments.seconds > 0:
         raise RunError(f"--seconds is {arguments.seconds:g}: give a time above 0")
-    with _session(arguments.mode, tell) as session:
+    every = STACKS_EVERY if arguments.stacks else 0
+    with _session(arguments.mode, tell, every) as session:
+        # The hooks come one after the other: what passes meanwhile is seen by some only.
+        start = session.snapshot()
         tell(f"watching for {arguments.seconds:g} s")
         time.sleep(arguments.seconds)
         snapshot = session.snapshot()
         sees_sockets, mode = session.sees_sockets, session.mode.value
-    lines = lines_of((*snapshot.amounts.values(), snapshot.overflow))
+    before, after = (lines_of((*s.amounts.values(), s.overflow)) for s in (start, snapshot))
+    lines = since(before, after)
     if arguments.json:
         entries = [line.as_dict() for line in lines]
         report = {"mode": mode, "socket_layer": sees_sockets, "lines": entries}
+        if arguments.stacks:
+            report["stacks"] = rows(snapshot.stacks)
         return json.dumps(report, indent=2), True
     note = "" if sees_sockets else "\nThis kernel shows no socket layer in this mode.\n"
-    return f"attach mode: {mode}{note}\n{text(lines)}", True
+    chains = f"\n\n{stacks_text(snapshot.stacks)}" if arguments.stacks else ""
+    return f"attach mode: {mode}{note}\n{text(lines)}{chains}", True

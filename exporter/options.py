@@ -5,11 +5,13 @@ import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from probes.taxonomy import Mode
 
 HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
+EVENTS_PATH, STATIC_PATH = "/events", "/static/"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 _PATH = re.compile(r"(/\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
@@ -32,13 +34,19 @@ class Options:
 
     listen_addresses: tuple[Address, ...]
     telemetry_path: str
+    web_config_file: Path | None
     log_level: str
     modes: tuple[Mode, ...]
     """The attach modes to try, in this order."""
     latency: bool
+    stacks: bool
+    stacks_every: int
+    """Of so many operations of the socket layer one stack is sampled, if ``stacks``."""
     counter_entries: int
     process_entries: int
     exclude_self: bool
+    privileges_user: str
+    """Whom to become once everything is attached; empty: stay who we are."""
     max_series: int
     """How many processes get series of their own pid."""
 
@@ -85,7 +93,8 @@ def _addresses(texts: Sequence[str]) -> tuple[Address, ...]:
 def _telemetry_path(text: str) -> str:
     if not text.startswith("/"):
         raise ValueError(f"{text!r} does not start with /")
-    if text in ("/", HEALTHY_PATH, READY_PATH):
+    taken = ("/", HEALTHY_PATH, READY_PATH, EVENTS_PATH)
+    if text in taken or text.startswith(STATIC_PATH):
         raise ValueError(f"{text} is another page of the exporter")
     if not _PATH.fullmatch(text):
         raise ValueError(f"{text!r} is not a plain path of letters, digits and . _ ~ -")
@@ -131,6 +140,12 @@ OPTIONS = (
         "Path of the metrics.", "PATH", _telemetry_path,
     ),
     Option(
+        "web.config.file", "web_config_file", str, "",
+        "YAML file with TLS, passwords and headers, in the format of Prometheus' own exporters;"
+        " read again when it changes.",
+        "FILE", lambda text: Path(text) if text else None,
+    ),
+    Option(
         "log.level", "log_level", str, "info",
         "How much to tell on standard error: debug, info, warning or error.",
         "LEVEL", _one_of(LOG_LEVELS),
@@ -147,7 +162,17 @@ OPTIONS = (
         " clock read and a store for every operation.",
     ),
     Option(
-        "probe.counter-entries", "counter_entries", int, 16384,
+        "probe.stacks", "stacks", bool, False,
+        "Sample the kernel's call chains from the doors down to the socket layer, as proof of the"
+        " way that bytes take. To name the functions it needs CAP_SYSLOG at start.",
+    ),
+    Option(
+        "probe.stacks-every", "stacks_every", int, 100,
+        "Of how many operations of the socket layer on a CPU one is sampled, with"
+        " --probe.stacks.", "N", _between(1, 1_000_000),
+    ),
+    Option(
+        "probe.counter-entries", "counter_entries", int, 32768,
         "Room in the kernel for combinations of process, fd type, door and errno. What finds no"
         " room is counted for the host as a whole.",
         "N", _ENTRIES,
@@ -158,6 +183,12 @@ OPTIONS = (
     ),
     Option(
         "exclude-self", "exclude_self", bool, False, "Leave out the exporter's own I/O.",
+    ),
+    Option(
+        "privileges.user", "privileges_user", str, "",
+        "User to become once everything is attached. Capabilities that serving does not need are"
+        " given up in any case.",
+        "USER",
     ),
     Option(
         "process.max-series", "max_series", int, 1000,

@@ -12,29 +12,16 @@ grows: for Prometheus each is a new series, and only the sum over all is continu
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
+from exporter.owners import OTHER, UNATTRIBUTED, UNKNOWN, Owner, process_name
 from probes.snapshot import NOTHING, Amount, Process, ProcessKey, Snapshot
 
 Amounts = dict[int, Amount]
 """Slot code to amount, as in ``Snapshot``."""
 
-# Longer than any process name can be, so that none can pass for these.
-UNATTRIBUTED = "(not attributed)"
-OTHER = "(other processes)"
-UNKNOWN = "(unknown process)"
-
 _MAX_NAMES = 4000
-
-
-class Owner(NamedTuple):
-    """The labels that tell whose amounts a series counts."""
-
-    process: str
-    pid: str
-    unit: str
-    ended: str = ""
-    """Time in seconds since 1970 up to which ended processes are summed here, or ""."""
+_SUMMED_LINGER_SECONDS = 0.5
+"""For what was counted while the last reading went on; there is no series that must stay."""
 
 
 @dataclass(slots=True)
@@ -61,11 +48,6 @@ class _Ended:
     until: int = 0
 
 
-def process_name(comm: bytes) -> str:
-    r"""A process name as a label value: bytes that are no UTF-8 become ``\xNN``."""
-    return comm.decode("utf-8", errors="backslashreplace")
-
-
 def _add(amounts: Amounts, more: Mapping[int, Amount]) -> None:
     for code, amount in more.items():
         amounts[code] = amounts.get(code, NOTHING).plus(amount)
@@ -75,7 +57,8 @@ class Processes:
     """Keeps the accounts of all processes, alive and ended, from snapshot to snapshot.
 
     ``unit`` gives the unit of a cgroup id, ``alive`` tells whether a tgid still exists;
-    it is asked only of a process of which the kernel side has no record.
+    it is asked only of a process of which the kernel side has no record. Series of an own pid
+    stay ``linger_seconds`` after the process has ended.
     """
 
     def __init__(
@@ -89,29 +72,41 @@ class Processes:
         self._unit = unit
         self._alive = alive
         self._linger = linger_seconds
+        self._summed_linger = min(linger_seconds, _SUMMED_LINGER_SECONDS)
         self._tracked: dict[ProcessKey, _Tracked] = {}
         self._own: set[Owner] = set()
+        self._retired: dict[Owner, float] = {}
+        """Owners of a pid whose series ended, and when: ``rate()`` may still look back on them."""
         self._finished: dict[Owner, Amounts] = {}
         self._ended: dict[Owner, _Ended] = {}
+        self._idle: set[ProcessKey] = set()
         self._idle_exits: dict[ProcessKey, float] = {}
         self._overflow: Mapping[int, Amount] = {}
 
-    def update(self, snapshot: Snapshot, now: float) -> list[ProcessKey]:
+    def update(self, snapshot: Snapshot, now: float, promote: bool = True) -> list[ProcessKey]:
         """Take a snapshot in, at ``now`` seconds since 1970.
+
+        Without ``promote`` only of the dead and of what has its series: what is new and alive, also
+        a new name, waits for the next scrape.
 
         Returns the processes whose accounts are closed: their map entries must be removed before
         the next snapshot, else they count twice.
         """
         self._overflow = snapshot.overflow
         for key, amounts in snapshot.amounts.items():
-            self._take(key, amounts, snapshot.processes.get(key), now)
+            self._take(key, amounts, snapshot.processes.get(key), now, promote)
         closed = [
             key
             for key, tracked in self._tracked.items()
-            if tracked.exited is not None and now - tracked.exited >= self._linger
+            if tracked.exited is not None
+            and now - tracked.exited >= (self._linger if tracked.owner.pid else self._summed_linger)
         ]
         for key in closed:
             self._close(self._tracked.pop(key), now)
+        if promote:
+            self._retired = {
+                owner: since for owner, since in self._retired.items() if now - since < self._linger
+            }
         return closed + self._exits_without_counters(snapshot, now)
 
     def owners(self) -> Iterator[tuple[Owner, Mapping[int, Amount]]]:
@@ -136,20 +131,47 @@ class Processes:
                 totals[owner] = amounts
         return totals
 
+    def owners_of(self, found: Mapping[ProcessKey, Process]) -> dict[ProcessKey, Owner]:
+        """The owner of each process, also of those of which nothing was counted.
+
+        These get series of their pid too while there is room, and keep it.
+        """
+        owners = {}
+        idle: set[ProcessKey] = set()
+        for key in sorted(found, key=lambda key: key not in self._idle):
+            tracked, process = self._tracked.get(key), found[key]
+            if tracked is not None:
+                owners[key] = tracked.owner
+                continue
+            name, unit = process_name(process.name), self._unit(process.cgroup_id)
+            has_room = len(self._own) + len(idle) < self._max_series
+            if has_room:
+                idle.add(key)
+            owners[key] = Owner(name, str(key.tgid) if has_room else "", unit)
+        self._idle = idle
+        return owners
+
     def counts(self) -> dict[str, int]:
         """Number of tracked processes with series of their own pid, and of those without."""
         return {"own": len(self._own), "summed": len(self._tracked) - len(self._own)}
 
     def _take(
-        self, key: ProcessKey, amounts: Mapping[int, Amount], process: Process | None, now: float
+        self,
+        key: ProcessKey,
+        amounts: Mapping[int, Amount],
+        process: Process | None,
+        now: float,
+        promote: bool,
     ) -> None:
         gone = process.exited if process else not self._alive(key.tgid)
+        if not (gone or promote or key in self._tracked):
+            return
         name = process_name(process.name) if process else UNKNOWN
         unit = self._unit(process.cgroup_id) if process else ""
         tracked = self._tracked.get(key)
         if tracked is None:
             tracked = self._tracked[key] = _Tracked(self._new_owner(key, name, unit, gone))
-        elif (tracked.owner.process, tracked.owner.unit) != (name, unit):
+        elif (gone or promote) and (tracked.owner.process, tracked.owner.unit) != (name, unit):
             # What was done so far stays with the earlier name or unit.
             self._close(tracked, now)
             tracked.before = tracked.amounts
@@ -160,8 +182,9 @@ class Processes:
 
     def _new_owner(self, key: ProcessKey, name: str, unit: str, gone: bool) -> Owner:
         own = Owner(name, str(key.tgid), unit)
-        # The last process of that pid and name may still have its series.
-        if gone or name == UNKNOWN or own in self._own or len(self._own) >= self._max_series:
+        # An earlier process of that pid and name may still have its series, or had it just now.
+        used = own in self._own or own in self._retired
+        if gone or name == UNKNOWN or used or len(self._own) >= self._max_series:
             return self._sum_owner(name, unit)
         self._own.add(own)
         return own
@@ -179,6 +202,7 @@ class Processes:
             _add(self._finished[owner], tracked.own())
             return
         self._own.remove(owner)
+        self._retired[owner] = now
         ended = self._ended.setdefault(self._sum_owner(owner.process, owner.unit), _Ended())
         _add(ended.amounts, tracked.own())
         ended.until = max(ended.until + 1, int(now))
@@ -193,6 +217,6 @@ class Processes:
             for key, process in snapshot.processes.items()
             if process.exited and key not in snapshot.amounts
         }
-        over = [key for key, since in idle.items() if now - since >= self._linger]
+        over = [key for key, since in idle.items() if now - since >= self._summed_linger]
         self._idle_exits = {key: since for key, since in idle.items() if key not in over}
         return over

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_NOISY_LOGGERS = ("asyncio", "tornado.access", "tornado.general")
+_NOISY_LOGGERS = {"asyncio": "WARNING", "tornado.access": "WARNING", "tornado.general": "ERROR"}
+"""What clients do wrong, such as a failed handshake, is a warning of tornado.general."""
 
 
 def start_logging(level: str) -> None:
@@ -25,8 +26,8 @@ def start_logging(level: str) -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     if level != "debug":
-        for name in _NOISY_LOGGERS:
-            logging.getLogger(name).setLevel(logging.WARNING)
+        for name, least in _NOISY_LOGGERS.items():
+            logging.getLogger(name).setLevel(least)
 
 
 def attached(report: Mapping[str, Any]) -> None:

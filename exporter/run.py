@@ -4,6 +4,7 @@
 import asyncio
 import logging
 import os
+import platform
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 
-from exporter import listen, report
+from exporter import listen, privileges, report
+from exporter.notify import Notifier
 from exporter.options import Options
 from exporter.page import PageData
 from exporter.server import Server
+from exporter.web_config.protection import Protection
 from probes import blind_spots, capabilities
 from probes.source import Settings
 from probes.taxonomy import Mode
@@ -50,6 +53,8 @@ class Parts:
     """This process as the kernel numbers it; RunError if that cannot be told."""
     attach: Callable[[Sequence[Mode], Settings, Callable[[str], None]], "Attached"]
     """From modes, settings and a way to tell progress; RunError if nothing can be attached."""
+    drop_privileges: Callable[[str], None]
+    """Become this user, and keep what serving needs; RunError if that cannot be done."""
     collector: Callable[["Attached", str, int], "Collector"]
     """From what is attached, the version and how many processes get series of their own."""
 
@@ -102,15 +107,27 @@ def _collector(attached: "Attached", version: str, max_series: int) -> "Collecto
     return Collector(session, version, max_series, rows)
 
 
-REAL = Parts(check_capabilities, own_tgid, _attach, _collector)
+def _drop_privileges(user: str) -> None:
+    keep = privileges.needed(platform.release())
+    try:
+        privileges.drop(user, keep)
+    except privileges.PrivilegeError as error:
+        raise RunError(str(error)) from error
+    log.info("capabilities kept: %s", " ".join(keep) or "none")
+
+
+REAL = Parts(check_capabilities, own_tgid, _attach, _drop_privileges, _collector)
 
 
 def run_exporter(options: Options, parts: Parts = REAL) -> None:
     """Bind, attach and serve until SIGTERM or SIGINT; nothing is attached when it returns.
 
-    RunError and BindError say what went wrong.
+    RunError, BindError and WebConfigError say what went wrong.
     """
     log.info("fdscope %s", version())
+    # numpy's threads would keep the privileges that the others give up.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    protection = Protection(options.web_config_file)
     parts.check()
     settings = _settings(options, parts)
     with ExitStack() as stack:
@@ -125,6 +142,7 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
         stack.callback(_on_signals, signal.SIG_IGN)
         report.attached(session.report)
         report.self_tested(rows)
+        parts.drop_privileges(options.privileges_user)
         collector = parts.collector(attached, version(), options.max_series)
         stack.callback(collector.close)
         # Nothing may interrupt what detaches: it takes no longer than moments.
@@ -132,11 +150,16 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
         registry = CollectorRegistry()
         registry.register(collector)
         served = Server(
-            options, sockets, registry, lambda: _page(session.mode, collector), collector.ready
+            options,
+            sockets,
+            registry,
+            lambda: _page(session.mode, collector),
+            collector.ready,
+            protection,
         )
-        for url in listen.urls(sockets):
+        for url in listen.urls(sockets, "https" if protection.has_tls else "http"):
             log.info("metrics: %s%s, page: %s/", url, options.telemetry_path, url)
-        asyncio.run(served.serve())
+        asyncio.run(served.serve(Notifier(os.environ)))
 
 
 def _on_signals(action: Any) -> None:
@@ -149,6 +172,7 @@ def _settings(options: Options, parts: Parts) -> Settings:
         counter_entries=options.counter_entries,
         process_entries=options.process_entries,
         latency=options.latency,
+        stacks_every=options.stacks_every if options.stacks else 0,
         exclude_tgid=parts.own_tgid() if options.exclude_self else None,
     )
 

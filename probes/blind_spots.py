@@ -30,8 +30,8 @@ _EVERYWHERE = (
         "a load or store is no operation on the descriptor: the kernel sees page faults at most",
     ),
     BlindSpot(
-        "directory listings, ioctl and POSIX message queues",
-        "they use system calls of their own, which are not counted as reads and writes",
+        "ioctl and other calls that take a descriptor and move data by a way of their own",
+        "what they return is no number of bytes; getdents and POSIX message queues are counted",
     ),
     BlindSpot(
         "the kernel's own file I/O (starting programs, loop devices, file servers in the kernel)",
@@ -57,7 +57,41 @@ _EVERYWHERE = (
     ),
 )
 
+_FD_LIFE = (
+    BlindSpot(
+        "tables of descriptors that processes share (CLONE_FILES without CLONE_THREAD) and that"
+        " unshare or close_range split again, in the counts of opened and closed fds",
+        "who of them opened what cannot be told; the census shows what each has, and"
+        " fdscope_fd_drift what the counts miss",
+    ),
+    BlindSpot(
+        "at fork and exit the descriptors beyond some 14,000 steps through the table (64 free"
+        " numbers are one step)",
+        "a BPF program may not take longer; fdscope_lost_updates_total tells (fds_unseen)",
+    ),
+    BlindSpot(
+        "connections that io_uring makes or accepts, fds that it sends through unix sockets, its"
+        " descriptors that stand in no table",
+        "no system call tells of them",
+    ),
+    BlindSpot(
+        "reading another process by process_vm_readv or /proc/PID/mem, as a debugger-like access",
+        "only pidfd_getfd and ptrace are counted",
+    ),
+)
+
+_FENTRY = (
+    BlindSpot(
+        "before Linux 6.6 the time that accesses wait for a fanotify permission group",
+        "fentry took functions of up to 6 arguments, and fanotify_handle_event has 8",
+    ),
+)
+
 _FUNCTIONS = (
+    BlindSpot(
+        "of the fds that one message passes on, those after the 32nd, in the counts of the sender",
+        "a BPF program may not take longer; fdscope_lost_updates_total tells (fds_unseen)",
+    ),
     BlindSpot(
         "calls that were already waiting when fdscope attached",
         "a call is followed from its entry, which had passed",
@@ -82,8 +116,19 @@ _KPROBES = (
 
 _SYSTEM_CALLS = (
     BlindSpot(
+        "fds that no system call returns: those of io_uring, of fanotify's events, of socket"
+        " options and of most ioctls; and closes by io_uring",
+        "this mode follows open, socket, accept, pipe, dup and their kin; fdscope_fd_drift shows"
+        " what it misses, the census has them",
+    ),
+    BlindSpot(
+        "the time that accesses wait for a fanotify permission group",
+        "no tracepoint tells of it",
+    ),
+    BlindSpot(
         "aio whose results the program reads from the ring in its memory instead of by"
-        " io_getevents, and more than 264 results a call",
+        " io_getevents, more than 264 operations or results a call, and what was submitted before"
+        " fdscope attached",
         "this mode learns of an operation when its result is fetched by a system call",
     ),
     BlindSpot(
@@ -100,15 +145,15 @@ _SYSTEM_CALLS = (
         "this mode has nothing else to hang on there; the file layer still counts sockets",
     ),
     BlindSpot(
-        "32-bit x86 programs that use socketcall, x32 programs, and 32-bit programs on arm64",
+        "x32 programs, and 32-bit programs on arm64",
         "their system calls have other numbers, which are not followed",
     ),
 )
 
 BLIND_SPOTS: dict[Mode, tuple[BlindSpot, ...]] = {
-    Mode.FENTRY: _EVERYWHERE + _FUNCTIONS,
-    Mode.KPROBE: _EVERYWHERE + _FUNCTIONS + _KPROBES,
-    Mode.TRACEPOINT: _EVERYWHERE + _SYSTEM_CALLS,
+    Mode.FENTRY: _EVERYWHERE + _FD_LIFE + _FUNCTIONS + _FENTRY,
+    Mode.KPROBE: _EVERYWHERE + _FD_LIFE + _FUNCTIONS + _KPROBES,
+    Mode.TRACEPOINT: _EVERYWHERE + _FD_LIFE + _SYSTEM_CALLS,
 }
 
 

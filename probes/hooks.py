@@ -60,19 +60,48 @@ def _tracepoints(layer: Layer, *names: str, required: bool = False) -> tuple[Hoo
     return tuple(Hook(name, layer, Point.RAW_TRACEPOINT, required) for name in names)
 
 
+_X86 = platform.machine() != "aarch64"
+
+
 def _entry_points(call: str) -> tuple[str, ...]:
     """Functions of a system call that has no other home; 32-bit programs have their own on x86."""
-    abis = {"aarch64": ("arm64",)}.get(platform.machine(), ("x64", "ia32"))
+    abis = ("x64", "ia32") if _X86 else ("arm64",)
     return tuple(f"__{abi}_sys_{call}" for abi in abis)
 
+
+_OLD_GETDENTS = ("__x64_sys_getdents", "__ia32_compat_sys_getdents") if _X86 else ()
+
+PTRACE = (
+    ("__arm64_sys_ptrace",)
+    if platform.machine() == "aarch64"
+    else ("__x64_sys_ptrace", "__ia32_compat_sys_ptrace")
+)
 
 PROCESS_LIFE = Choice(
     (
         (
             *_tracepoints(Layer.PROCESS, "sched_process_exit", "task_rename", required=True),
-            *_tracepoints(Layer.PROCESS, "cgroup_attach_task"),
+            *_tracepoints(Layer.PROCESS, "cgroup_attach_task", "sched_process_fork"),
         ),
     )
+)
+
+EXEC = Choice((_tracepoints(Layer.PROCESS, "sched_process_exec"),))
+
+FD_FUNCTIONS = Choice(
+    (
+        (
+            *(Hook(name, Layer.PROCESS, Point.ENTRY) for name in ("fd_install",)),
+            *_returns(Layer.PROCESS, "do_dup2", "__sys_connect", "__scm_send"),
+            *_returns(Layer.PROCESS, *PTRACE),
+            Hook("fanotify_handle_event", Layer.PROCESS, Point.CALL),
+        ),
+    )
+)
+
+# The first since 6.6: there a close ends in filp_flush, and only some in filp_close.
+FD_CLOSE = Choice(
+    tuple((Hook(name, Layer.PROCESS, Point.ENTRY),) for name in ("filp_flush", "filp_close"))
 )
 
 # With the request and the completion, or with the request and its result; kernels before 5.19
@@ -102,6 +131,8 @@ FILE_FUNCTIONS = Choice(
             *_returns(Layer.FILE, "do_splice", "do_tee", door=Door.SPLICE),
             *_calls(Door.SPLICE, *_entry_points("vmsplice")),
             *_calls(Door.COPY_FILE_RANGE, *_entry_points("copy_file_range")),
+            *_calls(Door.DIRECTORY_CALL, *_entry_points("getdents64"), *_OLD_GETDENTS),
+            *_calls(Door.MQUEUE_CALL, "do_mq_timedsend", "do_mq_timedreceive"),
             *_calls(Door.AIO, "aio_read", "aio_write"),
             *_entries(Door.AIO, "aio_complete_rw"),
         ),
@@ -124,24 +155,30 @@ PROTOCOL_OPERATIONS = _returns(
 CHOICES: dict[Mode, tuple[Choice, ...]] = {
     Mode.FENTRY: (
         PROCESS_LIFE,
+        FD_FUNCTIONS,
+        FD_CLOSE,
         FILE_FUNCTIONS,
         IO_URING_FUNCTIONS,
         Choice((SOCKET_TRACEPOINTS, PROTOCOL_OPERATIONS)),
     ),
     Mode.KPROBE: (
         PROCESS_LIFE,
+        FD_FUNCTIONS,
+        FD_CLOSE,
         FILE_FUNCTIONS,
         IO_URING_FUNCTIONS,
         Choice((SOCKET_TRACEPOINTS, PROTOCOL_OPERATIONS)),
     ),
-    Mode.TRACEPOINT: (PROCESS_LIFE, SYSTEM_CALLS, Choice((SOCKET_TRACEPOINTS,))),
+    Mode.TRACEPOINT: (PROCESS_LIFE, EXEC, SYSTEM_CALLS, Choice((SOCKET_TRACEPOINTS,))),
 }
 
 _FUNCTION_SOURCES = (
     "returns.c",
+    "fd_functions.c",
     "vfs.c",
     "socket_call.c",
     "splice.c",
+    "own_calls.c",
     "io_uring.c",
     "aio.c",
     "protocols.c",
@@ -150,11 +187,18 @@ _FUNCTION_SOURCES = (
 SOURCES: dict[Mode, tuple[str, ...]] = {
     Mode.FENTRY: _FUNCTION_SOURCES,
     Mode.KPROBE: _FUNCTION_SOURCES,
-    Mode.TRACEPOINT: ("syscalls.c", "io_uring.c"),
+    Mode.TRACEPOINT: ("fd_passing.c", "syscalls.c", "syscall_aio.c", "fd_calls.c", "io_uring.c"),
 }
 """C files of each mode, after those that all share."""
 
-COMMON_SOURCES = ("account.c", "pending.c", "process.c", "socket.c")
+COMMON_SOURCES = (
+    "account.c",
+    "pending.c",
+    "fd_life.c",
+    "process.c",
+    "stacks.c",
+    "socket.c",
+)
 
 
 def functions(mode: Mode) -> list[str]:

@@ -13,7 +13,12 @@ FIELDS: dict[str, dict[str, str]] = {
     "kernfs_node": {"id": "u64"},
     "cgroup": {"kn": "struct kernfs_node *"},
     "css_set": {"dfl_cgrp": "struct cgroup *"},
-    "super_block": {"s_magic": "unsigned long", "s_flags": "unsigned long"},
+    "file_system_type": {"name": "const char *"},
+    "super_block": {
+        "s_magic": "unsigned long",
+        "s_flags": "unsigned long",
+        "s_type": "struct file_system_type *",
+    },
     "dentry": {"d_name": "struct qstr"},
     "path": {"dentry": "struct dentry *"},
     "inode": {"i_mode": "u16", "i_rdev": "u32", "i_sb": "struct super_block *"},
@@ -23,12 +28,23 @@ FIELDS: dict[str, dict[str, str]] = {
         "f_path": "struct path",
         "private_data": "void *",
     },
-    "fdtable": {"max_fds": "u32", "fd": "struct file **"},
+    "fdtable": {
+        "max_fds": "u32",
+        "fd": "struct file **",
+        "close_on_exec": "u64 *",
+        "open_fds": "u64 *",
+    },
     "files_struct": {"count": "struct { int counter; }", "fdt": "struct fdtable *"},
-    "signal_struct": {"live": "struct { int counter; }"},
+    "signal_struct": {
+        "live": "struct { int counter; }",
+        "nr_threads": "int",
+        "rlim": "struct { u64 rlim_cur; u64 rlim_max; }[16]",
+    },
     "thread_info": {"status": "u32"},
     "task_struct": {
         "thread_info": "struct thread_info",
+        "flags": "u32",
+        "stack": "char *",
         "tgid": "int",
         "start_boottime": "u64",
         "comm": "char[16]",
@@ -37,6 +53,10 @@ FIELDS: dict[str, dict[str, str]] = {
         "signal": "struct signal_struct *",
         "cgroups": "struct css_set *",
     },
+    "pid": {"tasks": "const char *[4]"},
+    "fsnotify_group": {"priority": "u32"},
+    "scm_fp_list": {"count": "s16", "fp": "struct file *[253]"},
+    "scm_cookie": {"fp": "struct scm_fp_list *"},
     "net_device": {"flags": "u32"},
     "dst_entry": {"dev": "struct net_device *"},
     "sock_common": {
@@ -64,18 +84,27 @@ FIELDS: dict[str, dict[str, str]] = {
         "tctx": "struct io_uring_task *",
         "result": "s32",
     },
+    "io_sr_msg": {"msg_flags": "u32"},
     "io_submit_state": {"compl_reqs": "struct io_kiocb *[32]", "compl_nr": "u32"},
     "io_ring_ctx": {"submit_state": "struct io_submit_state"},
 }
 
 # Fields that some kernels lack; the C text can ask with #ifdef HAVE_<struct>_<field>.
-OPTIONAL = {("thread_info", "status"), ("io_kiocb", "task"), ("io_kiocb", "tctx")}
+OPTIONAL = {
+    ("thread_info", "status"),
+    ("io_kiocb", "task"),
+    ("io_kiocb", "tctx"),
+    ("io_sr_msg", "msg_flags"),
+}
 
 # Members of one bit: BIT_<struct>_<field> is the offset in bits.
 BITS = (("sock", "sk_kern_sock"),)
 
 # What only some kernels have, or have with these fields: where they do not, nothing reads them.
 OPTIONAL_STRUCTS = {
+    "fsnotify_group",
+    "scm_fp_list",
+    "scm_cookie",
     "kiocb",
     "io_uring_cqe",
     "io_uring_task",
@@ -83,6 +112,10 @@ OPTIONAL_STRUCTS = {
     "io_submit_state",
     "io_ring_ctx",
 }
+
+
+# Where structs hold others, to get from one to the other: OFFSET_<struct>_<field>, in bytes.
+OFFSETS = (("proc_inode", "pid"), ("proc_inode", "vfs_inode"), ("task_struct", "pid_links"))
 
 
 class LayoutError(Exception):
@@ -116,5 +149,7 @@ def _struct(btf: Btf, name: str, fields: dict[str, str]) -> str:
 def header(btf: Btf) -> str:
     """C declarations of all structs; LayoutError if one lacks a field that is needed."""
     structs = "".join(_struct(btf, name, fields) for name, fields in FIELDS.items())
+    offsets = ((f"OFFSET_{name}_{field}", btf.offset(name, field)) for name, field in OFFSETS)
     bits = ((f"{name}_{field}", btf.bit_offset(name, field)) for name, field in BITS)
-    return structs + "".join(f"#define BIT_{n} {bit}\n" for n, bit in bits if bit is not None)
+    numbers = (*((f"BIT_{name}", bit) for name, bit in bits), *offsets)
+    return structs + "".join(f"#define {name} {n}\n" for name, n in numbers if n is not None)

@@ -6,6 +6,7 @@ and links to ``probes.session`` over the socket FD and ends: the compiler's memo
 and what is attached ends with the process that holds the links.
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -17,10 +18,11 @@ from typing import Any
 
 from probes import source
 from probes.btf import VMLINUX, Btf, BtfError
+from probes.fd_calls import meanings, table
 from probes.hooks import CHOICES, Choice, Hook, Point
 from probes.layout import LayoutError
 from probes.source import Settings
-from probes.syscalls import TailCall, table
+from probes.syscalls import IN_ALL_MODES, TailCall
 from probes.taxonomy import Door, Layer, Mode
 
 _KALLSYMS = Path("/proc/kallsyms")
@@ -30,7 +32,11 @@ _KERNEL_HEADERS = (
 )
 _MAX_ACTIVE = 4096
 """Calls of a function that can be under way at once in kprobe mode (KRETPROBE_MAXACTIVE_MAX)."""
-_TAIL_CALL_DOORS = {TailCall.MESSAGES: Door.SOCKET_CALL, TailCall.AIO_EVENTS: Door.AIO}
+_TAIL_CALL_DOORS = {
+    TailCall.MESSAGES: Door.SOCKET_CALL,
+    TailCall.AIO_EVENTS: Door.AIO,
+    TailCall.AIO_SUBMISSIONS: Door.AIO,
+}
 
 
 class LoadError(Exception):
@@ -191,20 +197,32 @@ class Attacher:
         names = (prefix + function).encode(), (f"{prefix}vmlinux__{function}").encode()
         return next(name for name in names if self._lib.bpf_function_start(self._bpf.module, name))
 
-    def fill_syscalls(self) -> list[dict[str, str]]:
-        """Write the table of system calls that tracepoint mode follows, and load their tail calls.
+    def fill_syscalls(self) -> None:
+        """Write the table of system calls: those that are followed, or what they mean for fds."""
+        machine = platform.machine()
+        if self._mode is Mode.TRACEPOINT:
+            calls = self._bpf[b"syscalls"]
+            for slot, call in table(machine).items():
+                calls[calls.Key(slot)] = calls.Leaf(*call.record())
+        else:
+            calls = self._bpf[b"fd_calls"]
+            for slot, meaning in meanings(machine).items():
+                calls[calls.Key(slot)] = calls.Leaf(*meaning)
 
-        The answers are those of ``attach``, one for each tail call.
-        """
-        map_ = self._bpf[b"syscalls"]
-        for slot, call in table(platform.machine()).items():
-            map_[map_.Key(slot)] = map_.Leaf(*call.record())
-        return [self._load_tail_call(tail) for tail in TailCall]
+    def load_tail_calls(self) -> list[dict[str, str]]:
+        """Load the programs that others go on in; the answers are those of ``attach``."""
+        tails = TailCall if self._mode is Mode.TRACEPOINT else IN_ALL_MODES
+        return [self._load_tail_call(tail) for tail in tails]
+
+    def load_census(self) -> None:
+        """Load the program that is run on demand; without it there is no census."""
+        with contextlib.suppress(Exception):  # bcc raises nothing more precise
+            self._bpf.load_func(b"on_census", self._raw_tracepoint)
 
     def _load_tail_call(self, tail: TailCall) -> dict[str, str]:
         name = tail.name.lower()
         answer = {"function": name, "layer": Layer.FILE.value, "mode": self._mode.value}
-        answer["door"] = _TAIL_CALL_DOORS[tail].label
+        answer["door"] = _TAIL_CALL_DOORS[tail].label if tail in _TAIL_CALL_DOORS else ""
         tail_calls = self._bpf[b"tail_calls"]
         try:
             program = self._bpf.load_func(f"on_{name}".encode(), self._raw_tracepoint)
@@ -232,8 +250,14 @@ def attach(
 ) -> tuple[Attacher, list[dict[str, str]]]:
     """Attach all hooks of a mode; LoadError if a required one is refused."""
     attacher = Attacher(mode, settings, btf)
-    hooks = attacher.fill_syscalls() if mode is Mode.TRACEPOINT else []
-    hooks += [attacher.attach(h) for choice in CHOICES[mode] for h in attacher.choose(choice)]
+    attacher.fill_syscalls()
+    chosen = [hook for choice in CHOICES[mode] for hook in attacher.choose(choice)]
+    # What tells that the mode cannot be used comes before what only takes time.
+    decisive = [hook for hook in chosen if hook.required and hook.point is Point.RETURN]
+    hooks = [attacher.attach(hook) for hook in decisive]
+    hooks += attacher.load_tail_calls()
+    attacher.load_census()
+    hooks += [attacher.attach(hook) for hook in chosen if hook not in decisive]
     return attacher, hooks
 
 

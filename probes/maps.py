@@ -45,7 +45,51 @@ def _libbpf() -> ctypes.CDLL:
     library.bpf_map_delete_batch.argtypes = [ctypes.c_int, pointer, ctypes.POINTER(u32), pointer]
     library.bpf_map_lookup_elem.argtypes = [ctypes.c_int, pointer, pointer]
     library.bpf_prog_get_fd_by_id.argtypes = [u32]
+    library.bpf_prog_test_run_opts.argtypes = [ctypes.c_int, pointer]
     return library
+
+
+class _TestRun(ctypes.Structure):
+    """struct bpf_test_run_opts of libbpf."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("data_in", ctypes.c_void_p),
+        ("data_out", ctypes.c_void_p),
+        ("data_size_in", ctypes.c_uint32),
+        ("data_size_out", ctypes.c_uint32),
+        ("context_in", ctypes.c_void_p),
+        ("context_out", ctypes.c_void_p),
+        ("context_size_in", ctypes.c_uint32),
+        ("context_size_out", ctypes.c_uint32),
+        ("result", ctypes.c_uint32),
+        ("repeat", ctypes.c_int),
+        ("duration", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("cpu", ctypes.c_uint32),
+        ("batch_size", ctypes.c_uint32),
+    )
+
+
+def run_program(fd: int, arguments: tuple[int, ...]) -> int:
+    """Run a raw tracepoint program once, here and now; its result. OSError if refused."""
+    context = (ctypes.c_uint64 * len(arguments))(*arguments)
+    run = _TestRun(
+        size=ctypes.sizeof(_TestRun),
+        context_in=ctypes.addressof(context),
+        context_size_in=ctypes.sizeof(context),
+    )
+    if _libbpf().bpf_prog_test_run_opts(fd, ctypes.byref(run)) < 0:
+        raise _failed("cannot run a BPF program")
+    return int(run.result)
+
+
+def read_value(fd: int, value: "np.dtype[Any]") -> Any:
+    """The first value of a BPF array that is not per-CPU; OSError if refused."""
+    record = np.empty(1, value)
+    if _libbpf().bpf_map_lookup_elem(fd, ctypes.byref(ctypes.c_uint32(0)), _address(record)) < 0:
+        raise _failed("cannot read a BPF array")
+    return record[0]
 
 
 def program_exists(program_id: int) -> bool:
@@ -106,9 +150,13 @@ class HashMap:
                 return np.concatenate(keys), np.concatenate(values)
             position = cursor
 
-    def count(self) -> int:
-        """Number of entries; OSError if refused."""
-        return len(self.read()[0])
+    def get(self, key: int) -> Any:
+        """The value of a key that is a u32; OSError if it is not there."""
+        value = np.empty(self.cpus, self.value)
+        wanted = ctypes.c_uint32(key)
+        if _libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(wanted), _address(value)) < 0:
+            raise _failed("cannot read a BPF map")
+        return value[0]
 
     def delete(self, keys: Array) -> None:
         """Remove entries; those that are gone already do not matter."""

@@ -5,9 +5,14 @@ from typing import Any
 
 import numpy as np
 
-COMM_BYTES = 16
+from probes.taxonomy import FdType
 
-_TYPES = {"u8": "u1", "u32": "<u4", "u64": "<u8"}
+COMM_BYTES = 16
+FILESYSTEM_NAME_BYTES = 32
+STACK_DEPTH = 32
+
+_TYPES = {"u8": "u1", "s32": "<i4", "u32": "<u4", "u64": "<u8"}
+_COUNTS = (f"count[{len(FdType)}]", "u32")
 
 RECORDS: dict[str, list[tuple[str, str]]] = {
     # key and value of `counters`; `via` is a door at the file layer, a scope at the socket layer
@@ -23,25 +28,82 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
     # key and value of `processes`
     "process_key": [("tgid", "u32"), ("start", "u32")],
     "process": [("cgroup_id", "u64"), ("exited", "u64"), (f"comm[{COMM_BYTES}]", "char")],
-    # value of `pending`: the fd types of the two descriptors, found on entry
-    "pending": [("call", "u32"), ("fd_type[2]", "u32"), ("started", "u64")],
+    # what an operation is done on; `filesystem`: address of its struct file_system_type, or 0
+    "target": [("filesystem", "u64"), ("fd_type", "u32"), ("unused", "u32")],
+    # key of `filesystem_bytes`; value of `filesystems`, whose key is `type`
+    "filesystem_key": [("type", "u64"), ("fd_type", "u32"), ("account", "u32")],
+    "filesystem": [(f"name[{FILESYSTEM_NAME_BYTES}]", "char")],
+    # value of `stacks`, innermost first; key of `stack_samples`
+    "stack": [(f"address[{STACK_DEPTH}]", "u64")],
+    "stack_key": [("stack", "u32"), ("fd_type", "u32"), ("account", "u32")],
+    # value of `pending`: what is behind the two descriptors, found on entry
+    "pending": [("target[2]", "struct target"), ("started", "u64"), ("call", "u64")],
     # key and value of `calls`: first arguments of a function that will return
     "call_key": [("tid", "u32"), ("function", "u32")],
     "call": [("arg[4]", "u64")],
     # value of `progress`: how far a tail call has come
     "progress": [("bytes", "u64"), ("position", "u64")],
-    # value of `aio_operations`
-    "aio": [("owner", "struct process_key"), ("account", "u32"), ("fd_type", "u32")],
+    # key of `aio_submissions`, value of it and of `aio_operations`
+    "aio_key": [("iocb", "u64"), ("tgid", "u64")],
+    "aio": [("owner", "struct process_key"), ("target", "struct target"), ("account", "u64")],
     # value of `syscalls`: which arguments of the call are descriptors or flags
     "syscall": [
+        ("least", "s32"),
+        ("birth", "u32"),
         ("known", "u8"),
         ("door", "u8"),
         ("read_account", "u8"),
         ("read_argument", "u8"),
         ("write_argument", "u8"),
         ("flags_argument", "u8"),
+        ("bytes_argument", "u8"),
         ("tail_call", "u8"),
         ("one_way", "u8"),
+        ("when", "u8"),
+        ("ends_argument", "u8"),
+        ("on_entry", "u8"),
+    ],
+    # value of `fd_calls`: what a system call under way means for the descriptors it makes and ends
+    "fd_call": [("birth", "u32"), ("cause", "u32")],
+    # value of `fd_walks`: how far a walk over the descriptors of a process has come
+    "fd_walk": [
+        ("fds", "u64"),
+        ("open_fds", "u64"),
+        ("close_on_exec", "u64"),
+        ("task", "u64"),
+        ("owner", "struct process_key"),
+        ("position", "u32"),
+        ("end", "u32"),
+        ("purpose", "u32"),
+        ("account", "u32"),
+        ("via", "u32"),
+        ("calls", "u32"),
+        ("fd_type", "u32"),
+        ("permission_groups", "u32"),
+        _COUNTS,
+    ],
+    # value of `exec_fds`
+    "fd_counts": [_COUNTS],
+    # value of `control_walks`
+    "control_walk": [
+        ("header", "u64"),
+        ("control", "u64"),
+        ("control_end", "u64"),
+        ("fds", "u64"),
+        ("fds_end", "u64"),
+        ("messages", "u32"),
+        ("sent", "u32"),
+    ],
+    # value of `census`: the descriptors of one process from a position on
+    "census": [
+        ("owner", "struct process_key"),
+        ("process", "struct process"),
+        ("limit", "u64"),
+        ("position", "u32"),
+        ("end", "u32"),
+        ("permission_groups", "u32"),
+        ("stdio[3]", "u32"),
+        _COUNTS,
     ],
 }
 
@@ -59,7 +121,9 @@ def dtype(name: str) -> np.dtype[np.void]:
     fields: list[tuple[Any, ...]] = []
     for field, c_type in RECORDS[name]:
         base, _, length = field.rstrip("]").partition("[")
-        if c_type == "char":
+        if c_type.startswith("struct "):
+            fields.append((base, dtype(c_type.removeprefix("struct "))))
+        elif c_type == "char":
             fields.append((base, f"S{length}"))
         else:
             fields.append((base, _TYPES[c_type], int(length)) if length else (base, _TYPES[c_type]))

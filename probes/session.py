@@ -3,6 +3,7 @@
 
 import errno
 import json
+import math
 import os
 import socket
 import subprocess
@@ -10,19 +11,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from probes import census
+from probes.census import Census
 from probes.hooks import functions
 from probes.maps import HashMap, PerCpuArray, host_cpus, over_cpus, program_exists
 from probes.records import dtype
 from probes.snapshot import (
     LATENCY_STRIDE,
+    OVERFLOW_SHAPE,
     UNKNOWN_ERRNO,
     Amount,
+    FdFlow,
     Latency,
     MapFill,
     Process,
@@ -30,13 +36,16 @@ from probes.snapshot import (
     Runs,
     Snapshot,
 )
-from probes.source import OVERFLOW_SLOTS, Settings
+from probes.source import FILESYSTEM_BYTES_ENTRIES, FILESYSTEM_ENTRIES, Settings
+from probes.stacks import Stacks
 from probes.taxonomy import Account, FdType, Layer, Loss, Mode
 
 _STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
 _TIMEOUT_SECONDS = 600
 """For the loader: real kernel headers on an emulated CPU take minutes."""
 _GRACE_SECONDS = 5
+UNKNOWN_FILESYSTEM = "(unknown)"
+"""Where the map of names is full."""
 _LOG_CHARACTERS = 2000
 """How much of the compiler's messages an error shows."""
 _KPROBE_EVENTS = (
@@ -76,6 +85,10 @@ class Session:
         maps, programs = report["maps"], report["programs"]
         by_name = dict(zip(maps, fds, strict=False))
         self._programs = dict(zip(programs, fds[len(maps) :], strict=False))
+        self._census = by_name[census.MAP]
+        self._fd_flow = PerCpuArray(
+            by_name["fd_flow"], np.dtype("<u8"), 2 * len(FdType), host_cpus()
+        )
         cpus = host_cpus()
         self._counters = HashMap(
             by_name["counters"],
@@ -87,15 +100,32 @@ class Session:
         self._processes = HashMap(
             by_name["processes"], dtype("process_key"), dtype("process"), settings.process_entries
         )
-        self._pending = HashMap(
-            by_name["pending"], np.dtype("<u4"), dtype("pending"), settings.pending_entries
+        self._filesystem_bytes = HashMap(
+            by_name["filesystem_bytes"],
+            dtype("filesystem_key"),
+            np.dtype("<u8"),
+            FILESYSTEM_BYTES_ENTRIES,
+            cpus,
         )
-        self._overflow = PerCpuArray(by_name["overflow"], dtype("amount"), OVERFLOW_SLOTS, cpus)
+        self._filesystems = HashMap(
+            by_name["filesystems"], np.dtype("<u8"), dtype("filesystem"), FILESYSTEM_ENTRIES
+        )
+        self._overflow = PerCpuArray(
+            by_name["overflow"], dtype("amount"), math.prod(OVERFLOW_SHAPE), cpus
+        )
         self._losses = PerCpuArray(by_name["losses"], np.dtype("<u8"), len(Loss), cpus)
+        self._waits = (
+            PerCpuArray(by_name["fanotify_waits"], np.dtype("<u8"), LATENCY_STRIDE, cpus)
+            if self._has_attached("function", "fanotify_handle_event")
+            else None
+        )
         self._latency = (
             PerCpuArray(by_name["latency"], np.dtype("<u8"), 2 * len(FdType) * LATENCY_STRIDE, cpus)
             if "latency" in by_name
             else None
+        )
+        self._stacks = (
+            Stacks(by_name["stacks"], by_name["stack_samples"]) if "stacks" in by_name else None
         )
 
     @property
@@ -104,11 +134,19 @@ class Session:
         return Mode(self.report["mode"])
 
     @property
+    def census(self) -> Census | None:
+        """The census of open descriptors; None if its program could not be loaded."""
+        program = self._programs.get(census.PROGRAM)
+        return None if program is None else Census(program, self._census)
+
+    @property
     def sees_sockets(self) -> bool:
         """True if the socket layer is hooked: some kernels leave tracepoint mode without it."""
+        return self._has_attached("layer", Layer.SOCKET.value)
+
+    def _has_attached(self, field: str, value: str) -> bool:
         return any(
-            hook["layer"] == Layer.SOCKET.value and hook["state"] == "attached"
-            for hook in self.report["hooks"]
+            hook[field] == value and hook["state"] == "attached" for hook in self.report["hooks"]
         )
 
     @property
@@ -125,6 +163,7 @@ class Session:
         is known.
         """
         keys, values = self._counters.read()
+        filesystem_bytes = self._filesystem_bytes.read()
         process_keys, processes = self._processes.read()
         return Snapshot(
             amounts=_amounts(keys, values),
@@ -137,11 +176,20 @@ class Session:
             maps={
                 "counters": MapFill(len(keys), self._counters.capacity),
                 "processes": MapFill(len(process_keys), self._processes.capacity),
-                "pending": MapFill(self._pending.count(), self._pending.capacity),
             },
             missed_runs=self._statistics("recursion_misses"),
             runs=self._runs(),
+            stacks={} if self._stacks is None else self._stacks.read(),
+            filesystems=_filesystems(filesystem_bytes, self._filesystems.read()),
+            fanotify_waits=None if self._waits is None else _waits(self._waits.read()),
             latency={} if self._latency is None else _latency(self._latency.read()),
+        )
+
+    def fd_flow(self) -> FdFlow:
+        """Descriptors opened and closed since the start, by fd type, on the whole host."""
+        opened, closed = self._fd_flow.read().sum(axis=1).reshape(2, len(FdType)).tolist()
+        return FdFlow(
+            dict(zip(FdType, opened, strict=True)), dict(zip(FdType, closed, strict=True))
         )
 
     def _runs(self) -> dict[str, Runs]:
@@ -169,6 +217,8 @@ class Session:
         Returns when the kernel has freed the programs, or after some seconds.
         """
         programs = self._statistics("prog_id").values()
+        if self._stacks:
+            self._stacks.close()
         while self._fds:
             os.close(self._fds.pop())
         self._programs = {}
@@ -205,11 +255,27 @@ def _overflow(values: Any) -> dict[int, Amount]:
     sums = over_cpus(values)
     overflow = {}
     for index in np.flatnonzero(sums[:, 0]).tolist():
-        account, fd_type, via = index & 7, index >> 3 & 31, index >> 8 & 7
-        failed = index >> 11 & 1
+        failed, via, fd_type, account = map(int, np.unravel_index(index, OVERFLOW_SHAPE))
         code = account | fd_type << 8 | via << 16 | (UNKNOWN_ERRNO << 24 if failed else 0)
         overflow[code] = Amount(*sums[index].tolist())
     return overflow
+
+
+def _filesystems(
+    counted: tuple[Any, Any], named: tuple[Any, Any]
+) -> dict[tuple[str, FdType, Account], int]:
+    """Bytes by name: the names are read last, so that each is there."""
+    names = {
+        int(address): name.decode(errors="backslashreplace")
+        for address, (name,) in zip(named[0], named[1][:, 0].tolist(), strict=True)
+    }
+    keys, values = counted
+    return {
+        (names.get(address, UNKNOWN_FILESYSTEM), FdType(fd_type), Account(account)): total
+        for (address, fd_type, account), total in zip(
+            keys.tolist(), values.sum(axis=1).tolist(), strict=True
+        )
+    }
 
 
 def _latency(values: Any) -> dict[tuple[FdType, Account], Latency]:
@@ -220,6 +286,11 @@ def _latency(values: Any) -> dict[tuple[FdType, Account], Latency]:
         for fd_type, slots in zip(FdType, table, strict=True)
         if slots.any()
     }
+
+
+def _waits(values: Any) -> Latency:
+    slots = values.sum(axis=1).tolist()
+    return Latency(tuple(slots[:-1]), slots[-1])
 
 
 def _program_statistic(program: int, name: str) -> int:
@@ -246,17 +317,18 @@ def _remove_kprobe_events() -> None:
     """Remove what loaders left in tracefs: closing a kprobe leaves its event behind.
 
     BCC names an event FUNCTION_bcc_PID after the loader. One that is in use, by another fdscope,
-    is refused and stays.
+    is refused and stays; all stay if we may not write there (any more).
     """
-    path = next((path for path in _KPROBE_EVENTS if path.exists()), None)
-    if path is None:
-        return
-    ours = {f"{kind}_{name}" for name in functions(Mode.KPROBE) for kind in ("p", "r")}
-    for line in path.read_text().splitlines():
-        event = line.split()[0].partition(":")[2]
-        name, _, loader = event.rpartition("/")[2].rpartition("_bcc_")
-        if name in ours and not Path(f"/proc/{loader}").exists():
-            _remove_kprobe_event(path, event)
+    with suppress(PermissionError):
+        path = next((path for path in _KPROBE_EVENTS if path.exists()), None)
+        if path is None:
+            return
+        ours = {f"{kind}_{name}" for name in functions(Mode.KPROBE) for kind in ("p", "r")}
+        for line in path.read_text().splitlines():
+            event = line.split()[0].partition(":")[2]
+            name, _, loader = event.rpartition("/")[2].rpartition("_bcc_")
+            if name in ours and not Path(f"/proc/{loader}").exists():
+                _remove_kprobe_event(path, event)
 
 
 def attach(

@@ -6,7 +6,19 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from probes.taxonomy import Account, Door, FdType, Loss, Scope
+from probes.taxonomy import (
+    Account,
+    Birth,
+    Cause,
+    Connection,
+    DebugMethod,
+    Door,
+    FdType,
+    Loss,
+    Passing,
+    Scope,
+    Stdio,
+)
 
 LATENCY_STRIDE = 64
 """Slots of the ``latency`` map for one fd type and direction; the last holds the sum."""
@@ -16,6 +28,25 @@ KERNEL_SOCKET = 4
 """Added to the scope of a socket that no ``struct file`` stands for."""
 UNKNOWN_ERRNO = 0xFF
 """Stands in a slot code for an error whose errno was not kept."""
+
+Via = Door | Scope | Birth | Cause | Passing | Stdio | Connection | DebugMethod
+
+_FD_VIAS: dict[Account, type[Via]] = {
+    Account.FD_OPENED: Birth,
+    Account.FD_CLOSED: Cause,
+    Account.FD_PASSED: Passing,
+    Account.STDIO_SOCKET: Stdio,
+    Account.CONNECTION: Connection,
+    Account.DEBUG_ACCESS: DebugMethod,
+}
+
+OVERFLOW_SHAPE = (
+    2,
+    max(len(Door), 2 * KERNEL_SOCKET, *map(len, _FD_VIAS.values())),
+    len(FdType),
+    len(Account),
+)
+"""The overflow array, the last fastest: succeeded or failed, via, fd type, account."""
 
 
 class ProcessKey(NamedTuple):
@@ -49,7 +80,8 @@ class Slot(NamedTuple):
 
     account: Account
     fd_type: FdType
-    via: Door | Scope
+    via: Via
+    """A door at the file layer, a scope at the socket layer, else a word of the account's own."""
     errno: int
     kernel: bool = False
     """At the socket layer: the kernel's own socket, no process's."""
@@ -62,6 +94,8 @@ def slot(code: int) -> Slot:
     via, errno = code >> 16 & 0xFF, code >> 24
     if account.is_file:
         return Slot(account, fd_type, Door(via), errno)
+    if account.is_fd:
+        return Slot(account, fd_type, _FD_VIAS[account](via), errno)
     return Slot(account, fd_type, Scope(via & ~KERNEL_SOCKET), errno, bool(via & KERNEL_SOCKET))
 
 
@@ -74,6 +108,14 @@ class Process:
     cgroup_id: int
     """Inode number of its cgroup in the version 2 hierarchy."""
     exited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FdFlow:
+    """Descriptors that came and went on the whole host, by fd type."""
+
+    opened: Mapping[FdType, int]
+    closed: Mapping[FdType, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +151,12 @@ class Snapshot:
     runs: Mapping[str, Runs] = field(default_factory=dict)
     """Program name to its runs; empty unless the kernel keeps statistics."""
     latency: Mapping[tuple[FdType, Account], "Latency"] = field(default_factory=dict)
+    fanotify_waits: "Latency | None" = None
+    """Accesses that waited for a permission group; None where that cannot be hooked."""
+    stacks: Mapping[tuple[FdType, Account, str], int] = field(default_factory=dict)
+    """Sampled stacks by fd type, account of the socket layer and path (see ``probes.stacks``)."""
+    filesystems: Mapping[tuple[str, FdType, Account], int] = field(default_factory=dict)
+    """Bytes read or written by the type of the filesystem behind the file, of the whole host."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,30 +2,57 @@
 """The text that BCC compiles: generated declarations, then the C files of the attach mode."""
 
 import errno
+import math
+import platform
+import resource
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from probes import hooks, layout, records, syscalls
+from probes import fd_calls, hooks, layout, records, syscalls
 from probes.btf import Btf
-from probes.snapshot import KERNEL_SOCKET, LATENCY_LAST_BUCKET, LATENCY_STRIDE
-from probes.taxonomy import Account, Door, FdType, Loss, Mode, Scope
+from probes.snapshot import KERNEL_SOCKET, LATENCY_LAST_BUCKET, LATENCY_STRIDE, OVERFLOW_SHAPE
+from probes.stacks import NO_STACK, STACK_ENTRIES
+from probes.taxonomy import (
+    Account,
+    Birth,
+    Cause,
+    Connection,
+    DebugMethod,
+    Door,
+    FdType,
+    Loss,
+    Mode,
+    Passing,
+    Scope,
+    Stdio,
+)
 
 BPF_DIR = Path(__file__).parent / "bpf"
 STUB_DIR = BPF_DIR / "stub"
 """A header tree that stands in for the kernel's: see ``BCC_KERNEL_SOURCE`` of BCC."""
 
 NO_FD_TYPE = 0xFF
-OVERFLOW_SLOTS = 4096
+FILESYSTEM_ENTRIES = 256
+"""Types of filesystems; a kernel has some thirty."""
+FILESYSTEM_BYTES_ENTRIES = 4 * FILESYSTEM_ENTRIES
 MESSAGES_A_CALL = 32
 """Of sendmmsg and recvmmsg that one tail call handles: they take up to 1024 (UIO_MAXIOV)."""
+PASSED_FDS_A_CALL = 32
+"""Descriptors sent by one message that __scm_send tells apart; the verifier walks each of them."""
 AIO_EVENTS_A_CALL = 8
 """Results of io_getevents that one tail call handles; the kernel allows 33 tail calls."""
+FDS_A_CALL = 512
+"""Descriptors, or words of their bitmap, that one tail call of a walk looks at."""
+FD_WALK_CALLS = 28
+CONTROL_STEPS_A_CALL = 32
+"""Control messages and descriptors in them that one tail call looks at."""
 
 # include/uapi/linux/io_uring.h: READV, READ_FIXED, RECVMSG, READ, RECV, READ_MULTISHOT, RECV_ZC,
 # READV_FIXED; WRITEV, WRITE_FIXED, SENDMSG, WRITE, SEND, SEND_ZC, SENDMSG_ZC, WRITEV_FIXED.
 # SPLICE and TEE are counted where they end up, in do_splice and do_tee.
 IORING_READ_OPCODES = (1, 4, 10, 22, 27, 49, 58, 60)
+IORING_RECEIVES = {"RECVMSG": 10, "RECV": 27}
 IORING_WRITE_OPCODES = (2, 5, 9, 23, 26, 47, 48, 61)
 # include/uapi/linux/aio_abi.h
 IOCB_COMMANDS = {"PREAD": 0, "PWRITE": 1, "PREADV": 7, "PWRITEV": 8}
@@ -39,12 +66,14 @@ _TTY_DRIVERS = Path("/proc/tty/drivers")
 class Settings:
     """What the programs are compiled with."""
 
-    counter_entries: int = 16384
+    counter_entries: int = 32768
     """Room for (process, fd type, door, errno) combinations."""
     process_entries: int = 16384
     pending_entries: int = 16384
     """Room for threads inside a call."""
     latency: bool = False
+    stacks_every: int = 0
+    """Of so many operations of the socket layer on a CPU one stack is sampled; 0 for none."""
     exclude_tgid: int | None = None
     """A process that is left out."""
     avoid: tuple[str, ...] = ()
@@ -53,13 +82,17 @@ class Settings:
 
 def maps(mode: Mode, settings: Settings) -> list[str]:
     """Names of the maps that the C text of the mode declares and user space reads."""
-    names = ["counters", "processes", "overflow", "losses", "pending"]
+    names = ["counters", "processes", "overflow", "losses", "filesystem_bytes", "filesystems"]
+    names += ["census", "fd_flow"]
+    names.append("tail_calls")  # the kernel empties it when its last descriptor is closed
     if mode is Mode.KPROBE:
         names.append("calls")
-    if mode is Mode.TRACEPOINT:
-        names.append("tail_calls")  # the kernel empties it when its last descriptor is closed
+    if mode is not Mode.TRACEPOINT:
+        names.append("fanotify_waits")
     if settings.latency:
         names.append("latency")
+    if settings.stacks_every:
+        names += ["stacks", "stack_samples"]
     return names
 
 
@@ -84,6 +117,12 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
         (Scope, "SCOPE"),
         (Account, "ACCOUNT"),
         (Loss, "LOSS"),
+        (Birth, "BIRTH"),
+        (Cause, "CAUSE"),
+        (Passing, "PASSING"),
+        (Stdio, "STDIO"),
+        (Connection, "CONNECTION"),
+        (DebugMethod, "DEBUG_METHOD"),
     ):
         yield from taxonomy.constants(prefix)
     yield "LOSS_COUNT", len(Loss)
@@ -91,30 +130,55 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "NO_FD_TYPE", NO_FD_TYPE
     yield "NO_ARGUMENT", syscalls.NO_ARGUMENT
     yield "COMPAT_SLOTS", syscalls.COMPAT_SLOTS
-    yield "SYSCALL_SLOTS", 2 * syscalls.COMPAT_SLOTS
+    yield "SOCKETCALL_SLOTS", syscalls.SOCKETCALL_SLOTS
+    yield "SOCKETCALL_NUMBER", syscalls.SOCKETCALL_NUMBER
+    yield "SYSCALL_SLOTS", syscalls.SLOTS
     yield "TAIL_CALL_COUNT", len(syscalls.TailCall)
     yield "MESSAGES_A_CALL", MESSAGES_A_CALL
     yield "AIO_EVENTS_A_CALL", AIO_EVENTS_A_CALL
+    yield "FDS_A_CALL", FDS_A_CALL
+    yield "FD_WALK_CALLS", FD_WALK_CALLS
+    yield "CONTROL_STEPS_A_CALL", CONTROL_STEPS_A_CALL
+    for number, purpose in enumerate(("ACCOUNT", "EXIT", "EXEC", "CENSUS")):
+        yield f"PURPOSE_{purpose}", number
+    yield from ((f"WHEN_{when.name}", when.value) for when in syscalls.When)
+    yield "ENDING_CALLS", _cases(fd_calls.ending_numbers(platform.machine()))
+    yield "BPF_COMMANDS_OF_FDS", _cases(fd_calls.BPF_COMMANDS)
+    yield "IOCTLS_OF_FDS", _cases(fd_calls.IOCTLS)
+    yield "RLIMIT_NOFILE", resource.RLIMIT_NOFILE
+    yield "PASSED_FDS_A_CALL", PASSED_FDS_A_CALL
     yield from ((f"TAIL_CALL_{tail.name}", tail.value) for tail in syscalls.TailCall)
     yield "ACCOUNT_NONE", 0xFF
+    yield from ((f"IORING_OP_{name}", number) for name, number in IORING_RECEIVES.items())
     yield "IORING_READ_OPCODES", _cases(IORING_READ_OPCODES)
     yield "IORING_WRITE_OPCODES", _cases(IORING_WRITE_OPCODES)
     for name, number in IOCB_COMMANDS.items():
         yield f"IOCB_CMD_{name}", number
-    yield "OVERFLOW_SLOTS", OVERFLOW_SLOTS
+    _, vias, fd_types, accounts = OVERFLOW_SHAPE
+    yield "ACCOUNT_COUNT", accounts
+    yield "FD_TYPE_COUNT", fd_types
+    yield "VIA_COUNT", vias
+    yield "OVERFLOW_SLOTS", math.prod(OVERFLOW_SHAPE)
+    yield "FILESYSTEM_ENTRIES", FILESYSTEM_ENTRIES
+    yield "FILESYSTEM_BYTES_ENTRIES", FILESYSTEM_BYTES_ENTRIES
     yield "COMM_BYTES", records.COMM_BYTES
     yield "EBADF", errno.EBADF
     yield "ENOTSOCK", errno.ENOTSOCK
+    yield "EINPROGRESS", errno.EINPROGRESS
     yield "COUNTER_ENTRIES", settings.counter_entries
     yield "PROCESS_ENTRIES", settings.process_entries
     yield "PENDING_ENTRIES", settings.pending_entries
     yield "TTY_MAJORS", _cases(tty_majors())
     yield f"MODE_{mode.name}", 1
+    yield "LATENCY_STRIDE", LATENCY_STRIDE
+    yield "LATENCY_LAST_BUCKET", LATENCY_LAST_BUCKET
     if settings.latency:
         yield "LATENCY", 1
-        yield "LATENCY_STRIDE", LATENCY_STRIDE
         yield "LATENCY_SLOTS", 2 * len(FdType) * LATENCY_STRIDE
-        yield "LATENCY_LAST_BUCKET", LATENCY_LAST_BUCKET
+    if settings.stacks_every:
+        yield "STACKS_EVERY", settings.stacks_every
+        yield "STACK_ENTRIES", STACK_ENTRIES
+        yield "NO_STACK", NO_STACK
     if settings.exclude_tgid is not None:
         yield "EXCLUDED_TGID", settings.exclude_tgid
     for number, function in enumerate(hooks.functions(mode)):
@@ -124,6 +188,8 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
 def _kernel_constants(mode: Mode, btf: Btf) -> Iterator[tuple[str, int]]:
     if btf.has_function("bpf_get_current_task_btf"):
         yield "HAVE_TASK_BTF", 1
+        if btf.has_function("bpf_task_pt_regs"):
+            yield "HAVE_TASK_PT_REGS", 1
     for function in hooks.functions(mode):
         yield f"ARITY_{function}", btf.arity(function) or 0
     yield "IO_URING_COMPLETE_ARITY", btf.tracepoint_arity("io_uring_complete") or 0

@@ -57,6 +57,7 @@ class FdType(Taxonomy):
     PERF_EVENT = 29
     USERFAULTFD = 30
     ANON_OTHER = 31
+    MQUEUE = 32
 
 
 class Door(Taxonomy):
@@ -70,6 +71,8 @@ class Door(Taxonomy):
     COPY_FILE_RANGE = 5
     IO_URING = 6
     AIO = 7
+    DIRECTORY_CALL = 8
+    MQUEUE_CALL = 9
 
 
 class Scope(Taxonomy):
@@ -81,11 +84,91 @@ class Scope(Taxonomy):
     UNKNOWN = 3
 
 
+class Birth(Taxonomy):
+    """How a process came by an fd."""
+
+    OTHER = 0
+    OPEN = 1
+    SOCKET = 2
+    ACCEPT = 3
+    PIPE = 4
+    DUP = 5
+    ANONYMOUS = 6
+    SCM_RIGHTS = 7
+    PIDFD_GETFD = 8
+    FORK = 9
+    IO_URING = 10
+    IOCTL = 11
+
+
+class Cause(Taxonomy):
+    """What ended an fd."""
+
+    OTHER = 0
+    CLOSE = 1
+    REPLACED = 2
+    EXEC = 3
+    EXIT = 4
+    IO_URING = 5
+
+
+class Passing(Taxonomy):
+    """Which way an fd went through a unix socket, seen from the process."""
+
+    RECEIVED = 0
+    SENT = 1
+
+
+class Stdio(Taxonomy):
+    """The standard fds."""
+
+    INPUT = 0
+    OUTPUT = 1
+    ERROR = 2
+
+    @property
+    def label(self) -> str:
+        """The number of the fd."""
+        return str(self.value)
+
+
+class Connection(Taxonomy):
+    """Which end of a connection a socket became, and where the other is."""
+
+    CONNECT_LOOPBACK = 0
+    CONNECT_REMOTE = 1
+    CONNECT_LOCAL = 2
+    CONNECT_UNKNOWN = 3
+    ACCEPT_LOOPBACK = 4
+    ACCEPT_REMOTE = 5
+    ACCEPT_LOCAL = 6
+    ACCEPT_UNKNOWN = 7
+
+    @property
+    def role(self) -> str:
+        """``connect`` or ``accept``."""
+        return self.label.partition("_")[0]
+
+    @property
+    def scope(self) -> Scope:
+        """Where the other end is."""
+        return Scope[self.name.partition("_")[2]]
+
+
+class DebugMethod(Taxonomy):
+    """How a process reached into another one."""
+
+    PIDFD_GETFD = 0
+    PTRACE_ATTACH = 1
+    PTRACE_SEIZE = 2
+
+
 class Account(Taxonomy):
     """What a row of the ``counters`` map counts, seen from the process.
 
-    Peeked bytes stay in the socket's queue (``MSG_PEEK``) and are read again;
-    duplicated bytes stay in the pipe (``tee``). Neither is moved, so both stand apart.
+    Peeked bytes stay in the socket's queue (``MSG_PEEK``) and are read again; duplicated bytes stay
+    in the pipe (``tee``); a receive with ``MSG_TRUNC`` returns the length of the message, however
+    little of it reached the process. None of these is what was moved, so they stand apart.
     """
 
     FILE_READ = 0
@@ -95,11 +178,24 @@ class Account(Taxonomy):
     SOCKET_RECEIVE = 4
     SOCKET_SEND = 5
     SOCKET_PEEK = 6
+    FILE_TRUNCATE = 7
+    SOCKET_TRUNCATE = 8
+    FD_OPENED = 9
+    FD_CLOSED = 10
+    FD_PASSED = 11
+    STDIO_SOCKET = 12
+    CONNECTION = 13
+    DEBUG_ACCESS = 14
 
     @property
     def is_file(self) -> bool:
-        """True at the file layer, where ``via`` is a door; else ``via`` is a scope."""
-        return self < Account.SOCKET_RECEIVE
+        """True at the file layer, where ``via`` is a door."""
+        return self.name.startswith("FILE_")
+
+    @property
+    def is_fd(self) -> bool:
+        """True for events in the life of fds: there are operations and no bytes."""
+        return self >= Account.FD_OPENED
 
 
 class Loss(Taxonomy):
@@ -111,6 +207,9 @@ class Loss(Taxonomy):
     CALLS_FULL = 3
     UNMATCHED_RETURN = 4
     AIO_EVENTS = 5
+    FILESYSTEMS_FULL = 6
+    STACKS_FULL = 7
+    FDS_UNSEEN = 8
 
 
 class Mode(enum.Enum):

@@ -5,16 +5,23 @@ BPF_PERCPU_HASH(counters, struct counter_key, struct amount, COUNTER_ENTRIES);
 BPF_TABLE("hash", struct process_key, struct process, processes, PROCESS_ENTRIES);
 BPF_PERCPU_ARRAY(overflow, struct amount, OVERFLOW_SLOTS);
 BPF_PERCPU_ARRAY(losses, u64, LOSS_COUNT);
+BPF_PERCPU_HASH(filesystem_bytes, struct filesystem_key, u64, FILESYSTEM_BYTES_ENTRIES);
+BPF_TABLE("hash", u64, struct filesystem, filesystems, FILESYSTEM_ENTRIES);
 
 /* From here on a negative result is a restart of the system call, not an error. */
 #define ERESTARTSYS 512
 
-static __always_inline void lose(u32 loss)
+static __always_inline void lose_many(u32 loss, u64 events)
 {
 	u64 *count = losses.lookup(&loss);
 
 	if (count)
-		__sync_fetch_and_add(count, 1);
+		__sync_fetch_and_add(count, events);
+}
+
+static __always_inline void lose(u32 loss)
+{
+	lose_many(loss, 1);
 }
 
 static __always_inline void add(struct amount *amount, u64 operations, u64 bytes)
@@ -27,7 +34,8 @@ static __always_inline void add(struct amount *amount, u64 operations, u64 bytes
 /* What finds no room under its process is kept for the host as a whole. */
 static __always_inline void account_overflow(struct counter_key *key, u64 operations, u64 bytes)
 {
-	u32 slot = key->account | key->fd_type << 3 | key->via << 8 | (key->error ? 1 << 11 : 0);
+	u32 row = key->via + (key->error ? VIA_COUNT : 0);
+	u32 slot = key->account + ACCOUNT_COUNT * (key->fd_type + FD_TYPE_COUNT * row);
 	struct amount *amount = overflow.lookup(&slot);
 
 	lose(LOSS_COUNTERS_FULL);
@@ -72,6 +80,15 @@ static __always_inline struct amount *new_counter(struct counter_key *key,
 	return counters.lookup(key);
 }
 
+static __always_inline bool is_excluded(struct process_key owner)
+{
+#ifdef EXCLUDED_TGID
+	return owner.tgid == EXCLUDED_TGID;
+#else
+	return false;
+#endif
+}
+
 /*
  * What `task`, whose key is `owner`, has done. `result`: the bytes that were moved, or a negative
  * errno.
@@ -90,10 +107,8 @@ static __always_inline void account_of(const struct task_struct *task, struct pr
 	struct amount *amount;
 	u64 bytes = result;
 
-#ifdef EXCLUDED_TGID
-	if (key.tgid == EXCLUDED_TGID)
+	if (is_excluded(owner))
 		return;
-#endif
 	if (result < 0) {
 		if (result <= -ERESTARTSYS)
 			return;
@@ -107,6 +122,49 @@ static __always_inline void account_of(const struct task_struct *task, struct pr
 		add(amount, operations, bytes);
 	else
 		account_overflow(&key, operations, bytes);
+}
+
+static __always_inline u64 *new_filesystem(struct filesystem_key *key)
+{
+	struct filesystem filesystem = {};
+	const char *name = NULL;
+	u64 zero = 0;
+
+	if (!filesystems.lookup(&key->type)) {
+		PROBE_READ(name, &((struct file_system_type *)key->type)->name);
+		bpf_probe_read_kernel_str(filesystem.name, sizeof(filesystem.name), name);
+		filesystems.update(&key->type, &filesystem);
+	}
+	filesystem_bytes.insert(key, &zero);
+	return filesystem_bytes.lookup(key);
+}
+
+/* The same bytes by what is behind the file, for the whole host. */
+static __always_inline void account_filesystem(struct target target, u32 account, u64 bytes)
+{
+	struct filesystem_key key = {
+		.type = target.filesystem,
+		.fd_type = target.fd_type,
+		.account = account,
+	};
+	u64 *sum = filesystem_bytes.lookup(&key);
+
+	if (!sum)
+		sum = new_filesystem(&key);
+	if (sum)
+		__sync_fetch_and_add(sum, bytes);
+	else
+		lose(LOSS_FILESYSTEMS_FULL);
+}
+
+/* What `task` has done at the file layer. */
+static __always_inline void account_file(const struct task_struct *task, struct process_key owner,
+					 u32 account, struct target target, u32 door, s64 result,
+					 u64 operations)
+{
+	account_of(task, owner, account, target.fd_type, door, result, operations);
+	if (target.filesystem && result > 0 && !is_excluded(owner))
+		account_filesystem(target, account, result);
 }
 
 /* What the current process has done. */

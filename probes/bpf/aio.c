@@ -13,7 +13,7 @@ static __always_inline void aio_begin(u64 kiocb, u32 account)
 	struct file *file = NULL;
 
 	PROBE_READ(file, &((struct kiocb *)kiocb)->ki_filp);
-	operation.fd_type = file_fd_type(file);
+	operation.target = target_of(file);
 	note_process(owner, this_task());
 	if (aio_operations.update(&kiocb, &operation))
 		lose(LOSS_CALLS_FULL);
@@ -25,8 +25,8 @@ static __always_inline int aio_end(u64 kiocb, s64 result)
 
 	if (!operation)
 		return 0;
-	account_of(this_task(), operation->owner, operation->account, operation->fd_type,
-		   DOOR_AIO, result, 1);
+	account_file(this_task(), operation->owner, operation->account, operation->target,
+		     DOOR_AIO, result, 1);
 	aio_operations.delete(&kiocb);
 	return 0;
 }

@@ -33,11 +33,13 @@
 #define IPPROTO_UDPLITE 136
 #define IPPROTO_MPTCP 262
 
-#define MSG_PEEK 2
+#define MSG_PEEK 0x2
+#define MSG_TRUNC 0x20
 
 #define IFF_LOOPBACK (1 << 3)
 #endif
 
+#define MQUEUE_MAGIC 0x19800202
 #define PIDFS_MAGIC 0x50494446
 #define TMPFS_MAGIC 0x01021994
 #define HUGETLBFS_MAGIC 0x958458f6
@@ -116,14 +118,14 @@ static __always_inline u32 character_fd_type(const struct inode *inode)
 	return is_tty(rdev >> 20) ? FD_TYPE_TTY : FD_TYPE_CHARACTER;
 }
 
-static __always_inline u32 regular_fd_type(const struct inode *inode)
+static __always_inline u32 regular_fd_type(const struct super_block *sb)
 {
-	struct super_block *sb = NULL;
 	unsigned long magic = 0, flags = 0;
 
-	PROBE_READ(sb, &inode->i_sb);
 	PROBE_READ(magic, &sb->s_magic);
 	switch ((u32)magic) {
+	case MQUEUE_MAGIC:
+		return FD_TYPE_MQUEUE;
 	case PIDFS_MAGIC:
 		return FD_TYPE_PIDFD;
 	case SECRETMEM_MAGIC:
@@ -178,18 +180,47 @@ static __always_inline u32 anonymous_fd_type(const struct file *file)
 	return FD_TYPE_ANON_OTHER;
 }
 
-static __always_inline u32 socket_fd_type(const struct file *file)
+/* The protocol's side of a socket; NULL once it is released. */
+static __always_inline struct sock *sock_of(const struct socket *sock)
 {
-	struct socket *sock = NULL;
 	struct sock *sk = NULL;
 
-	PROBE_READ(sock, &file->private_data);
 	PROBE_READ(sk, &sock->sk);
-	return sk ? sock_fd_type(sk) : FD_TYPE_SOCKET_OTHER;
+	return sk;
 }
 
-static __always_inline u32 file_fd_type(const struct file *file)
+static __always_inline struct socket *socket_of(const struct file *file)
 {
+	struct socket *sock = NULL;
+
+	PROBE_READ(sock, &file->private_data);
+	return sock;
+}
+
+static __always_inline struct target socket_target(const struct socket *sock)
+{
+	const struct sock *sk = sock_of(sock);
+	struct target target = {.fd_type = sk ? sock_fd_type(sk) : FD_TYPE_SOCKET_OTHER};
+
+	return target;
+}
+
+/* `fd_type`: what a file of this mode is, unless its filesystem tells better. */
+static __always_inline struct target filesystem_target(const struct inode *inode, u32 fd_type)
+{
+	struct target target = {.fd_type = fd_type};
+	struct super_block *sb = NULL;
+
+	PROBE_READ(sb, &inode->i_sb);
+	PROBE_READ(target.filesystem, &sb->s_type);
+	if (fd_type == FD_TYPE_REGULAR)
+		target.fd_type = regular_fd_type(sb);
+	return target;
+}
+
+static __always_inline struct target target_of(const struct file *file)
+{
+	struct target target = {.fd_type = FD_TYPE_OTHER};
 	struct inode *inode = NULL;
 	u16 mode = 0;
 
@@ -197,21 +228,38 @@ static __always_inline u32 file_fd_type(const struct file *file)
 	PROBE_READ(mode, &inode->i_mode);
 	switch (mode & S_IFMT) {
 	case S_IFSOCK:
-		return socket_fd_type(file);
+		return socket_target(socket_of(file));
 	case S_IFREG:
-		return regular_fd_type(inode);
-	case S_IFIFO:
-		return FD_TYPE_FIFO;
-	case S_IFCHR:
-		return character_fd_type(inode);
+		return filesystem_target(inode, FD_TYPE_REGULAR);
 	case S_IFDIR:
-		return FD_TYPE_DIRECTORY;
+		return filesystem_target(inode, FD_TYPE_DIRECTORY);
 	case S_IFBLK:
-		return FD_TYPE_BLOCK;
+		return filesystem_target(inode, FD_TYPE_BLOCK);
+	case S_IFIFO:
+		target.fd_type = FD_TYPE_FIFO;
+		break;
+	case S_IFCHR:
+		target.fd_type = character_fd_type(inode);
+		break;
 	case 0:
-		return anonymous_fd_type(file);
+		target.fd_type = anonymous_fd_type(file);
 	}
-	return FD_TYPE_OTHER;
+	return target;
+}
+
+static __always_inline u32 file_fd_type(const struct file *file)
+{
+	return target_of(file).fd_type;
+}
+
+/* The account of a receive: with these flags bytes stay in the queue, or need not reach memory. */
+static __always_inline u32 receive_account(u64 flags, bool at_file_layer)
+{
+	if (flags & MSG_PEEK)
+		return at_file_layer ? ACCOUNT_FILE_PEEK : ACCOUNT_SOCKET_PEEK;
+	if (flags & MSG_TRUNC)
+		return at_file_layer ? ACCOUNT_FILE_TRUNCATE : ACCOUNT_SOCKET_TRUNCATE;
+	return at_file_layer ? ACCOUNT_FILE_READ : ACCOUNT_SOCKET_RECEIVE;
 }
 
 /* Addresses are in network byte order, on machines that are little-endian. */

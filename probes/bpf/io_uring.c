@@ -32,20 +32,34 @@ static __always_inline u32 opcode_account(u8 opcode)
 	return ACCOUNT_NONE;
 }
 
+/* The flags of a receive stand in the request, of which struct io_sr_msg is the beginning. */
+static __always_inline u32 request_account(const struct io_kiocb *request)
+{
+	u32 flags = 0;
+	u8 opcode = 0;
+
+	PROBE_READ(opcode, &request->opcode);
+#ifdef HAVE_io_sr_msg_msg_flags
+	if (opcode == IORING_OP_RECV || opcode == IORING_OP_RECVMSG) {
+		PROBE_READ(flags, &((const struct io_sr_msg *)request)->msg_flags);
+		return receive_account(flags, true);
+	}
+#endif
+	return opcode_account(opcode);
+}
+
 static __always_inline int request_done(const struct io_kiocb *request, s32 result)
 {
 	const struct task_struct *task;
 	struct file *file = NULL;
-	u32 account;
-	u8 opcode = 0;
+	u32 account = request_account(request);
 
-	PROBE_READ(opcode, &request->opcode);
-	account = opcode_account(opcode);
 	PROBE_READ(file, &request->file);
 	if (account == ACCOUNT_NONE || !file || result == -EBADF)
 		return 0;
 	task = request_task(request);
-	account_of(task, process_key_of(task), account, file_fd_type(file), DOOR_IO_URING, result, 1);
+	account_file(task, process_key_of(task), account, target_of(file), DOOR_IO_URING, result,
+		     1);
 	return 0;
 }
 

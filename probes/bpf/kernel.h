@@ -170,3 +170,24 @@ static __always_inline u64 syscall_argument(const struct pt_regs *regs, u32 inde
 	return value;
 }
 #endif
+
+#ifndef THREAD_SIZE
+#define THREAD_SIZE (4 * 4096) /* arch/x86/include/asm/page_64_types.h, without KASAN */
+#endif
+
+/* The number of the system call under way, or of the last one. */
+static __always_inline u32 current_syscall(void)
+{
+	struct pt_regs *regs;
+#ifdef HAVE_TASK_PT_REGS
+	regs = (struct pt_regs *)bpf_task_pt_regs(this_task());
+#elif !defined(MACHINE_aarch64)
+	char *stack;
+
+	TASK_READ(stack, &this_task()->stack);
+	regs = (struct pt_regs *)(stack + THREAD_SIZE) - 1;
+#else
+	return 0xffffffff;
+#endif
+	return syscall_entry(regs).number;
+}

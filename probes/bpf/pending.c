@@ -17,11 +17,12 @@ static __always_inline void forget_pending(void)
 	pending.delete(&tid);
 }
 
-static __always_inline u32 fd_type_or_none(u32 fd)
+static __always_inline struct target target_of_fd(u32 fd)
 {
 	struct file *file = fd == NO_FD ? NULL : file_of(fd);
+	struct target none = {.fd_type = NO_FD_TYPE};
 
-	return file ? file_fd_type(file) : NO_FD_TYPE;
+	return file ? target_of(file) : none;
 }
 
 /* The thread's entry: kept until it ends, for a store in place is far cheaper than an update. */
@@ -49,8 +50,8 @@ static __always_inline void remember(u32 call, u32 first_fd, u32 second_fd)
 	if (!now)
 		return;
 	now->call = call;
-	now->fd_type[0] = fd_type_or_none(first_fd);
-	now->fd_type[1] = fd_type_or_none(second_fd);
+	now->target[0] = target_of_fd(first_fd);
+	now->target[1] = target_of_fd(second_fd);
 #ifdef LATENCY
 	now->started = bpf_ktime_get_ns();
 #endif
@@ -64,12 +65,12 @@ static __always_inline struct pending *recall(u32 call)
 	return then && then->call == call ? then : NULL;
 }
 
-/* The fd type of the `index`th descriptor of a call that returns. */
-static __always_inline u32 fd_type_at_return(u32 call, u32 index, u32 fd)
+/* What is behind the `index`th descriptor of a call that returns. */
+static __always_inline struct target target_at_return(u32 call, u32 index, u32 fd)
 {
 	struct pending *then = fds_are_shared() ? recall(call) : NULL;
 
-	return then ? then->fd_type[index & 1] : fd_type_or_none(fd);
+	return then ? then->target[index & 1] : target_of_fd(fd);
 }
 
 #ifdef LATENCY
@@ -87,7 +88,7 @@ static __always_inline void add_latency(u32 slot, u64 value)
 static __always_inline void observe(u32 call, u32 account, u32 fd_type)
 {
 	u32 first = (account == ACCOUNT_FILE_WRITE ? LATENCY_SLOTS / 2 : 0) +
-		    (fd_type & 31) * LATENCY_STRIDE;
+		    fd_type * LATENCY_STRIDE;
 	struct pending *then = recall(call);
 	u32 bucket;
 	u64 took;
@@ -108,12 +109,13 @@ static __always_inline void observe(u32 call, u32 account, u32 fd_type)
 #endif
 
 /* One side of a file operation that returns. */
-static __always_inline void finish(u32 call, u32 account, u32 fd_type, u32 door, s64 result,
-				   u64 operations)
+static __always_inline void finish(u32 call, u32 account, struct target target, u32 door,
+				   s64 result, u64 operations)
 {
-	if (fd_type == NO_FD_TYPE)
-		fd_type = FD_TYPE_OTHER;
-	account_current(account, fd_type, door, result, operations);
+	if (target.fd_type == NO_FD_TYPE)
+		target.fd_type = FD_TYPE_OTHER;
+	account_file(this_task(), current_process_key(), account, target, door, result,
+		     operations);
 	if (result >= 0)
-		observe(call, account, fd_type);
+		observe(call, account, target.fd_type);
 }

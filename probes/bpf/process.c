@@ -32,10 +32,13 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
 	forget_pending();
 	TASK_READ(signal, &this_task()->signal);
 	TASK_READ(live, &signal->live.counter);
-	if (!process || live)
+	if (live)
 		return 0;
-	describe(process, this_task());
-	process->exited = 1;
+	if (process) {
+		describe(process, this_task());
+		process->exited = 1;
+	}
+	fds_at_exit(ctx);
 	return 0;
 }
 

@@ -5,33 +5,25 @@
  * unix_seqpacket_recvmsg does so on some only, so it stands for itself.
  */
 
-static __always_inline struct sock *sock_of(u64 sock)
+static __always_inline int protocol_operation(void *ctx, u32 direction, u64 sock, s32 result)
 {
-	struct sock *sk = NULL;
+	struct sock *sk = sock_of((struct socket *)sock);
 
-	PROBE_READ(sk, &((struct socket *)sock)->sk);
-	return sk;
-}
-
-static __always_inline int protocol_operation(u32 direction, u64 sock, s32 result)
-{
-	struct sock *sk = sock_of(sock);
-
-	return sk ? socket_operation(direction, sk, result) : 0;
+	return sk ? socket_operation(ctx, direction, sk, result) : 0;
 }
 
 /* int FAMILY_sendmsg(struct socket *sock, struct msghdr *msg, size_t size) */
 #define ON_SENDMSG(fn)                                                          \
 	ON_RETURN(fn)                                                           \
 	{                                                                       \
-		return protocol_operation(ACCOUNT_SOCKET_SEND, arg[0], result); \
+		return protocol_operation(ctx, ACCOUNT_SOCKET_SEND, arg[0], result); \
 	}
 
 /* int FAMILY_recvmsg(struct socket *sock, struct msghdr *msg, size_t size, int flags) */
-#define ON_RECVMSG(fn)                                                                  \
-	ON_RETURN(fn)                                                                   \
-	{                                                                               \
-		return protocol_operation(receive_direction(arg[3]), arg[0], result);   \
+#define ON_RECVMSG(fn)                                                                       \
+	ON_RETURN(fn)                                                                        \
+	{                                                                                    \
+		return protocol_operation(ctx, receive_account(arg[3], false), arg[0], result);   \
 	}
 
 ON_SENDMSG(inet_sendmsg)
@@ -51,11 +43,11 @@ ON_RECVMSG(packet_recvmsg)
 /* int unix_dgram_recvmsg(struct socket *sock, struct msghdr *msg, size_t size, int flags) */
 ON_RETURN(unix_dgram_recvmsg)
 {
-	struct sock *sk = sock_of(arg[0]);
+	struct sock *sk = sock_of((struct socket *)arg[0]);
 
 	if (!sk || sock_fd_type(sk) == FD_TYPE_UNIX_SEQPACKET)
 		return 0;
-	return protocol_operation(receive_direction(arg[3]), arg[0], result);
+	return protocol_operation(ctx, receive_account(arg[3], false), arg[0], result);
 }
 
 /*
@@ -64,18 +56,15 @@ ON_RETURN(unix_dgram_recvmsg)
  */
 ON_RETURN(sock_sendpage)
 {
-	struct socket *sock = NULL;
-	struct sock *sk;
+	struct sock *sk = sock_of(socket_of((struct file *)arg[0]));
 
-	PROBE_READ(sock, &((struct file *)arg[0])->private_data);
-	sk = sock_of((u64)sock);
 	if (!sk)
 		return 0;
 	switch (sock_fd_type(sk)) {
 	case FD_TYPE_TCP:
 	case FD_TYPE_UDP:
 	case FD_TYPE_UNIX_STREAM:
-		return socket_operation(ACCOUNT_SOCKET_SEND, sk, result);
+		return socket_operation(ctx, ACCOUNT_SOCKET_SEND, sk, result);
 	}
 	return 0;
 }

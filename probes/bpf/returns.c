@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * ON_RETURN(function) { statement } runs when a kernel function returns, with its arguments in
- * `arg` and its result in `result`: one fexit program in fentry mode, in kprobe mode a kprobe that
+ * `arg` and its result in `result` (and its `ctx`): one fexit program in fentry mode, in kprobe mode a kprobe that
  * keeps the first four arguments and the kretprobe that finds them again.
  *
  * ON_CALL(function, begin) { statement } runs `begin` as well, when the function is called; it may
@@ -13,7 +13,11 @@
  * ON_ENTRY(function) { statement } runs when the function is called.
  */
 
-#define BODY(fn) static __always_inline int done_##fn(const u64 *arg, s64 result)
+/* Arguments of a system call whose function is only given the saved registers. */
+#define FIRST(regs) syscall_entry((struct pt_regs *)(regs)).first
+#define THIRD(regs) syscall_argument((struct pt_regs *)(regs), 2)
+
+#define BODY(fn) static __always_inline int done_##fn(void *ctx, const u64 *arg, s64 result)
 #define ENTRY_BODY(fn) static __always_inline int begun_##fn(const u64 *arg)
 
 #define ON_RETURN(fn) ON_FD_RETURN(fn, NO_FD, NO_FD)
@@ -25,7 +29,7 @@
 	BODY(fn);                                        \
 	KRETFUNC_PROBE(fn)                               \
 	{                                                \
-		return done_##fn(ctx, ctx[ARITY_##fn]);  \
+		return done_##fn(ctx, ctx, ctx[ARITY_##fn]); \
 	}                                                \
 	KFUNC_PROBE(fn)                                  \
 	{                                                \
@@ -93,7 +97,7 @@ static __always_inline bool take_call(u32 function, struct call *call)
 	{                                                           \
 		struct call call = {};                              \
 		if (take_call(CALL_##fn, &call))                    \
-			done_##fn(call.arg, PT_REGS_RC(ctx));       \
+			done_##fn(ctx, call.arg, PT_REGS_RC(ctx));  \
 		return 0;                                           \
 	}                                                           \
 	BODY(fn)

@@ -19,29 +19,30 @@ static __always_inline bool is_kernel_socket(const struct sock *sk)
 	return !file;
 }
 
-static __always_inline int socket_operation(u32 direction, struct sock *sk, s32 result)
+static __always_inline int socket_operation(void *ctx, u32 direction, struct sock *sk, s32 result)
 {
-	u32 via = sock_scope(sk) | (is_kernel_socket(sk) ? KERNEL_SOCKET : 0);
+	bool is_kernels = is_kernel_socket(sk);
+	u32 fd_type = sock_fd_type(sk);
 
-	if (result >= 0)
-		account_current(direction, sock_fd_type(sk), via, result, 1);
+	if (result < 0)
+		return 0;
+	account_current(direction, fd_type, sock_scope(sk) | (is_kernels ? KERNEL_SOCKET : 0),
+			result, 1);
+	if (!is_kernels)
+		sample_stack(ctx, direction, fd_type);
 	return 0;
-}
-
-static __always_inline u32 receive_direction(u64 flags)
-{
-	return flags & MSG_PEEK ? ACCOUNT_SOCKET_PEEK : ACCOUNT_SOCKET_RECEIVE;
 }
 
 /* sock_send_length(struct sock *sk, int result, int flags) */
 int on_sock_send_length(struct bpf_raw_tracepoint_args *ctx)
 {
-	return socket_operation(ACCOUNT_SOCKET_SEND, (struct sock *)ctx->args[0], ctx->args[1]);
+	return socket_operation(ctx, ACCOUNT_SOCKET_SEND, (struct sock *)ctx->args[0],
+				ctx->args[1]);
 }
 
 /* sock_recv_length(struct sock *sk, int result, int flags) */
 int on_sock_recv_length(struct bpf_raw_tracepoint_args *ctx)
 {
-	return socket_operation(receive_direction(ctx->args[2]), (struct sock *)ctx->args[0],
-				ctx->args[1]);
+	return socket_operation(ctx, receive_account(ctx->args[2], false),
+				(struct sock *)ctx->args[0], ctx->args[1]);
 }

@@ -1,25 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The file layer's door socket_call, one operation a message: sendmmsg and recvmmsg loop here. */
 
-static __always_inline u32 receive_account(u64 flags)
-{
-	return flags & MSG_PEEK ? ACCOUNT_FILE_PEEK : ACCOUNT_FILE_READ;
-}
-
 static __always_inline int fd_operation(u32 call, u32 account, u64 fd, s32 result)
 {
 	if (result != -EBADF && result != -ENOTSOCK)
-		finish(call, account, fd_type_at_return(call, 0, fd), DOOR_SOCKET_CALL, result, 1);
+		finish(call, account, target_at_return(call, 0, fd), DOOR_SOCKET_CALL, result, 1);
 	return 0;
 }
 
 static __always_inline int message_operation(u32 call, u32 account, u64 sock, s32 result)
 {
-	struct sock *sk = NULL;
-
-	PROBE_READ(sk, &((struct socket *)sock)->sk);
-	finish(call, account, sk ? sock_fd_type(sk) : FD_TYPE_SOCKET_OTHER, DOOR_SOCKET_CALL,
-	       result, 1);
+	finish(call, account, socket_target((struct socket *)sock), DOOR_SOCKET_CALL, result, 1);
 	return 0;
 }
 
@@ -32,7 +23,7 @@ ON_FD_RETURN(__sys_sendto, arg[0], NO_FD)
 /* int __sys_recvfrom(int fd, void *buf, size_t size, unsigned flags, struct sockaddr *, int *) */
 ON_FD_RETURN(__sys_recvfrom, arg[0], NO_FD)
 {
-	return fd_operation(CALL___sys_recvfrom, receive_account(arg[3]), arg[0], result);
+	return fd_operation(CALL___sys_recvfrom, receive_account(arg[3], true), arg[0], result);
 }
 
 /* int ___sys_sendmsg(struct socket *, struct user_msghdr *, struct msghdr *, unsigned flags, ...) */
@@ -44,5 +35,6 @@ ON_RETURN(___sys_sendmsg)
 /* int ___sys_recvmsg(struct socket *, struct user_msghdr *, struct msghdr *, unsigned flags, int) */
 ON_RETURN(___sys_recvmsg)
 {
-	return message_operation(CALL____sys_recvmsg, receive_account(arg[3]), arg[0], result);
+	return message_operation(CALL____sys_recvmsg, receive_account(arg[3], true), arg[0],
+				 result);
 }

@@ -6,16 +6,16 @@
 
 static __always_inline void two_files(u32 call, u32 read_as, u64 in, u64 out, s64 result)
 {
-	finish(call, read_as, file_fd_type((struct file *)in), DOOR_SPLICE, result, 1);
-	finish(call, ACCOUNT_FILE_WRITE, file_fd_type((struct file *)out), DOOR_SPLICE, result, 1);
+	finish(call, read_as, target_of((struct file *)in), DOOR_SPLICE, result, 1);
+	finish(call, ACCOUNT_FILE_WRITE, target_of((struct file *)out), DOOR_SPLICE, result, 1);
 }
 
 static __always_inline void two_fds(u32 call, u32 door, u32 in, u32 out, s64 result)
 {
 	if (result == -EBADF)
 		return;
-	finish(call, ACCOUNT_FILE_READ, fd_type_at_return(call, 0, in), door, result, 1);
-	finish(call, ACCOUNT_FILE_WRITE, fd_type_at_return(call, 1, out), door, result, 1);
+	finish(call, ACCOUNT_FILE_READ, target_at_return(call, 0, in), door, result, 1);
+	finish(call, ACCOUNT_FILE_WRITE, target_at_return(call, 1, out), door, result, 1);
 }
 
 /* ssize_t do_sendfile(int out_fd, int in_fd, loff_t *ppos, size_t count, loff_t max) */
@@ -39,9 +39,6 @@ ON_RETURN(do_tee)
 	return 0;
 }
 
-#define FIRST(regs) syscall_entry((struct pt_regs *)(regs)).first
-#define THIRD(regs) syscall_argument((struct pt_regs *)(regs), 2)
-
 /* long vmsplice(int fd, const struct iovec *, unsigned long, unsigned), behind its saved registers */
 #define ON_VMSPLICE(fn)                                                                    \
 	ON_FD_RETURN(fn, FIRST(arg[0]), FIRST(arg[0]))                                     \
@@ -49,7 +46,7 @@ ON_RETURN(do_tee)
 		u32 fd = FIRST(arg[0]);                                                    \
 		u32 account = fd_is_writable(fd) ? ACCOUNT_FILE_WRITE : ACCOUNT_FILE_READ; \
 		if (result != -EBADF)                                                      \
-			finish(CALL_##fn, account, fd_type_at_return(CALL_##fn, 0, fd),    \
+			finish(CALL_##fn, account, target_at_return(CALL_##fn, 0, fd),    \
 			       DOOR_SPLICE, result, 1);                                    \
 		return 0;                                                                  \
 	}

@@ -3,12 +3,6 @@
 
 BPF_ARRAY(syscalls, struct syscall, SYSCALL_SLOTS);
 
-/*
- * What needs a loop runs in a program of its own, a few steps at a time, and calls itself for the
- * rest: the verifier walks a loop once for each state that leads to it, and gives up after a
- * million instructions.
- */
-BPF_PROG_ARRAY(tail_calls, TAIL_CALL_COUNT);
 BPF_PERCPU_ARRAY(progress, struct progress, 1);
 
 static __always_inline struct progress *current_progress(void)
@@ -18,67 +12,66 @@ static __always_inline struct progress *current_progress(void)
 	return progress.lookup(&zero);
 }
 
-static __always_inline struct syscall *syscall_of(u32 *number)
+/* A system call under way: its slot in `syscalls`, and its first argument. */
+struct under_way {
+	struct pt_regs *regs;
+	u32 slot;
+	u32 first;
+};
+
+/* Argument `index` of 1 to 3; socketcall(2) of 32-bit programs has its arguments in memory. */
+static __always_inline u64 argument_of(const struct under_way *now, u32 index)
 {
-	if (is_compat())
-		*number += COMPAT_SLOTS;
-	return syscalls.lookup(number);
+	u32 value = 0;
+
+	if (now->slot < SOCKETCALL_SLOTS)
+		return syscall_argument(now->regs, index);
+	bpf_probe_read_user(&value, sizeof(value),
+			    (void *)(syscall_argument(now->regs, 1) + index * sizeof(value)));
+	return value;
+}
+
+static __always_inline struct under_way call_under_way(struct pt_regs *regs)
+{
+	struct syscall_entry entry = syscall_entry(regs);
+	struct under_way now = {.regs = regs, .slot = entry.number, .first = entry.first};
+
+	if (!is_compat())
+		return now;
+	now.slot += COMPAT_SLOTS;
+	if (now.slot == COMPAT_SLOTS + SOCKETCALL_NUMBER) {
+		now.slot = SOCKETCALL_SLOTS + now.first;
+		now.first = argument_of(&now, 0);
+	}
+	return now;
 }
 
 /* The descriptor in argument `index`, where the call has one there. */
-static __always_inline u32 fd_argument(struct pt_regs *regs, u32 index, u32 first)
+static __always_inline u32 fd_argument(const struct under_way *now, u32 index)
 {
 	if (!index)
-		return first;
-	return index == NO_ARGUMENT ? NO_FD : syscall_argument(regs, index);
+		return now->first;
+	return index == NO_ARGUMENT ? NO_FD : argument_of(now, index);
 }
 
-/* sys_enter(struct pt_regs *regs, long number) */
-int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
+/* True for the numbers of calls that end descriptors, whose types are known before only. */
+static __always_inline bool may_end_fds(u32 number)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
-	u32 number = ctx->args[1];
-	struct syscall *call;
-	u32 first;
-
-#ifndef LATENCY
-	if (!fds_are_shared())
-		return 0;
-#endif
-	call = syscall_of(&number);
-	if (!call || !call->known)
-		return 0;
-	first = syscall_entry(regs).first;
-	remember(number, fd_argument(regs, call->read_argument, first),
-		 fd_argument(regs, call->write_argument, first));
-	return 0;
+	switch (number) {
+	case ENDING_CALLS:
+		return true;
+	}
+	return false;
 }
 
-static __always_inline u32 read_account(struct pt_regs *regs, struct syscall *call)
+static __always_inline void remember_ending(const struct under_way *now, struct syscall *call)
 {
-	u32 index = call->flags_argument;
+	struct pending *entry = pending_of(current_tid());
 
-	if (index == NO_ARGUMENT)
-		return call->read_account;
-	return syscall_argument(regs, index) & MSG_PEEK ? ACCOUNT_FILE_PEEK : call->read_account;
-}
-
-static __always_inline void read_side(struct pt_regs *regs, u32 number, struct syscall *call,
-				      u32 first, s64 result, u64 operations)
-{
-	u32 fd = fd_argument(regs, call->read_argument, first);
-
-	finish(number, read_account(regs, call), fd_type_at_return(number, 0, fd), call->door,
-	       result, operations);
-}
-
-static __always_inline void write_side(struct pt_regs *regs, u32 number, struct syscall *call,
-				       u32 first, s64 result, u64 operations)
-{
-	u32 fd = fd_argument(regs, call->write_argument, first);
-
-	finish(number, ACCOUNT_FILE_WRITE, fd_type_at_return(number, 1, fd), call->door, result,
-	       operations);
+	if (!entry)
+		return;
+	entry->call = now->slot;
+	entry->target[0] = target_of_fd(fd_argument(now, call->ends_argument));
 }
 
 static __always_inline void begin_tail_call(void)
@@ -91,19 +84,77 @@ static __always_inline void begin_tail_call(void)
 	done->bytes = 0;
 }
 
+/* sys_enter(struct pt_regs *regs, long number) */
+int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct under_way now;
+	struct syscall *call;
+
+#ifndef LATENCY
+	if (!may_end_fds(ctx->args[1]) && !fds_are_shared())
+		return 0;
+#endif
+	now = call_under_way((struct pt_regs *)ctx->args[0]);
+	call = syscalls.lookup(&now.slot);
+	if (!call || !call->known)
+		return 0;
+	if (call->on_entry != NO_ARGUMENT) {
+		begin_tail_call();
+		tail_calls.call(ctx, call->on_entry);
+		return 0;
+	}
+	if (call->ends_argument != NO_ARGUMENT) {
+		remember_ending(&now, call);
+		return 0;
+	}
+	remember(now.slot, fd_argument(&now, call->read_argument),
+		 fd_argument(&now, call->write_argument));
+	return 0;
+}
+
+static __always_inline u32 read_account(const struct under_way *now, struct syscall *call)
+{
+	u32 index = call->flags_argument;
+
+	if (index == NO_ARGUMENT)
+		return call->read_account;
+	return receive_account(argument_of(now, index), true);
+}
+
+/* Counts the descriptor that is read from; its fd type. */
+static __always_inline u32 read_side(const struct under_way *now, struct syscall *call, s64 result,
+				     u64 operations)
+{
+	struct target target =
+		target_at_return(now->slot, 0, fd_argument(now, call->read_argument));
+
+	finish(now->slot, read_account(now, call), target, call->door, result, operations);
+	return target.fd_type;
+}
+
+/* Counts the descriptor that is written to; its fd type. */
+static __always_inline u32 write_side(const struct under_way *now, struct syscall *call, s64 result,
+				      u64 operations)
+{
+	struct target target =
+		target_at_return(now->slot, 1, fd_argument(now, call->write_argument));
+
+	finish(now->slot, ACCOUNT_FILE_WRITE, target, call->door, result, operations);
+	return target.fd_type;
+}
+
 /* sys_exit(struct pt_regs *regs, long result) */
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
-	struct syscall_entry entry = syscall_entry(regs);
-	u32 number = entry.number;
-	struct syscall *call = syscall_of(&number);
+	struct under_way now = call_under_way((struct pt_regs *)ctx->args[0]);
+	struct syscall *call = syscalls.lookup(&now.slot);
 	s64 result = ctx->args[1];
+	u32 fd_type = NO_FD_TYPE;
 	bool reads, writes;
 
 	if (!call || !call->known || result == -EBADF || result == -ENOTSOCK)
 		return 0;
-	if (call->tail_call != NO_ARGUMENT && result > 0) {
+	if (call->tail_call != NO_ARGUMENT && result >= call->least) {
 		begin_tail_call();
 		tail_calls.call(ctx, call->tail_call);
 		return 0;
@@ -111,13 +162,17 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	reads = call->read_argument != NO_ARGUMENT;
 	writes = call->write_argument != NO_ARGUMENT;
 	if (call->one_way) {
-		writes = fd_is_writable(entry.first);
+		writes = fd_is_writable(now.first);
 		reads = !writes;
 	}
+	if (call->bytes_argument != NO_ARGUMENT && result == 0)
+		result = argument_of(&now, call->bytes_argument);
 	if (reads)
-		read_side(regs, number, call, entry.first, result, 1);
+		fd_type = read_side(&now, call, result, 1);
 	if (writes)
-		write_side(regs, number, call, entry.first, result, 1);
+		fd_type = write_side(&now, call, result, 1);
+	if (call->when == WHEN_IN_MESSAGE && result >= 0 && is_unix_socket(fd_type))
+		control_messages(ctx, argument_of(&now, 1), 1, writes);
 	return 0;
 }
 
@@ -134,13 +189,12 @@ static __always_inline u32 message_length(u64 vector, u32 index)
 /* Tail call of sendmmsg and recvmmsg, which return a number of messages. */
 int on_messages(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
-	struct syscall_entry entry = syscall_entry(regs);
+	struct under_way now = call_under_way((struct pt_regs *)ctx->args[0]);
+	struct syscall *call = syscalls.lookup(&now.slot);
 	struct progress *done = current_progress();
-	u64 vector = syscall_argument(regs, 1);
-	u32 number = entry.number, messages = ctx->args[1];
-	struct syscall *call = syscall_of(&number);
-	u32 i;
+	u64 vector = argument_of(&now, 1);
+	u32 messages = ctx->args[1], i, fd_type;
+	bool reads;
 
 	if (!call || !done)
 		return 0;
@@ -152,71 +206,12 @@ int on_messages(struct bpf_raw_tracepoint_args *ctx)
 		tail_calls.call(ctx, TAIL_CALL_MESSAGES);
 		return 0;
 	}
-	if (call->read_argument != NO_ARGUMENT)
-		read_side(regs, number, call, entry.first, done->bytes, messages);
+	reads = call->read_argument != NO_ARGUMENT;
+	if (reads)
+		fd_type = read_side(&now, call, done->bytes, messages);
 	else
-		write_side(regs, number, call, entry.first, done->bytes, messages);
-	return 0;
-}
-
-/* As user space has it, the same for 32-bit programs: include/uapi/linux/aio_abi.h. */
-struct user_iocb {
-	u64 data;
-	u64 key_and_flags;
-	u16 opcode;
-	s16 priority;
-	u32 fd;
-};
-
-struct user_io_event {
-	u64 data;
-	u64 iocb;
-	s64 result;
-	s64 result2;
-};
-
-static __always_inline void aio_event(const struct user_io_event *event)
-{
-	struct user_iocb iocb = {};
-	u32 account;
-
-	if (bpf_probe_read_user(&iocb, sizeof(iocb), (void *)event->iocb))
-		return;
-	if (iocb.opcode == IOCB_CMD_PREAD || iocb.opcode == IOCB_CMD_PREADV)
-		account = ACCOUNT_FILE_READ;
-	else if (iocb.opcode == IOCB_CMD_PWRITE || iocb.opcode == IOCB_CMD_PWRITEV)
-		account = ACCOUNT_FILE_WRITE;
-	else
-		return;
-	finish(NO_CALL, account, fd_type_or_none(iocb.fd), DOOR_AIO, event->result, 1);
-}
-
-static __always_inline void aio_event_at(u64 address)
-{
-	struct user_io_event event;
-
-	if (!bpf_probe_read_user(&event, sizeof(event), (void *)address))
-		aio_event(&event);
-}
-
-/* Tail call of io_getevents: the results of aio are nowhere else in this mode. */
-int on_aio_events(struct bpf_raw_tracepoint_args *ctx)
-{
-	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
-	struct progress *done = current_progress();
-	u64 events = syscall_argument(regs, 3);
-	u32 count = ctx->args[1], first, i;
-
-	if (!done)
-		return 0;
-	first = done->position;
-	for (i = 0; i < AIO_EVENTS_A_CALL; i++)
-		if (first + i < count)
-			aio_event_at(events + (first + i) * sizeof(struct user_io_event));
-	done->position = first + AIO_EVENTS_A_CALL;
-	if (done->position < count) {
-		tail_calls.call(ctx, TAIL_CALL_AIO_EVENTS);
-		lose(LOSS_AIO_EVENTS);
-	}
+		fd_type = write_side(&now, call, done->bytes, messages);
+	if (is_unix_socket(fd_type))
+		control_messages(ctx, vector, messages, !reads);
 	return 0;
 }

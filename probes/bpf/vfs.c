@@ -3,7 +3,7 @@
 
 static __always_inline int file_operation(u32 call, u32 account, u32 door, u64 file, s64 result)
 {
-	finish(call, account, file_fd_type((struct file *)file), door, result, 1);
+	finish(call, account, target_of((struct file *)file), door, result, 1);
 	return 0;
 }
 

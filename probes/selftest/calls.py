@@ -11,16 +11,23 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 _NUMBERS = {
     "x86_64": {
-        "io_setup": 206, "io_getevents": 208, "io_submit": 209, "tee": 276, "vmsplice": 278,
+        "io_setup": 206, "io_destroy": 207, "io_getevents": 208, "io_submit": 209, "tee": 276,
+        "vmsplice": 278,
         "perf_event_open": 298, "recvmmsg": 299, "fanotify_init": 300, "sendmmsg": 307,
-        "epoll_create1": 291, "bpf": 321, "userfaultfd": 323,
+        "getdents64": 217, "mq_open": 240, "mq_unlink": 241, "mq_timedsend": 242,
+        "mq_timedreceive": 243, "epoll_create1": 291, "bpf": 321, "userfaultfd": 323,
+        "dup3": 292,
     },
     "aarch64": {
-        "io_setup": 0, "io_submit": 2, "io_getevents": 4, "vmsplice": 75, "tee": 77,
+        "io_setup": 0, "io_destroy": 1, "io_submit": 2, "io_getevents": 4, "vmsplice": 75,
+        "tee": 77,
         "perf_event_open": 241, "recvmmsg": 243, "fanotify_init": 262, "sendmmsg": 269,
-        "epoll_create1": 20, "bpf": 280, "userfaultfd": 282,
+        "getdents64": 61, "mq_open": 180, "mq_unlink": 181, "mq_timedsend": 182,
+        "mq_timedreceive": 183, "epoll_create1": 20, "bpf": 280, "userfaultfd": 282, "dup3": 24,
     },
-}[platform.machine()] | {"io_uring_setup": 425, "io_uring_enter": 426}  # fmt: skip
+}[platform.machine()] | {
+    "io_uring_setup": 425, "io_uring_enter": 426, "close_range": 436, "pidfd_getfd": 438,
+}  # fmt: skip
 
 Argument = int | bytes | ctypes.Array[ctypes.c_char] | None
 
@@ -85,17 +92,32 @@ class Aio:
 
     PREAD, PWRITE = 0, 1
 
-    def run(self, opcode: int, fd: int, data: Buffer) -> int:
-        """Submit and wait; the result of the operation."""
+    def close(self) -> None:
+        """Give the context back: a host has a limited number (fs.aio-max-nr)."""
+        call("io_destroy", self._context)
+
+    def submit(self, opcode: int, fd: int, data: Buffer) -> Buffer:
+        """Submit an operation; its control block, which the kernel has copied."""
         packed = struct.pack(
             "<QIIHhIQQqQII", 0, 0, 0, opcode, 0, fd, address(data), len(data), 0, 0, 0, 0
         )
         iocb = ctypes.create_string_buffer(packed, 64)
         pointers = ctypes.create_string_buffer(struct.pack("<Q", address(iocb)), 8)
         call("io_submit", self._context, 1, pointers)
+        return iocb
+
+    def result(self) -> int:
+        """Wait for the operation; its result."""
         event = buffer(32)
         call("io_getevents", self._context, 1, 1, event, None)
         result: int = struct.unpack("<QQqq", event.raw)[2]
+        return result
+
+    def run(self, opcode: int, fd: int, data: Buffer) -> int:
+        """Submit and wait; the result of the operation."""
+        iocb = self.submit(opcode, fd, data)
+        result = self.result()
+        del iocb  # not before: its memory is not to be used again meanwhile
         return result
 
 
@@ -121,12 +143,19 @@ class Ring:
         return value
 
     def run(
-        self, opcode: int, fd: int, where: int, length: int, offset: int = 0, sqe_flags: int = 0
+        self,
+        opcode: int,
+        fd: int,
+        where: int,
+        length: int,
+        offset: int = 0,
+        sqe_flags: int = 0,
+        flags: int = 0,
     ) -> int:
         """Submit and wait; the result of the operation."""
         tail = self._word(self._sq[1])
         index = tail & self._word(self._sq[2])
-        sqe = struct.pack("<BBHiQQIIQ", opcode, sqe_flags, 0, fd, offset, where, length, 0, 1)
+        sqe = struct.pack("<BBHiQQIIQ", opcode, sqe_flags, 0, fd, offset, where, length, flags, 1)
         self._sqes[index * 64 : index * 64 + 64] = sqe.ljust(64, b"\0")
         struct.pack_into("<I", self._rings, self._sq[6] + index * 4, index)
         struct.pack_into("<I", self._rings, self._sq[1], tail + 1)

@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from probes.selftest.calls import Aio, Messages, Ring, address, buffer, call, iovec
@@ -15,6 +16,9 @@ SIZE = 101
 TIMES = 3
 MESSAGES = 5
 EVENTFD_BYTES = 8
+_ENTRIES_BYTES = 32768
+_MESSAGE_BYTES = 8192
+"""Most that a message of a queue holds unless the host says otherwise."""
 
 
 @dataclass(slots=True)
@@ -185,11 +189,35 @@ def io_uring(fd_type: FdType) -> Moved:
 
 def aio() -> Moved:
     """io_submit() and io_getevents()."""
-    context, data = Aio(), buffer(SIZE)
+    data = buffer(SIZE)
+    with closing(Aio()) as context:
+        return _both_ways(
+            FdType.REGULAR,
+            lambda ends, _: context.run(Aio.PWRITE, ends.write, data),
+            lambda ends, _: context.run(Aio.PREAD, ends.read, data),
+        )
+
+
+def getdents() -> Moved:
+    """The list of a directory."""
+    moved, entries = Moved(), buffer(_ENTRIES_BYTES)
+    fd = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    moved.add(FdType.DIRECTORY, read=call("getdents64", fd, entries, _ENTRIES_BYTES))
+    return moved
+
+
+def mqueue(fd_type: FdType) -> Moved:
+    """mq_timedsend() and mq_timedreceive(), of which the first does not return the bytes."""
+    into = buffer(_MESSAGE_BYTES)
+
+    def send(ends: Ends, size: int) -> int:
+        call("mq_timedsend", ends.write, bytes(size), size, 0, None)
+        return size
+
     return _both_ways(
-        FdType.REGULAR,
-        lambda ends, _: context.run(Aio.PWRITE, ends.write, data),
-        lambda ends, _: context.run(Aio.PREAD, ends.read, data),
+        fd_type,
+        send,
+        lambda ends, _: call("mq_timedreceive", ends.read, into, len(into), None, None),
     )
 
 
@@ -223,4 +251,6 @@ CASES: tuple[Case, ...] = (
     Case("copy_file_range", Door.COPY_FILE_RANGE, copy_file_range, quick=True),
     *_of(Door.IO_URING, io_uring, FdType.REGULAR, *_STREAMS, FdType.UDP),
     Case("aio regular", Door.AIO, aio, quick=True),
+    Case("getdents64 directory", Door.DIRECTORY_CALL, getdents),
+    *_of(Door.MQUEUE_CALL, mqueue, FdType.MQUEUE),
 )

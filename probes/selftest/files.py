@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from probes.selftest.calls import LIBC
+from probes.selftest.calls import LIBC, call
 from probes.taxonomy import FdType
 
 
@@ -121,6 +121,14 @@ def timerfd() -> Ends:
     return Ends(fd, fd)
 
 
+def mqueue() -> Ends:
+    """A POSIX message queue, of no name any more."""
+    name = f"fdscope-selftest-{os.getpid()}".encode()
+    fd = call("mq_open", name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600, None)
+    call("mq_unlink", name)
+    return Ends(fd, fd)
+
+
 MAKERS: dict[FdType, Callable[[], Ends]] = {
     FdType.REGULAR: regular,
     FdType.MEMFD: memfd,
@@ -135,6 +143,7 @@ MAKERS: dict[FdType, Callable[[], Ends]] = {
     FdType.UNIX_DGRAM: unix_dgram,
     FdType.UNIX_SEQPACKET: unix_seqpacket,
     FdType.PACKET: packet,
+    FdType.MQUEUE: mqueue,
 }
 
 SOCKETS = frozenset(

@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 from probes.taxonomy import Mode
+from tests.bench.census import census
 from tests.bench.overhead import overhead
 from tests.bench.scrape import map_reading, pss_megabytes, scrape_of_series
 
@@ -73,6 +74,11 @@ def main() -> None:
         "A scrape of 10 000 series, maps apart",
         "| series | ms | µs a series | peak of Python memory, MB |",
         scrape_of_series(),
+    )
+    table(
+        "The census of open fds, and scrapes that show it",
+        "| host | processes | fds | census, ms of CPU | census, ms | series | scrape, ms of CPU |",
+        list(census(options.mode)),
     )
     table("Memory of the exporter", "| scrapes | PSS, MB |", exporter_memory(options.mode))
 

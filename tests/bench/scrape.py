@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from exporter import families
+from exporter.families import layers
 from exporter.processes import Processes
 from probes.loader import import_bcc
 from probes.maps import HashMap, host_cpus, over_cpus
@@ -23,13 +23,17 @@ from probes.source import STUB_DIR
 ENTRIES = 10_000
 
 
-def seconds(work: Callable[[], object], rounds: int = 7) -> float:
+def seconds(
+    work: Callable[[], object],
+    rounds: int = 7,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """Median time of a call."""
     times = []
     for _ in range(rounds):
-        started = time.perf_counter()
+        started = clock()
         work()
-        times.append(time.perf_counter() - started)
+        times.append(clock() - started)
     return statistics.median(times)
 
 
@@ -63,7 +67,7 @@ class _Fixed(Collector):
         self._processes = processes
 
     def collect(self) -> list[Metric]:
-        return families.process_families(self._processes.totals())
+        return layers.process_families(self._processes.totals())
 
 
 def scrape_of_series() -> list[str]:

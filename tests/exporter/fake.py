@@ -89,7 +89,10 @@ def parts(wishes: str) -> Parts:
             raise RunError("the collector failed")
         return cast(Collector, FakeCollector())
 
-    return Parts(check, own_tgid, attach, collector)
+    def drop_privileges(user: str) -> None:
+        tell(f"privileges of {user!r}")
+
+    return Parts(check, own_tgid, attach, drop_privileges, collector)
 
 
 if __name__ == "__main__":

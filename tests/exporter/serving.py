@@ -7,7 +7,7 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from exporter import config, listen
 from exporter.options import Address, Options
 from exporter.page import PageData
 from exporter.server import Server
+from exporter.web_config.protection import Protection
 
 PAGE = PageData(
     version="1.2.3",
@@ -38,6 +39,8 @@ class FakeCollector(Collector):
     error: Exception | None = None
     gate: threading.Event | None = None
     text: str = "Help."
+    families: Sequence[Metric] = ()
+    """What it gives besides."""
     runs: int = 0
     together: int = 0
     most_together: int = 0
@@ -55,6 +58,7 @@ class FakeCollector(Collector):
             if self.error:
                 raise self.error
             yield CounterMetricFamily("fdscope_test_bytes", self.text, 1)
+            yield from self.families
         finally:
             with self.lock:
                 self.together -= 1
@@ -104,13 +108,14 @@ def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> None:
 
 
 @contextlib.contextmanager
-def running(collector: FakeCollector) -> Iterator[Running]:
+def running(collector: FakeCollector, web_config: Path | None = None) -> Iterator[Running]:
     """Serve ``collector`` on a free port."""
+    protection = Protection(web_config)
     sockets = listen.bind([Address("127.0.0.1", 0)])
     registry = CollectorRegistry()
     registry.register(collector)
     reason: list[str | None] = [None]
-    served = Server(options(), sockets, registry, lambda: PAGE, lambda: reason[0])
+    served = Server(options(), sockets, registry, lambda: PAGE, lambda: reason[0], protection)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -21,6 +21,7 @@ class Kernel:
 
     mode = Mode.TRACEPOINT
     sees_sockets = True
+    census = None
     report: dict[str, Any] = {"hooks": []}  # noqa: RUF012 # as Session has it
 
     def __init__(self) -> None:

@@ -30,12 +30,16 @@ def test_defaults() -> None:
     assert load() == Options(
         listen_addresses=(Address("127.0.0.1", 20253),),
         telemetry_path="/metrics",
+        web_config_file=None,
         log_level="info",
         modes=tuple(Mode),
         latency=False,
-        counter_entries=16384,
+        stacks=False,
+        stacks_every=100,
+        counter_entries=32768,
         process_entries=16384,
         exclude_self=False,
+        privileges_user="",
         max_series=1000,
     )
 
@@ -45,20 +49,25 @@ def test_every_option_can_be_a_flag() -> None:
         [
             "--web.listen-address=[::1]:1", "--web.listen-address=:0",
             "--web.listen-address=:0", "--web.telemetry-path=/a/b.c",
-            "--log.level=debug", "--probe.mode=kprobe", "--probe.latency",
+            "--web.config.file=web.yml", "--log.level=debug", "--probe.mode=kprobe",
+            "--probe.latency", "--probe.stacks", "--probe.stacks-every=7",
             "--probe.counter-entries=512", "--probe.process-entries=256", "--exclude-self",
-            "--process.max-series=0",
+            "--process.max-series=0", "--privileges.user=nobody",
         ]
     )  # fmt: skip
     assert options == Options(
         listen_addresses=(Address("::1", 1), Address("", 0)),
         telemetry_path="/a/b.c",
+        web_config_file=Path("web.yml"),
         log_level="debug",
         modes=(Mode.KPROBE,),
         latency=True,
+        stacks=True,
+        stacks_every=7,
         counter_entries=512,
         process_entries=256,
         exclude_self=True,
+        privileges_user="nobody",
         max_series=0,
     )
 
@@ -66,11 +75,16 @@ def test_every_option_can_be_a_flag() -> None:
 def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
     text = """
         exclude-self = true
-        web = {listen-address = ["localhost:9100"], telemetry-path = "/m"}
+        web.listen-address = ["localhost:9100"]
+        web.telemetry-path = "/m"
+        web.config.file = "/etc/web.yml"
         log.level = "error"
+        privileges.user = "nobody"
         [probe]
         mode = "fentry"
         latency = true
+        stacks = true
+        stacks-every = 7
         counter-entries = 1024
         process-entries = 2048
         [process]
@@ -79,12 +93,16 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
     assert load(toml=text, where=tmp_path) == Options(
         listen_addresses=(Address("localhost", 9100),),
         telemetry_path="/m",
+        web_config_file=Path("/etc/web.yml"),
         log_level="error",
         modes=(Mode.FENTRY,),
         latency=True,
+        stacks=True,
+        stacks_every=7,
         counter_entries=1024,
         process_entries=2048,
         exclude_self=True,
+        privileges_user="nobody",
         max_series=7,
     )
 

@@ -15,9 +15,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
 
-from exporter import catalog, families
+from exporter.catalog import CATALOG
+from exporter.families import itself, layers
 from exporter.ledger import Residuals, ledger
-from exporter.processes import Owner, process_name
+from exporter.owners import Owner, process_name
 from probes.selftest import Row
 from probes.snapshot import KERNEL_SOCKET, Amount, Latency, MapFill, Runs, Snapshot
 from probes.taxonomy import Account, Door, FdType, Loss, Mode, Scope
@@ -53,7 +54,7 @@ def registry_of(*parts: Iterable[Metric]) -> CollectorRegistry:
 
 
 def test_samples() -> None:
-    text = generate_latest(registry_of(families.process_families({OWNER: AMOUNTS}))).decode()
+    text = generate_latest(registry_of(layers.process_families({OWNER: AMOUNTS}))).decode()
     found = {
         (line.rpartition("{")[0], line.rpartition(" ")[2])
         for line in text.splitlines()
@@ -88,12 +89,12 @@ def everything(name: str) -> CollectorRegistry:
     latency = {(FdType.TCP, Account.FILE_READ): Latency(tuple(range(63)), 5)}
     hook = {"layer": "file", "function": "vfs_read", "mode": "fentry", "state": "attached"}
     return registry_of(
-        families.process_families(totals),
-        families.ledger_families(lines, Residuals().update(lines)),
-        families.latency_families(latency),
-        families.map_families(snapshot),
-        families.probe_families(Mode.FENTRY, [hook]),
-        families.selftest_families([Row("c", "splice", "tcp", "read", 9, 8, 9, False)]),
+        layers.process_families(totals),
+        layers.ledger_families(lines, Residuals().update(lines)),
+        layers.latency_families(latency),
+        itself.map_families(snapshot),
+        itself.probe_families(Mode.FENTRY, [hook]),
+        itself.selftest_families([Row("c", "splice", "tcp", "read", 9, 8, 9, False)]),
     )
 
 
@@ -127,7 +128,7 @@ def test_any_name_is_read_back(comm: bytes) -> None:
 
 
 def test_every_sample_is_one_of_the_catalog() -> None:
-    known = {metric.name: {*metric.label_names, "ended"} for metric in catalog.CATALOG}
+    known = {metric.name: {*metric.label_names, "ended"} for metric in CATALOG}
     for family in everything("x").collect():
         for sample in family.samples:
             base = sample.name
@@ -140,7 +141,7 @@ def test_histogram_bounds_are_inclusive_powers_of_two() -> None:
     buckets = [0] * 63
     buckets[0], buckets[3], buckets[40] = 1, 2, 4
     latency = {(FdType.FIFO, Account.FILE_WRITE): Latency(tuple(buckets), 99)}
-    (family,) = families.latency_families(latency)
+    (family,) = layers.latency_families(latency)
     by_bound = {s.labels["le"]: s.value for s in family.samples if s.name.endswith("_bucket")}
     assert by_bound["1e-09"] == 1
     assert by_bound["4e-09"] == 1

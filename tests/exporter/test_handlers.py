@@ -71,7 +71,9 @@ def test_landing_page(web: Running) -> None:
     status, headers, body = web.request("/")
     text = body.decode()
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    policy = headers["Content-Security-Policy"].split("; ")
+    assert {"default-src 'none'", "script-src 'self'", "connect-src 'self'"} <= set(policy)
+    assert "unsafe-eval" not in headers["Content-Security-Policy"]
     assert "1 of 2 hooks" in text
     assert text.rstrip().endswith("</html>")
 

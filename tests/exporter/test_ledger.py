@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The ledger closes, and tells when it does not."""
 
-from exporter.ledger import Line, Residuals, Side, ledger
+from exporter.ledger import Line, Residuals, Side, ledger, since
 from probes.snapshot import KERNEL_SOCKET, Amount
 from probes.taxonomy import Account, Door, FdType, Scope
 
@@ -51,3 +51,24 @@ def test_what_was_under_way_at_the_start_is_no_residual() -> None:
     residuals = Residuals()
     for _ in range(10):
         assert set(residuals.update(reading(300)).values()) == {0}
+
+
+def test_a_busy_host_at_the_start_is_no_residual() -> None:
+    """Bytes in flight at the first reading would otherwise be missed for ever after."""
+    residuals = Residuals()
+    for residual in (98304, -16384, 0, 0, 0, 0, 0, 32768, -16384, 16384, 0):
+        seen = residuals.update(reading(residual))
+    assert set(seen.values()) == {0}
+
+
+def test_between_two_readings() -> None:
+    udp, tcp = Side(FdType.UDP, "sent"), Side(FdType.TCP, "sent")
+    before = [Line(udp, {Door.SOCKET_CALL: 100, Door.SPLICE: 3}, 90, 1)]
+    after = [
+        Line(tcp, {Door.SPLICE: 1}, 1),
+        Line(udp, {Door.SOCKET_CALL: 150, Door.SPLICE: 3}, 140, 5),
+    ]
+    assert since(before, after) == [
+        Line(tcp, {Door.SPLICE: 1}, 1),
+        Line(udp, {Door.SOCKET_CALL: 50}, 50, 4),
+    ]

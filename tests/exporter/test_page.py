@@ -6,15 +6,19 @@ import re
 import pytest
 
 from exporter.page import render
+from exporter.page.files import CHARTS, files
 from tests.exporter.serving import PAGE
+
+LOADED = ("page.css", "page.js", CHARTS)
 
 
 @pytest.mark.parametrize(
     "expected",
     [
-        'href="/metrics"', 'href="/-/healthy"', 'href="/-/ready"', "Version 1.2.3",
+        'href="metrics"', 'href="-/healthy"', 'href="-/ready"', "Version 1.2.3",
         "attach mode tracepoint", "1 of 2 hooks", '<code>sys_exit</code><td><b class="attached">',
-        "no operation", "prefers-color-scheme: dark", "width=device-width",
+        "no operation", 'name="color-scheme" content="light dark"', "width=device-width",
+        "<noscript>", 'src="static/plotly.min.js"', 'src="static/page.js"',
     ],
 )  # fmt: skip
 def test_it_shows(expected: str) -> None:
@@ -24,12 +28,27 @@ def test_it_shows(expected: str) -> None:
 def test_what_is_shown_cannot_be_markup() -> None:
     text = render(PAGE, "/metrics")
     assert all(escaped in text for escaped in ("a &amp; b", "&lt;b&gt;", "&lt;script&gt;"))
-    assert "<script" not in text
+    assert re.findall("<script[^>]*>", text) == [
+        '<script src="static/plotly.min.js" defer>', '<script src="static/page.js" type="module">'
+    ]  # fmt: skip
 
 
 def test_it_needs_nothing_else() -> None:
     text = render(PAGE, "/metrics")
-    assert not re.search(r"(src|href)=.?https?:|url\(|@import", text)
+    assert set(re.findall('(?:src|href)="([^"]+)"', text)) == {
+        "data:,", "metrics", "-/healthy", "-/ready", *(f"static/{name}" for name in LOADED)
+    }  # fmt: skip
+    assert set(LOADED) <= set(files())
+
+
+def test_without_the_charting_library_it_does_not_ask_for_it() -> None:
+    assert "plotly" not in render(PAGE, "/metrics", has_charts=False)
+
+
+def test_its_files_need_nothing_else() -> None:
+    own = [file.path.read_text() for name, file in files().items() if name != CHARTS]
+    assert len(own) > 4
+    assert not [text for text in own if re.search(r"https?:|url\(|@import|innerHTML", text)]
 
 
 def test_every_placeholder_is_filled() -> None:
@@ -37,4 +56,4 @@ def test_every_placeholder_is_filled() -> None:
 
 
 def test_it_links_to_where_the_metrics_are() -> None:
-    assert 'href="/a/~b"' in render(PAGE, "/a/~b")
+    assert 'href="a/~b"' in render(PAGE, "/a/~b")

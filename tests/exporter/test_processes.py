@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from exporter.processes import OTHER, UNKNOWN, Owner, Processes, process_name
+from exporter.owners import OTHER, UNKNOWN, Owner, process_name
+from exporter.processes import Processes
 from probes.snapshot import Amount, Process, ProcessKey, Snapshot
 
 CODE = 0
@@ -91,6 +92,13 @@ class Lives(RuleBasedStateMachine):
             process.exited = True
 
     @rule(seconds=st.floats(0, 2 * LINGER))
+    def keep(self, seconds: float) -> None:
+        """Between scrapes: the dead leave the maps."""
+        self.now += seconds
+        for key in self.processes.update(self.kernel.snapshot(), self.now, promote=False):
+            assert self.kernel.processes.pop(key).exited
+
+    @rule(seconds=st.floats(0, 2 * LINGER))
     def scrape(self, seconds: float) -> None:
         self.now += seconds
         for key in self.processes.update(self.kernel.snapshot(), self.now):
@@ -169,12 +177,53 @@ def test_a_reused_pid_does_not_continue_the_series_of_the_dead() -> None:
     assert sum(scraped(kernel, processes, 20).values()) == 105
 
 
+def test_a_pid_and_name_that_come_back_do_not_continue_the_series() -> None:
+    """Else the rate of the new bytes would be what they are above the old ones."""
+    kernel = Kernel()
+    processes = Processes(10, lambda _: "", lambda _: True, LINGER)
+    key = ProcessKey(7, 1)
+    amounts = {
+        0: (b"one", 100, {("one", "7", False): 100}),
+        1: (b"two", 110, {("one", "", True): 100, ("two", "7", False): 10}),
+        2: (b"one", 310, {("one", "", True): 100, ("two", "", True): 10, ("one", "", False): 200}),
+    }
+    for now, (name, amount, expected) in amounts.items():
+        kernel.processes[key] = Alive(name, amount)
+        assert scraped(kernel, processes, now) == expected
+
+
+def test_a_name_between_two_scrapes_ends_no_series() -> None:
+    kernel = Kernel()
+    processes = Processes(10, lambda _: "", lambda _: True, LINGER)
+    key = ProcessKey(7, 1)
+    kernel.processes[key] = Alive(b"one", 100)
+    scraped(kernel, processes, 0)
+    kernel.processes[key].name = b"two"
+    assert processes.update(kernel.snapshot(), 1, promote=False) == []
+    kernel.processes[key] = Alive(b"one", 130)
+    assert scraped(kernel, processes, 2) == {("one", "7", False): 130}
+
+
 def test_past_the_cap_processes_are_summed_under_their_name() -> None:
     kernel = Kernel({ProcessKey(tgid, 1): Alive(b"many", 1) for tgid in range(1, 8)})
     processes = Processes(2, lambda _: "", lambda _: True)
     totals = scraped(kernel, processes, 0)
     assert totals["many", "", False] == 5
     assert processes.counts() == {"own": 2, "summed": 5}
+
+
+def test_between_scrapes_only_the_dead_are_taken_in() -> None:
+    """So hundreds of short-lived processes a second fill no map, and none gets series."""
+    kernel = Kernel()
+    processes = Processes(10, lambda _: "", lambda _: True)
+    kernel.processes[ProcessKey(1, 1)] = Alive(b"lives", 3)
+    for number in range(2, 100):
+        kernel.processes[ProcessKey(number, 1)] = Alive(b"short", 1, exited=True)
+        for key in processes.update(kernel.snapshot(), float(number), promote=False):
+            del kernel.processes[key]
+        assert len(kernel.processes) <= 3
+    assert bytes_of(processes) == {("short", "", False): 98}
+    assert scraped(kernel, processes, 100.0)["lives", "1", False] == 3
 
 
 def test_names_are_bounded_too() -> None:

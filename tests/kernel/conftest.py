@@ -11,13 +11,13 @@ import pytest
 
 from probes import selftest
 from probes.session import Session, attach
-from probes.snapshot import Amount, ProcessKey, Snapshot, slot
+from probes.snapshot import Amount, ProcessKey, Snapshot, Via, slot
 from probes.source import Settings
 from probes.syscalls import TailCall
-from probes.taxonomy import Account, Door, FdType, Mode, Scope
+from probes.taxonomy import Account, FdType, Mode
 
-Counted = dict[tuple[Account, FdType, Door | Scope, int], Amount]
-"""(account, fd type, door or scope, errno) to amount."""
+Counted = dict[tuple[Account, FdType, Via, int], Amount]
+"""(account, fd type, via, errno) to amount."""
 
 Work = Callable[[], object]
 """A workload; what it returns does not matter."""
@@ -41,7 +41,8 @@ def modes() -> list[Mode]:
 def session() -> Iterator[Session]:
     if os.geteuid() != 0:
         pytest.fail("these tests attach probes: run them as root")
-    attached = attach(modes(), Settings())
+    # Nothing is forgotten during the tests, whatever else this host does meanwhile.
+    attached = attach(modes(), Settings(counter_entries=1 << 17, process_entries=1 << 16))
     if "FDSCOPE_REPORTS" in os.environ:
         write_support_report(attached, Path(os.environ["FDSCOPE_REPORTS"]))
     yield attached

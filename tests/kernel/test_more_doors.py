@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Known bytes through the doors that take two files, many messages, or complete later."""
 
+import ctypes
 import os
 import socket
 import threading
@@ -178,6 +179,26 @@ def test_io_uring(sqe_flags: int, session: Session, run: Run) -> None:
         assert counted[Account.SOCKET_RECEIVE, FdType.UNIX_STREAM, Scope.LOCAL, 0] == ONCE
 
 
+def test_io_uring_receives_that_peek_or_truncate(session: Session, run: Run) -> None:
+    needs(session, Door.IO_URING)
+
+    def work() -> None:
+        ring, data = Ring(), buffer(SIZE)
+        one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        one.send(bytes(SIZE))
+        one.send(bytes(SIZE))
+        for length, flags in ((SIZE, socket.MSG_PEEK), (SIZE, 0), (100, socket.MSG_TRUNC)):
+            fd = other.fileno()
+            assert ring.run(Ring.RECV, fd, address(data), length, flags=flags) == SIZE
+
+    counted = run(work)
+    for account in (READ, Account.FILE_PEEK, Account.FILE_TRUNCATE):
+        assert counted[account, FdType.UNIX_DGRAM, Door.IO_URING, 0] == ONCE
+    if session.sees_sockets:
+        for account in (Account.SOCKET_RECEIVE, Account.SOCKET_PEEK, Account.SOCKET_TRUNCATE):
+            assert counted[account, FdType.UNIX_DGRAM, Scope.LOCAL, 0] == ONCE
+
+
 def test_a_blocked_io_uring_read_is_one_operation(session: Session, run: Run) -> None:
     needs(session, Door.IO_URING)
 
@@ -229,3 +250,18 @@ def test_more_messages_than_one_step_of_the_program(run: Run) -> None:
         assert Messages(150, 11).send(one.fileno()) == 150
 
     assert run(work)[WRITE, FdType.UNIX_STREAM, Door.SOCKET_CALL, 0] == (150, 1650)
+
+
+def test_aio_with_control_blocks_that_are_used_again(run: Run) -> None:
+    """The kernel copies a control block at once: at the result it may hold anything."""
+
+    def work() -> None:
+        fd, _ = a_file()
+        aio = Aio()
+        iocb = aio.submit(Aio.PWRITE, fd, buffer(SIZE))
+        ctypes.memset(address(iocb), 0, len(iocb))  # a read of standard input
+        assert aio.result() == SIZE
+
+    counted = run(work)
+    assert counted[WRITE, FdType.REGULAR, Door.AIO, 0] == ONCE
+    assert not [key for key in counted if key[0] is READ and key[2] is Door.AIO]

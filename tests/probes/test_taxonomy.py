@@ -2,8 +2,7 @@
 """The numbers fit where the maps put them, and the words are those that others rely on."""
 
 from probes import records
-from probes.snapshot import KERNEL_SOCKET, slot
-from probes.source import OVERFLOW_SLOTS
+from probes.snapshot import KERNEL_SOCKET, OVERFLOW_SHAPE, slot
 from probes.taxonomy import Account, Door, FdType, Scope
 
 
@@ -13,11 +12,10 @@ def test_the_key_is_compact() -> None:
 
 
 def test_every_slot_has_a_place_in_the_overflow_array() -> None:
-    """Account | fd_type << 3 | via << 8 | failed << 11, as account.c has it."""
-    assert len(Account) <= 1 << 3
-    assert len(FdType) <= 1 << 5
-    assert max(len(Door), len(Scope) + KERNEL_SOCKET) <= 1 << 3
-    assert OVERFLOW_SLOTS == 1 << 12
+    _, vias, fd_types, accounts = OVERFLOW_SHAPE
+    assert max(Account) < accounts
+    assert max(FdType) < fd_types
+    assert max(*Door, max(Scope) + KERNEL_SOCKET) < vias
 
 
 def test_slot_codes_are_read_back() -> None:
@@ -33,9 +31,10 @@ def test_words() -> None:
         "regular", "directory", "block", "character", "tty", "fifo", "tcp", "udp", "unix_stream",
         "unix_dgram", "unix_seqpacket", "netlink", "packet", "raw", "icmp", "sctp", "vsock",
         "socket_other", "eventfd", "eventpoll", "timerfd", "signalfd", "inotify", "fanotify",
-        "io_uring", "pidfd", "memfd", "bpf", "perf_event", "userfaultfd", "anon_other", "other",
+        "io_uring", "pidfd", "memfd", "bpf", "perf_event", "userfaultfd", "anon_other",
+        "mqueue", "other",
     }  # fmt: skip
     assert {m.label for m in Door} == {
         "read_write", "vectored", "socket_call", "sendfile", "splice", "copy_file_range",
-        "io_uring", "aio",
+        "io_uring", "aio", "directory_call", "mqueue_call",
     }  # fmt: skip

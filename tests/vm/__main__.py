@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Command line of the lab: run, shell, list, table."""
+"""Command line of the lab: run, service, shell, list, table."""
 
 import argparse
 import os
@@ -10,13 +10,14 @@ from pathlib import Path
 
 from tests.vm.archive import find_archive
 from tests.vm.cache import Cache, cache_folder
-from tests.vm.cells import CELLS, MODES, Cell
+from tests.vm.cells import AMD64, CELLS, MODES, Cell
 from tests.vm.command import LabError, MissingMeansError
 from tests.vm.host import Host
 from tests.vm.kernels import kernel_version
 from tests.vm.lab import BOOT_LIMIT, Job, Lab
 from tests.vm.progress import Progress
 from tests.vm.results import results_folder
+from tests.vm.service import RELEASES, check_service
 from tests.vm.suite import pytest_target, shell_command, suite_command
 from tests.vm.table import render
 
@@ -38,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--pytest", action="append", default=[], metavar="ARGUMENT")
     shell = commands.add_parser("shell", help="boot a kernel and open a shell in it")
     shell.add_argument("kernels", nargs=1, metavar="KERNEL")
+    service = commands.add_parser("service", help="install the Debian package under systemd")
+    service.add_argument("releases", nargs="+", choices=RELEASES, metavar="RELEASE")
+    service.add_argument("--limit", type=int, default=1500, help="seconds for each")
     listing = commands.add_parser("list", help="show the matrix")
     listing.add_argument("--versions", action="store_true", help="ask the archive for versions")
     table = commands.add_parser("table", help="render the cells' reports as Markdown")
@@ -145,7 +149,21 @@ def show_table(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"run": run, "shell": shell, "list": show_list, "table": show_table}
+def run_services(arguments: argparse.Namespace) -> int:
+    """Install the package in guests with systemd; the status is 1 if one of them failed."""
+    lab = make_lab(os.environ, verbose=True)
+    Host(lab.archive, lab.progress, lab.cache.folder / "apt/host").ensure({AMD64})
+    passed = [check_service(lab, release, arguments.limit) for release in arguments.releases]
+    return 0 if all(passed) else 1
+
+
+COMMANDS = {
+    "run": run,
+    "service": run_services,
+    "shell": shell,
+    "list": show_list,
+    "table": show_table,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -40,7 +40,7 @@ class Cell:
     arch: Arch = AMD64
     modes: tuple[str, ...] = MODES
     cpus: int = 1
-    memory: int = 2048
+    memory: int = 4096
     limit: int = 900
     headers: bool = False
 
@@ -71,7 +71,7 @@ CELLS = (
         "64-bit Arm, emulated",
         arch=ARM64,
         modes=("kprobe", "tracepoint"),
-        memory=3072,
+        memory=4096,
         limit=1800,
     ),
 )

@@ -4,12 +4,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.scorecard import programs
 from tests.vm.cells import Cell
 from tests.vm.command import run
 from tests.vm.cpio import CpioWriter
 
 CHECKOUT = "opt/fdscope"
-WORKLOADS = "tests/workloads"
 INIT = Path(__file__).parent / "guest/init"
 LAUNCHER = """\
 #!/usr/bin/python3
@@ -60,9 +60,9 @@ class Payload:
 
     def _add_workloads(self, archive: CpioWriter, work: Path) -> None:
         """Compile the test programs, static, so that they run on every userland."""
-        compiler = self.cell.arch.compiler
-        for source in sorted((self.checkout / WORKLOADS).glob("*.c")):
+        arch = self.cell.arch
+        for source in programs.sources(arch.machine):
             program = work / source.stem
-            options = ("-static", "-O2", "-pthread")
-            run([compiler, *options, "-o", program, source], what=f"compiling {source.name}")
+            command = programs.command(source, program, arch.compiler)
+            run(command, what=f"compiling {source.name}")
             archive.path(program, f"{CHECKOUT}/build/workloads/{source.stem}")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 ALWAYS = ("hypothesis", "prometheus-client", "pytest")
 FROM_DISTRIBUTION = frozenset({"bcc", "fdscope", "numpy"})
+FOR_PICTURES = frozenset({"grafanalib", "plotly"})
+"""Large, and no test of the kernel draws anything: a guest's userland is in its memory."""
 TEST_GROUP = "test"
 
 
@@ -42,4 +44,6 @@ def guest_requirements(checkout: Path) -> list[str]:
     file = checkout / "pyproject.toml"
     metadata = tomllib.loads(file.read_text()) if file.exists() else {}
     wanted = {distribution_name(text): text for text in (*ALWAYS, *declared(metadata))}
-    return sorted(text for name, text in wanted.items() if name not in FROM_DISTRIBUTION)
+    return sorted(
+        text for name, text in wanted.items() if name not in FROM_DISTRIBUTION | FOR_PICTURES
+    )

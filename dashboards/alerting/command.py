@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``fdscope rules``: the rule files of the user's thresholds."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from dashboards.alerting import grafana, prometheus
+from dashboards.alerting.groups import from_file
+from dashboards.alerting.reading import DEFAULTS, SettingsError
+
+SUMMARY = "write the alerting and recording rules, with your thresholds and allow-lists"
+DESCRIPTION = """\
+Write the rules for Prometheus and, made from the same alerts, for Grafana:
+
+  rules/fdscope.yml             alerts and recording rules, for rule_files of Prometheus
+  records/fdscope.yml           recording rules alone, for those who alert in Grafana
+  grafana/alerting/fdscope.yml  for provisioning/alerting of Grafana
+
+What can be set, and what it is if you do not, stands in the file that --defaults prints.
+
+examples:
+  fdscope rules --defaults
+  fdscope rules --config my-rules.toml --out /etc/prometheus/fdscope"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="TOML file with what you want otherwise"
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--out", type=Path, metavar="DIR", help="folder to write to")
+    what.add_argument(
+        "--defaults", action="store_true", help="print all settings with their defaults"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write or print; the answer is the exit code."""
+    try:
+        if arguments.defaults:
+            sys.stdout.write(DEFAULTS.read_text(encoding="utf-8"))
+            return 0
+        for name, text in files(arguments.config).items():
+            path = arguments.out / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except SettingsError as error:
+        sys.stderr.write(f"fdscope rules: {error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"fdscope rules: cannot write {error.filename}: {error.strerror}\n")
+        return 1
+    return 0
+
+
+def files(config: Path | None) -> dict[str, str]:
+    """Name below the folder to text, of every file; SettingsError for a wrong ``config``."""
+    settings, groups = from_file(config)
+    return {
+        "rules/fdscope.yml": prometheus.rule_file(groups, settings),
+        "records/fdscope.yml": prometheus.rule_file(prometheus.without_alerts(groups), settings),
+        "grafana/alerting/fdscope.yml": grafana.provisioning(groups, settings),
+    }

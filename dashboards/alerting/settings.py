@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The user's thresholds and allow-lists, with a type each; their values stand in defaults.toml."""
+
+from dataclasses import dataclass, fields
+
+from dashboards.alerting.duration import Duration
+
+SEVERITIES = ("critical", "warning", "info")
+OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Beginnings of the URLs in annotations."""
+
+    runbooks: str
+    grafana: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How often, and over which time rates are taken."""
+
+    interval: Duration
+    history_interval: Duration
+    rate: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What counts as seen before."""
+
+    length: Duration
+    recent: Duration
+    settle: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Things of an instant."""
+
+    window: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class FdLeak:
+    """A process whose open fds grow towards its limit."""
+
+    window: Duration
+    short_window: Duration
+    horizon: Duration
+    hold: Duration
+    min_open: int
+    min_growth: int
+
+
+@dataclass(frozen=True, slots=True)
+class FdLimit:
+    """A process near its limit."""
+
+    ratio: float
+    hold: Duration
+    min_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostFiles:
+    """The host near its limit."""
+
+    ratio: float
+    hold: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Stdio:
+    """Which processes must not have which sockets as their stdio."""
+
+    processes: tuple[str, ...]
+    fd_types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PacketSocket:
+    """Which fd types see what others send."""
+
+    fd_types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Io:
+    """Bytes per second against the last hour and the same hour of past days."""
+
+    min_bytes: int
+    spike_factor: float
+    collapse_ratio: float
+    hold: Duration
+    hour: Duration
+    day: Duration
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Operations that fail, as a share of all."""
+
+    ratio: float
+    min_rate: float
+    hold: Duration
+    ignore: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """Whether the exporter lives and counts."""
+
+    down: Duration
+    silent: Duration
+    hold: Duration
+    window: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What the ledger may leave unexplained."""
+
+    residual_bytes: int
+    residual_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """What the probes may miss."""
+
+    modes: tuple[str, ...]
+    missed_ratio: float
+    map_ratio: float
+    lost_updates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How old the census of open fds may be."""
+
+    max_age: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Names that alerts leave out."""
+
+    stdio_processes: tuple[str, ...]
+    stdio_units: tuple[str, ...]
+    packet_socket: tuple[str, ...]
+    debug_access: tuple[str, ...]
+    fd_receivers: tuple[str, ...]
+    new_fd_type: tuple[str, ...]
+    io: tuple[str, ...]
+    errors: tuple[str, ...]
+
+    def plus(self, more: "Allow") -> "Allow":
+        """Both together."""
+        return Allow(*(getattr(self, f.name) + getattr(more, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of them; the field names are the keys of the file, with ``_`` for ``-``."""
+
+    job: str
+    links: Links
+    evaluation: Evaluation
+    history: History
+    events: Events
+    fd_leak: FdLeak
+    fd_limit: FdLimit
+    host_files: HostFiles
+    stdio: Stdio
+    packet_socket: PacketSocket
+    io: Io
+    errors: Errors
+    exporter: Exporter
+    ledger: Ledger
+    probes: Probes
+    census: Census
+    allow: Allow
+    also_allow: Allow
+    severity: dict[str, str]
+
+    @property
+    def allowed(self) -> Allow:
+        """The allow-lists with the user's additions."""
+        return self.allow.plus(self.also_allow)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The table of instances, each of which leads to its host."""
+
+from typing import Any
+
+from dashboards import style
+from dashboards.frame import data_link, link_to
+from dashboards.host_fds import LIMIT
+from dashboards.panels import Table
+from dashboards.prometheus import SCRAPE_SECONDS, UP
+from dashboards.promql import differs, highest, rate, total
+from dashboards.tables import bar_column, column_queries, merged
+from exporter.catalog import fds, itself, layers
+
+_BY = ("instance",)
+
+
+def host_link(value: str) -> dict[str, Any]:
+    """Lead to the host of one instance: the chosen instances do not go along."""
+    url = link_to("host").replace("${instance:queryparam}", f"var-instance={value}")
+    return data_link("This host", url)
+
+
+def instances() -> Table:
+    """All instances, with what is first looked at."""
+    columns = {
+        "up": total(UP, by=_BY),
+        "mode": f"{total(itself.ATTACH_MODE, by=('instance', 'mode'))} > 0",
+        "kernel": total(itself.BUILD, by=("instance", "kernel")),
+        "file": rate(layers.LEDGER_DOOR_BYTES, by=_BY),
+        "socket": rate(layers.LEDGER_SOCKET_BYTES, by=_BY),
+        "errors": rate(layers.FILE_ERRORS, by=_BY, errno=differs("EAGAIN")),
+        "fds": total(fds.OPEN_FDS, by=_BY),
+        "limit": highest(fds.FD_LIMIT_RATIO, by=_BY),
+        "residual": total(layers.LEDGER_RESIDUAL_BYTES, by=_BY),
+        "scrape": highest(SCRAPE_SECONDS, by=_BY),
+    }
+    titles = {
+        "up": "answers",
+        "mode": "in mode",
+        "kernel": "builds",
+        "file": "file layer",
+        "socket": "socket layer",
+        "errors": "errors",
+        "fds": "open fds",
+        "limit": "nearest limit",
+        "residual": "unexplained",
+        "scrape": "scrape",
+    }
+    states = {
+        "0": {"text": "no", "color": style.BAD, "index": 0},
+        "1": {"text": "yes", "color": style.GOOD, "index": 1},
+    }
+    text = {"type": "color-text"}
+    return Table(
+        title="Instances",
+        description="One row per instance; its name leads to the dashboard of the host.",
+        targets=column_queries(columns),
+        transformations=merged(
+            ("instance", "kernel", "mode"),
+            titles,
+            sort_by="file layer",
+            hide=("Value #mode", "Value #kernel"),
+        ),
+        overrides=[
+            style.override("instance", links=[host_link("${__value.raw}")], custom_minWidth=130),
+            style.override(
+                "answers",
+                mappings=[{"type": "value", "options": states}],
+                custom_cellOptions=text,
+            ),
+            bar_column(
+                "file layer", unit="Bps", color={"mode": "fixed", "fixedColor": style.ORANGE}
+            ),
+            bar_column(
+                "socket layer", unit="Bps", color={"mode": "fixed", "fixedColor": style.BLUE}
+            ),
+            style.override("errors", unit="iops"),
+            style.override(
+                "nearest limit",
+                unit="percentunit",
+                thresholds={"mode": "absolute", "steps": LIMIT},
+                custom_cellOptions=text,
+            ),
+            style.override("unexplained", unit="decbytes"),
+            style.override("scrape", unit="s"),
+        ],
+        empty="no exporter is scraped",
+        width=24,
+        rows=10,
+    )

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Panels about what fdscope loses and costs."""
+
+from typing import Any
+
+from dashboards import style
+from dashboards.charts import TimeSeries
+from dashboards.panels import BarGauge, Panel
+from dashboards.prometheus import SCRAPE_SAMPLES, SCRAPE_SECONDS
+from dashboards.promql import growth, highest, rate, total
+from dashboards.queries import instant, query
+from exporter.catalog import fds
+from exporter.catalog import itself as catalog
+
+_ZERO_IS_GOOD = style.thresholds((style.GOOD, None), (style.BAD, 1))
+_NO_STATS = "not counted: sysctl kernel.bpf_stats_enabled=1 makes the kernel count (and cost more)"
+
+
+def lines(
+    title: str,
+    description: str,
+    targets: list[Any],
+    unit: str = "short",
+    empty: str = "nothing in the chosen time",
+) -> TimeSeries:
+    """Lines over time, in the size that most have here."""
+    return TimeSeries(
+        title=title,
+        description=description,
+        targets=targets,
+        unit=unit,
+        defaults={"min": 0},
+        empty=empty,
+        width=8,
+        rows=8,
+    )
+
+
+def maps() -> BarGauge:
+    """How full the BPF maps are."""
+    by = ("instance", "map")
+    shares = f"{total(catalog.MAP_ENTRIES, by=by)} / {total(catalog.MAP_CAPACITY, by=by)}"
+    return BarGauge(
+        title="How full the maps are",
+        description="Entries of the BPF maps over the most that they hold, of the fullest instance."
+        " Past that, updates are summed under the process (not attributed).",
+        targets=[instant(f"max by (map) ({shares})", "{{map}}")],
+        unit="percentunit",
+        defaults={"min": 0, "max": 1, "color": {"mode": "thresholds"}},
+        thresholds=style.thresholds((style.GOOD, None), (style.WATCH, 0.7), (style.BAD, 0.9)),
+        empty="no exporter answers",
+        width=8,
+        rows=8,
+    )
+
+
+def census() -> list[Panel]:
+    """How the census of open fds goes."""
+    return [
+        lines(
+            "Census of fds",
+            "How old the last census of open fds is, and how long it took.",
+            [
+                query(highest(fds.CENSUS_AGE_SECONDS), "age"),
+                query(highest(fds.CENSUS_SECONDS), "duration"),
+            ],
+            "s",
+            "no census of fds yet",
+        ),
+        lines(
+            "Processes of the census",
+            "Processes whose fds could be read, and those whose could not.",
+            [query(total(fds.CENSUS_PROCESSES, by=("state",)), "{{state}}")],
+            empty="no census of fds yet",
+        ),
+        lines(
+            "Drift of the fd accounts",
+            "Open at the last census less those open at the first one, less opened plus closed"
+            " since: fds that the census and the events do not agree about. Some drift is the time"
+            " that a census takes.",
+            [query(f"{total(fds.FD_DRIFT, by=('fd_type',))} != 0", "{{fd_type}}")],
+            empty="census and events agree",
+        ),
+    ]
+
+
+def cost() -> list[Panel]:
+    """What scrapes and probes take."""
+    parts = total(catalog.SCRAPE_SECONDS, by=("part",))
+    runs, seconds = (
+        rate(metric, by=("program",)) for metric in (catalog.PROBE_RUNS, catalog.PROBE_RUN_SECONDS)
+    )
+    return [
+        lines(
+            "Time of a scrape by part",
+            "What the exporter does while Prometheus waits.",
+            [query(parts, "{{part}}"), query(highest(SCRAPE_SECONDS), "as Prometheus sees it")],
+            "s",
+            "no exporter answers",
+        ),
+        lines(
+            "Series",
+            "Samples that the exporters give, and processes by whether they have series of their"
+            " own.",
+            [
+                query(total(SCRAPE_SAMPLES), "samples"),
+                query(total(catalog.PROCESSES, by=("series",)), "processes, {{series}}"),
+            ],
+            empty="no exporter answers",
+        ),
+        lines(
+            "Processor time in probes",
+            "Share of one processor that each BPF program takes, its trampoline not included.",
+            [query(f"topk(10, {seconds})", "{{program}}")],
+            "percentunit",
+            _NO_STATS,
+        ),
+        lines(
+            "Runs of probes",
+            "How often each BPF program runs in a second.",
+            [query(f"topk(10, {runs})", "{{program}}")],
+            "ops",
+            _NO_STATS,
+        ),
+    ]
+
+
+def losses() -> list[Panel]:
+    """What was not counted where it belongs."""
+    return [
+        lines(
+            "Lost updates by reason",
+            "Updates that found no room where they belong.",
+            [query(growth(catalog.LOST_UPDATES, by=("reason",)), "{{reason}}")],
+            empty="no exporter answers",
+        ),
+        lines(
+            "Missed runs",
+            "Runs of a BPF program that the kernel skipped because it was running already.",
+            [query(f"{growth(catalog.PROBE_MISSED_RUNS, by=('program',))} > 0", "{{program}}")],
+            empty="no run was missed",
+        ),
+        lines(
+            "Errors of scrapes",
+            "Parts of a scrape that failed; the other parts were given all the same.",
+            [query(growth(catalog.SCRAPE_ERRORS, by=("part",)), "{{part}}")],
+            empty="no exporter answers",
+        ),
+    ]

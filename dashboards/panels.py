@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The panels of Grafana's core that fdscope uses, on top of grafanalib, which lacks most of them.
+
+Each class has the panel's type and the house's options; what a dashboard gives comes on top.
+"""
+
+from copy import deepcopy
+from typing import Any, ClassVar
+
+import attr
+from grafanalib import core
+
+from dashboards import style
+from dashboards.queries import DATASOURCE, Query
+
+THRESHOLDS = {"mode": "thresholds"}
+LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+
+
+@attr.s(kw_only=True)
+class Panel(core.Panel):  # type: ignore[misc] # grafanalib has no types
+    """What all have: a description, a unit, and a text for the case that there is nothing."""
+
+    TYPE: ClassVar[str]
+    OPTIONS: ClassVar[dict[str, Any]] = {}
+    CUSTOM: ClassVar[dict[str, Any]] = {}
+    COLOR: ClassVar[dict[str, str]] = {"mode": "palette-classic"}
+
+    title: str = attr.ib()
+    description: str = attr.ib(default="")
+    targets: list[Query] = attr.ib(factory=list)
+    transformations: list[dict[str, Any]] = attr.ib(factory=list)
+    thresholds: list[dict[str, Any]] = attr.ib(factory=list)
+    links: list[dict[str, Any]] = attr.ib(factory=list)
+    width: int = attr.ib(default=12)
+    rows: int = attr.ib(default=8)
+    """Height, in rows of the grid."""
+    unit: str = attr.ib(default="short")
+    empty: str = attr.ib(default="nothing of this kind in the chosen time")
+    defaults: dict[str, Any] = attr.ib(factory=dict)
+    custom: dict[str, Any] = attr.ib(factory=dict)
+    options: dict[str, Any] = attr.ib(factory=dict)
+    overrides: list[dict[str, Any]] = attr.ib(factory=list)
+
+    def to_json_data(self) -> dict[str, Any]:
+        """Merge the class's settings and this panel's."""
+        defaults: dict[str, Any] = {"color": self.COLOR, "noValue": self.empty}
+        defaults |= {"links": self.links} if self.links else {}
+        if self.unit:
+            defaults["unit"] = self.unit
+        if self.thresholds:
+            defaults["thresholds"] = {"mode": self.thresholdType, "steps": self.thresholds}
+        custom = self.CUSTOM | self.custom
+        panel: dict[str, Any] = self.panel_json({})
+        panel |= {
+            "type": self.TYPE,
+            "datasource": DATASOURCE,
+            "links": None,
+            "maxDataPoints": None,
+            "fieldConfig": {
+                "defaults": defaults | ({"custom": custom} if custom else {}) | self.defaults,
+                "overrides": self.overrides,
+            },
+            "options": deepcopy(self.OPTIONS) | self.options,
+        }
+        return panel
+
+
+@attr.s(kw_only=True)
+class Stat(Panel):
+    """One number, or a few."""
+
+    TYPE = "stat"
+    COLOR = THRESHOLDS
+    OPTIONS: ClassVar[dict[str, Any]] = {
+        "colorMode": "value",
+        "graphMode": "area",
+        "justifyMode": "auto",
+        "orientation": "auto",
+        "percentChangeColorMode": "standard",
+        "reduceOptions": LAST,
+        "showPercentChange": False,
+        "textMode": "auto",
+        "wideLayout": True,
+    }
+
+
+@attr.s(kw_only=True)
+class Gauge(Panel):
+    """A share of a whole."""
+
+    TYPE = "gauge"
+    COLOR = THRESHOLDS
+    OPTIONS: ClassVar[dict[str, Any]] = {
+        "minVizHeight": 75,
+        "minVizWidth": 75,
+        "orientation": "auto",
+        "reduceOptions": LAST,
+        "showThresholdLabels": False,
+        "showThresholdMarkers": True,
+        "sizing": "auto",
+    }
+
+
+@attr.s(kw_only=True)
+class BarGauge(Panel):
+    """One bar per series."""
+
+    TYPE = "bargauge"
+    COLOR: ClassVar[dict[str, str]] = {"mode": "fixed", "fixedColor": style.BLUE}
+    OPTIONS: ClassVar[dict[str, Any]] = {
+        "displayMode": "basic",
+        "legend": {"showLegend": False, "displayMode": "list", "placement": "bottom", "calcs": []},
+        "maxVizHeight": 60,
+        "minVizHeight": 16,
+        "minVizWidth": 8,
+        "namePlacement": "left",
+        "orientation": "horizontal",
+        "reduceOptions": LAST,
+        "showUnfilled": True,
+        "sizing": "auto",
+        "text": {"titleSize": 13, "valueSize": 15},
+        "valueMode": "text",
+    }
+
+
+@attr.s(kw_only=True)
+class Table(Panel):
+    """Rows and columns."""
+
+    TYPE = "table"
+    COLOR = THRESHOLDS
+    OPTIONS: ClassVar[dict[str, Any]] = {"cellHeight": "sm", "showHeader": True}
+    CUSTOM: ClassVar[dict[str, Any]] = {
+        "align": "auto",
+        "cellOptions": {"type": "auto"},
+        "minWidth": 70,
+    }
+
+    def to_json_data(self) -> dict[str, Any]:
+        """An empty cell is no empty table, and the number of a pid or fd is no amount."""
+        panel = super().to_json_data()
+        panel["fieldConfig"]["overrides"][:0] = [
+            style.override_matching(".*", noValue="-"),
+            style.override_matching("^(pid|fd)$", unit="none"),
+        ]
+        panel["fieldConfig"]["defaults"].setdefault(
+            "thresholds", {"mode": "absolute", "steps": style.thresholds(("text", None))}
+        )
+        return panel
+
+
+@attr.s(kw_only=True)
+class Text(Panel):
+    """Markdown, for people."""
+
+    TYPE = "text"
+
+    def to_json_data(self) -> dict[str, Any]:
+        """Text has neither query nor unit."""
+        panel = super().to_json_data()
+        for key in ("fieldConfig", "datasource", "targets"):
+            panel.pop(key)
+        return panel
+
+
+def markdown(title: str, content: str, width: int = 24, rows: int = 4, **more: Any) -> Text:
+    """Text, as Markdown."""
+    options = {"mode": "markdown", "content": content.strip() + "\n"}
+    return Text(title=title, options=options, width=width, rows=rows, **more)

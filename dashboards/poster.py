@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The poster: the layers from application to device, and what flows between them now."""
+
+from typing import Any
+
+from dashboards import canvas, style
+from dashboards import poster_queries as fields
+from dashboards.canvas import SHARE, Place
+from dashboards.charts import Canvas
+from dashboards.drawing import Drawing
+from dashboards.frame import link_to
+
+_LEFT, _WIDTH = 12.0, 88.0
+_APP, _FILE, _FRAME = "application", "file layer", "socket layer"
+_LAYERS = {
+    "application": (1.0, 8.0),
+    "system call": (16.0, 11.0),
+    "file layer": (34.0, 8.0),
+    "component": (49.5, 15.0),
+    "filter": (76.0, 7.0),
+    "device": (89.0, 10.5),
+}
+"""Top and height of each layer, in percent of the panel."""
+_NOTES = {
+    "application": "processes",
+    "system call": "the door",
+    "file layer": "struct file",
+    "component": "behind the file",
+    "filter": "what listens in",
+    "device": "end of the way",
+}
+
+
+def _place(layer: str, index: int = 0, of: int = 1, span: int = 1) -> Place:
+    """Find the place of the box at an index, where so many fit into the layer."""
+    step = (_WIDTH + 1) / of
+    top, height = _LAYERS[layer]
+    return Place(_LEFT + index * step, top, span * step - 1, height)
+
+
+def _half(place: Place, index: int) -> Place:
+    return Place(place.left + index * place.width / 2, place.top, place.width / 2, place.height)
+
+
+def _below_title(place: Place, part: float = 0.0, of: float = 1.0, title: float = 0.4) -> Place:
+    """Find the place of a line of the box under its title."""
+    free = place.height * (1 - title)
+    top = place.top + place.height * title + free * part / of
+    return Place(place.left, top, place.width, free / of)
+
+
+def _draw_upper(drawing: Drawing) -> None:
+    """Application, doors and file layer."""
+    for name, text in (
+        (_APP, "all processes read and write"),
+        (_FILE, "every fd is a struct file, whatever it stands for"),
+    ):
+        place = _place(name)
+        drawing.box(name, "", place, link_to("host"))
+        drawing.note(text, _half(place, 0))
+    drawing.number(fields.ALL, _half(_place(_APP), 1))
+    for index, (door, title) in enumerate(fields.DOORS.items()):
+        place = _place("system call", index, len(fields.DOORS))
+        drawing.box(f"door {door}", title, place)
+        drawing.number(door, _below_title(place))
+        middle, reach = place.left + place.width / 2, place.width * 0.2
+        drawing.flow(door, _APP, f"door {door}", middle, reach)
+        drawing.flow(door, f"door {door}", _FILE, middle, reach)
+
+
+def _draw_components(drawing: Drawing) -> None:
+    """What stands behind the file, each with its bytes at the file layer."""
+    titles = fields.SOCKETS | fields.OTHERS
+    around = _place("component", 0, len(titles), len(fields.SOCKETS))
+    frame = Place(around.left - 0.5, around.top - 1.5, around.width + 1, around.height + 6)
+    drawing.box(_FRAME, "", frame)
+    line = Place(around.left, around.top + around.height, around.width, 4.5)
+    drawing.note(
+        "above: through its doors, blind ones apart; below: the socket layer's own count", line
+    )
+    for index, (part, title) in enumerate(titles.items()):
+        place = _place("component", index, len(titles))
+        drawing.box(f"part {part}", title, place)
+        sockets = part in fields.SOCKETS
+        field = fields.through_doors(part) if sockets else part
+        drawing.number(field, _below_title(place, 0, 2 if sockets else 1, 0.3), 13)
+        if sockets:
+            field = fields.at_socket_layer(part)
+            drawing.number(field, _below_title(place, 1, 2, 0.3), 13)
+        drawing.flow(part, _FILE, f"part {part}", place.left + place.width / 2, place.width * 0.2)
+
+
+def _draw_lower(drawing: Drawing) -> None:
+    """Filters and devices: sockets end on the left, files on the right."""
+    count = len(fields.PARTS)
+    sockets, files = _place("filter", 0, count, 4), _place("filter", 7, count)
+    for name, field, place in (
+        ("packet filter", fields.PACKETS, sockets),
+        ("access filter", fields.FANOTIFY, files),
+    ):
+        drawing.box(name, "", place)
+        drawing.note(field, _half(place, 0))
+        drawing.number(field, _half(place, 1), 13)
+    for name, field, title, place in (
+        ("loopback", fields.LOOPBACK, "loopback", _place("device", 0, count, 2)),
+        ("remote", fields.NETWORK, "network card", _place("device", 2, count, 2)),
+        ("block", fields.BLOCK, "disk", _place("device", 7, count)),
+    ):
+        drawing.box(name, title, place)
+        drawing.number(field, _below_title(place))
+        upper = "part file" if name == "block" else _FRAME
+        drawing.flow(name, upper, name, place.left + place.width / 2, place.width * 0.2)
+
+
+def _notes() -> list[dict[str, Any]]:
+    """Names of the layers, at the left, and what is said inside of boxes."""
+    notes = []
+    for name, (top, height) in _LAYERS.items():
+        upper = Place(1, top, _LEFT - 2, height / 2)
+        lower = Place(1, top + height / 2, _LEFT - 2, height / 2)
+        notes += [
+            canvas.label(f"layer {name}", name, upper, 15),
+            canvas.label(f"note {name}", _NOTES[name], lower, 11),
+        ]
+    return notes
+
+
+def poster(width: int, rows: int) -> Canvas:
+    """The panel."""
+    drawing = Drawing()
+    _draw_upper(drawing)
+    _draw_components(drawing)
+    _draw_lower(drawing)
+    idle = (style.IDLE, None)
+    return Canvas(
+        title="From the application to the device, now",
+        description="Bytes per second between the layers, in both directions: blue is written or"
+        " sent, orange is read or received. An arrow is as wide as the square root of its share in"
+        " all bytes; grey is idle. A box of the socket layer holds two numbers: what came through"
+        " the doors of the file layer (without splice and sendfile out of a socket, which pass the"
+        " socket layer's hooks by), and below it what the socket layer counted by itself. They are"
+        " the same bytes: that is the proof. Between the filesystem and the disk stands the"
+        " page cache, so that these two differ.",
+        targets=fields.queries(),
+        options={"root": canvas.root(drawing.elements() + _notes())},
+        unit="Bps",
+        defaults={"min": 0},
+        thresholds=style.thresholds(idle),
+        overrides=[
+            _colored("sent$", style.WRITTEN),
+            _colored("received$", style.READ),
+            style.override_matching(f"{SHARE}$", unit="percentunit", min=0, max=1),
+            style.override(fields.FANOTIFY, unit="short"),
+        ],
+        empty="no data: is the exporter scraped?",
+        width=width,
+        rows=rows,
+    )
+
+
+def _colored(pattern: str, color: str) -> dict[str, Any]:
+    steps = style.thresholds((style.IDLE, None), (color, 1))
+    return style.override_matching(pattern, thresholds={"mode": "absolute", "steps": steps})

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Panels about sockets in odd places, and about who looks into others."""
+
+from typing import Any
+
+from dashboards.charts import Heatmap, TimeSeries
+from dashboards.frame import process_link
+from dashboards.ledger_panels import SOCKETS
+from dashboards.panels import Panel, Table
+from dashboards.promql import (
+    buckets,
+    growth,
+    one_of,
+    select,
+    total,
+)
+from dashboards.queries import heatmap_query, query
+from dashboards.tables import column_queries, merged, process_column
+from exporter.catalog import fds, layers
+
+_PAST = "1h"
+_SLOPE = "30m:1m"
+_BYTES = (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES)
+
+
+def table_of(
+    title: str, description: str, expression: str, by: tuple[str, ...], **more: Any
+) -> Table:
+    """A table of one query, whose number has a title."""
+    value = more.pop("value")
+    return Table(
+        title=title,
+        description=description,
+        targets=column_queries({"it": expression}),
+        transformations=merged(by, {"it": value}, sort_by=value),
+        overrides=[process_column()],
+        width=more.pop("width", 8),
+        rows=8,
+        **more,
+    )
+
+
+def new_fd_types() -> Table:
+    """Fd types that a process did not have an hour ago."""
+    by = ("process", "fd_type")
+    now = f"{total(fds.OPEN_FDS, by=by)} > 0"
+    known = f"count by (process, fd_type) ({select(fds.OPEN_FDS)} offset {_PAST} > 0)"
+    old = f"count by (process) ({select(fds.OPEN_FDS)} offset {_PAST})"
+    return table_of(
+        "Fd types that are new for a process",
+        "Processes that an hour ago held no fd of the type and hold one now. Processes that were"
+        " not there an hour ago are left out.",
+        f"{now} unless on (process, fd_type) {known} and on (process) {old}",
+        by,
+        value="open fds",
+        empty="no process holds fds of a type that it did not hold an hour ago",
+    )
+
+
+def stdio() -> list[Panel]:
+    """Sockets as standard input, output or error."""
+    by = ("process", "pid", "fd", "fd_type")
+    return [
+        table_of(
+            "Standard fds that are a socket",
+            "Fds 0, 1 and 2 behind which a socket stands at the last census: what a reverse shell"
+            " has, and what inetd, ssh and systemd's socket units have.",
+            f"{total(fds.STDIO_FDS, by=by, fd_type=SOCKETS)} > 0",
+            by,
+            value="open",
+            empty="no process has a socket as standard input, output or error",
+        ),
+        table_of(
+            "Sockets put on standard fds",
+            "Times in the chosen time that a process put a socket on fd 0, 1 or 2; it is seen even"
+            " if the process ends at once.",
+            f"{growth(fds.STDIO_SOCKET_EVENTS, by=by, window='$__range')} > 0",
+            by,
+            value="times",
+            empty="no process put a socket on a standard fd",
+        ),
+    ]
+
+
+def events() -> list[Panel]:
+    """Passed fds, taps on packets and files, debuggers."""
+
+    def lines(title: str, description: str, expression: str, legend: str, empty: str) -> TimeSeries:
+        return TimeSeries(
+            title=title,
+            description=description,
+            targets=[query(f"{expression} > 0", legend)],
+            defaults={"min": 0, "links": [process_link()]},
+            custom={"drawStyle": "bars", "fillOpacity": 70, "lineWidth": 0},
+            empty=empty,
+            width=8,
+            rows=8,
+        )
+
+    packet = total(fds.OPEN_FDS, by=("process", "fd_type"), fd_type=one_of(("packet", "raw")))
+    groups = total(fds.FANOTIFY_GROUPS, by=("process", "class"))
+    tapping = lines(
+        "Packet and raw sockets",
+        "Open sockets that see packets of others: captures, DHCP clients, and what hides among"
+        " them.",
+        packet,
+        "{{process}}: {{fd_type}}",
+        "no packet or raw socket is open",
+    )
+    tapping.custom = {}
+    watching = lines(
+        "fanotify groups",
+        "Who watches the files of the host. Groups of the class permission answer before an access"
+        " goes on, and can hold everybody up.",
+        groups,
+        "{{process}}: {{class}}",
+        "no fanotify group is open",
+    )
+    watching.custom = {}
+    return [
+        lines(
+            "Fds passed between processes",
+            "File descriptors sent or received through unix sockets (SCM_RIGHTS): a file changes"
+            " hands without being opened.",
+            growth(fds.FDS_PASSED, by=("process", "fd_type", "direction")),
+            "{{process}}: {{fd_type}} {{direction}}",
+            "no fd was passed",
+        ),
+        tapping,
+        lines(
+            "Reaching into other processes",
+            "Times that a process took hold of another one as a debugger does.",
+            growth(fds.DEBUG_ACCESSES, by=("process", "method")),
+            "{{process}}: {{method}}",
+            "no process looked into another one",
+        ),
+        watching,
+        Heatmap(
+            title="Waiting for permission",
+            description="Time that accesses waited for the answer of a fanotify permission group.",
+            targets=[heatmap_query(buckets(fds.FANOTIFY_PERMISSION_SECONDS))],
+            unit="s",
+            empty="no access had to ask for permission",
+            width=8,
+            rows=8,
+        ),
+    ]

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""fdscope itself: what is attached, what was lost, what it costs, its self-test."""
+
+from exporter.catalog.model import DOOR, FD_TYPE, Kind, Label, Metric
+from probes.taxonomy import Layer, Loss, Mode
+
+BUILD = Metric(
+    "fdscope_build_info",
+    Kind.INFO,
+    "Always 1: the version of fdscope, of Python and of the kernel.",
+    (
+        Label("version", "of fdscope"),
+        Label("python", "of the interpreter"),
+        Label("kernel", "release of the running kernel"),
+    ),
+)
+ATTACH_MODE = Metric(
+    "fdscope_attach_mode",
+    Kind.GAUGE,
+    "1 for the attach mode in use, 0 for the others.",
+    (Label("mode", "how the probes hang on the kernel", tuple(m.value for m in Mode)),),
+)
+PROBE_ATTACHED = Metric(
+    "fdscope_probe_attached",
+    Kind.GAUGE,
+    "1 if the hook on the kernel function or tracepoint is attached, 0 if it could not be.",
+    (
+        Label("layer", "what the hook observes", tuple(m.value for m in Layer)),
+        Label("function", "kernel function or raw tracepoint"),
+        Label("mode", "how it is attached", tuple(m.value for m in Mode)),
+    ),
+)
+PROBE_MISSED_RUNS = Metric(
+    "fdscope_probe_missed_runs_total",
+    Kind.COUNTER,
+    "Runs of a BPF program that the kernel skipped because of recursion.",
+    (Label("program", "name of the BPF program"),),
+)
+PROBE_RUNS = Metric(
+    "fdscope_probe_runs_total",
+    Kind.COUNTER,
+    "Runs of a BPF program, while the kernel counts them (sysctl kernel.bpf_stats_enabled=1).",
+    PROBE_MISSED_RUNS.labels,
+)
+PROBE_RUN_SECONDS = Metric(
+    "fdscope_probe_run_seconds_total",
+    Kind.COUNTER,
+    "Time spent in a BPF program, while the kernel counts it; its trampoline is not in it.",
+    PROBE_MISSED_RUNS.labels,
+)
+LOST_UPDATES = Metric(
+    "fdscope_lost_updates_total",
+    Kind.COUNTER,
+    "Updates that found no room where they belong; bytes of counters_full are kept under the"
+    " process '(not attributed)'.",
+    (Label("reason", "which map was full, or what did not match", tuple(m.label for m in Loss)),),
+)
+MAP_ENTRIES = Metric(
+    "fdscope_map_entries", Kind.GAUGE, "Entries of a BPF map.", (Label("map", "name of the map"),)
+)
+MAP_CAPACITY = Metric(
+    "fdscope_map_capacity_entries",
+    Kind.GAUGE,
+    "Most entries that a BPF map can hold.",
+    MAP_ENTRIES.labels,
+)
+PROCESSES = Metric(
+    "fdscope_processes",
+    Kind.GAUGE,
+    "Processes that did I/O and are not yet closed, by whether they have series of their own pid.",
+    (Label("series", "own pid or summed under the name", ("own", "summed")),),
+)
+_SELFTEST = (
+    DOOR,
+    FD_TYPE,
+    Label("direction", "seen from the process", ("read", "written")),
+    Label("layer", "where it was counted", (Layer.FILE.value, Layer.SOCKET.value)),
+)
+SELFTEST_EXPECTED_BYTES = Metric(
+    "fdscope_selftest_expected_bytes",
+    Kind.GAUGE,
+    "Known bytes that the self-test moved through the door at start.",
+    _SELFTEST,
+)
+SELFTEST_OBSERVED_BYTES = Metric(
+    "fdscope_selftest_observed_bytes",
+    Kind.GAUGE,
+    "What the probes counted of them.",
+    _SELFTEST,
+)
+SCRAPE_SECONDS = Metric(
+    "fdscope_scrape_duration_seconds",
+    Kind.GAUGE,
+    "Time that the part of the current scrape took.",
+    (Label("part", "of a scrape", ("maps", "processes", "devices", "fds", "metrics")),),
+)
+SCRAPE_ERRORS = Metric(
+    "fdscope_scrape_errors_total",
+    Kind.COUNTER,
+    "Failures of a part of a scrape; the other parts are exported all the same.",
+    SCRAPE_SECONDS.labels,
+)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The census of open descriptors: taken now and then by a thread of its own, never in a scrape."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from exporter.drift import Drift
+from probes.census import Missing, ProcessFds
+from probes.snapshot import FdFlow, ProcessKey
+from probes.taxonomy import FdType
+
+log = logging.getLogger(__name__)
+
+_INTERVAL_SECONDS = 5.0
+_STEP_SECONDS = 0.02
+"""Work at a stretch; then the thread makes room for others."""
+_REST_SECONDS = 0.06
+_LARGEST_SHARE = 0.2
+"""Of the time that a census may take, work and rests together, however many processes there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One whole census."""
+
+    processes: Mapping[ProcessKey, ProcessFds] = field(default_factory=dict)
+    unreadable: int = 0
+    ended: float = 0.0
+    """When, in seconds of the clock."""
+    seconds: float = 0.0
+    """How long it took, rests included."""
+    drift: Mapping[FdType, int] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """Tells the descriptors of a process: ``probes.census.Census``."""
+
+    def processes(self) -> list[int]:
+        """All process ids there are."""
+
+    def fds_of(self, pid: int) -> ProcessFds | Missing:
+        """The descriptors of a process."""
+
+
+class CensusTaker:
+    """Takes a census every few seconds; ``last`` is the newest whole one."""
+
+    def __init__(
+        self,
+        source: Source,
+        flow: Callable[[], FdFlow],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._flow = flow
+        self._clock = clock
+        self._drift = Drift()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="census", daemon=True)
+        self.last: Taken | None = None
+        self.failures = 0
+
+    def start(self) -> None:
+        """Begin, in a thread that ``close()`` ends."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop; returns when the thread has ended."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last whole census; None if there is none yet."""
+        return None if self.last is None else self._clock() - self.last.ended
+
+    def take(self) -> Taken | None:
+        """One whole census, in steps; None if ``close()`` came in between."""
+        started = self._clock()
+        before = self._flow()
+        processes: dict[ProcessKey, ProcessFds] = {}
+        unreadable = 0
+        step = self._clock()
+        for pid in self._source.processes():
+            found = self._source.fds_of(pid)
+            if isinstance(found, ProcessFds):
+                processes[found.key] = found
+            elif found is Missing.UNREADABLE:
+                unreadable += 1
+            if self._clock() - step >= _STEP_SECONDS:
+                if self._stopping.wait(_REST_SECONDS):
+                    return None
+                step = self._clock()
+        after = self._flow()
+        ended = self._clock()
+        drift = self._drift.update(_sums(processes), before, after)
+        self.last = Taken(processes, unreadable, ended, ended - started, drift)
+        return self.last
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._stopping.wait(pause):
+            try:
+                taken = self.take()
+            except Exception:
+                self.failures += 1
+                log.exception("the census of open descriptors failed")
+                taken = None
+            seconds = taken.seconds if taken else 0.0
+            pause = max(_INTERVAL_SECONDS, seconds / _LARGEST_SHARE)
+
+
+def _sums(processes: Mapping[ProcessKey, ProcessFds]) -> dict[FdType, int]:
+    sums = dict.fromkeys(FdType, 0)
+    for found in processes.values():
+        for fd_type, count in found.counts.items():
+            sums[fd_type] += count
+    return sums

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The life of fds as metric families."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from prometheus_client import Metric as Family
+
+from exporter.catalog import Metric
+from exporter.catalog import fds as catalog
+from exporter.census import Taken
+from exporter.families.build import family, gauge
+from exporter.families.layers import Totals, add_histogram
+from exporter.owners import Owner
+from probes.snapshot import Latency, ProcessKey, Slot, slot
+from probes.taxonomy import Account, Connection, FdType, Stdio
+
+_METRICS: Mapping[Account, Metric] = {
+    Account.FD_OPENED: catalog.FDS_OPENED,
+    Account.FD_CLOSED: catalog.FDS_CLOSED,
+    Account.FD_PASSED: catalog.FDS_PASSED,
+    Account.STDIO_SOCKET: catalog.STDIO_SOCKET_EVENTS,
+    Account.CONNECTION: catalog.CONNECTIONS,
+    Account.DEBUG_ACCESS: catalog.DEBUG_ACCESSES,
+}
+
+
+def _own_labels(what: Slot) -> tuple[str, ...]:
+    """Values of the labels that follow the owner's, in the catalog's order."""
+    if what.account is Account.DEBUG_ACCESS:
+        return (what.via.label,)
+    if isinstance(what.via, Connection):
+        return what.fd_type.label, what.via.role, what.via.scope.label
+    return what.fd_type.label, what.via.label
+
+
+def _labels(metric: Metric, owner: Owner, what: Slot) -> dict[str, str]:
+    values = (owner.process, owner.pid, owner.unit, *_own_labels(what))
+    labels = dict(zip(metric.label_names, values, strict=True))
+    return labels | {"ended": owner.ended} if owner.ended else labels
+
+
+def event_families(totals: Totals) -> Iterator[Family]:
+    """Descriptors opened, closed, passed, connected; per process."""
+    families = {metric: family(metric) for metric in _METRICS.values()}
+    for owner, amounts in totals.items():
+        for code, amount in amounts.items():
+            what = slot(code)
+            metric = _METRICS.get(what.account)
+            if metric:
+                labels = _labels(metric, owner, what)
+                families[metric].add_sample(metric.name, labels, amount.operations)
+    yield from families.values()
+
+
+def fanotify_families(waits: Latency | None) -> Iterator[Family]:
+    """How long accesses waited for an answer; nothing where that is not known."""
+    if waits is not None:
+        result = family(catalog.FANOTIFY_PERMISSION_SECONDS)
+        add_histogram(catalog.FANOTIFY_PERMISSION_SECONDS, {}, waits, result)
+        yield result
+
+
+def census_families(taken: Taken, owners: Mapping[ProcessKey, Owner]) -> Iterator[Family]:
+    """What the census found: of each process, and under its name where processes are summed."""
+    open_fds: Counter[tuple[Owner, FdType]] = Counter()
+    stdio: Counter[tuple[Owner, Stdio, FdType]] = Counter()
+    groups: Counter[tuple[Owner, str]] = Counter()
+    limits: dict[Owner, int] = {}
+    ratios: dict[str, float] = {}
+    for key, found in taken.processes.items():
+        if not found.total:
+            continue  # threads of the kernel, and what is about to end
+        owner = owners[key]
+        for fd_type, count in found.counts.items():
+            open_fds[owner, fd_type] += count
+        for fd, fd_type in found.stdio.items():
+            stdio[owner, fd, fd_type] += 1
+        if owner.pid:
+            limits[owner] = found.limit
+        if found.limit:
+            ratio = found.total / found.limit
+            ratios[owner.process] = max(ratio, ratios.get(owner.process, 0.0))
+        groups[owner, "permission"] += found.permission_groups
+        notified = found.counts.get(FdType.FANOTIFY, 0) - found.permission_groups
+        groups[owner, "notification"] += notified
+    yield gauge(catalog.OPEN_FDS, (((*o[:3], t.label), n) for (o, t), n in open_fds.items()))
+    yield gauge(catalog.MAX_FDS, ((o[:3], limit) for o, limit in limits.items()))
+    yield gauge(catalog.FD_LIMIT_RATIO, (((name,), ratio) for name, ratio in ratios.items()))
+    yield gauge(
+        catalog.STDIO_FDS,
+        (((*o[:3], fd.label, t.label), n) for (o, fd, t), n in stdio.items()),
+    )
+    yield gauge(
+        catalog.FANOTIFY_GROUPS, (((*o[:3], kind), n) for (o, kind), n in groups.items() if n)
+    )
+    yield gauge(catalog.FD_DRIFT, (((t.label,), n) for t, n in taken.drift.items()))
+    yield gauge(catalog.CENSUS_SECONDS, [((), taken.seconds)])
+    states = {"read": len(taken.processes), "unreadable": taken.unreadable}
+    yield gauge(catalog.CENSUS_PROCESSES, (((state,), n) for state, n in states.items()))
+
+
+def census_age_family(age: float) -> Family:
+    """How old the census is."""
+    return gauge(catalog.CENSUS_AGE_SECONDS, [((), age)])
+
+
+def host_families(file_nr: str) -> Iterator[Family]:
+    """Open files of the host, from the text of /proc/sys/fs/file-nr: in use, 0, most."""
+    in_use, _, most = file_nr.split()
+    yield gauge(catalog.HOST_FILES, [((), float(in_use))])
+    yield gauge(catalog.HOST_MAX_FILES, [((), float(most))])

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a service manager is told: ready, reloading, alive, stopping (sd_notify(3))."""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Mapping
+
+log = logging.getLogger(__name__)
+
+
+class Notifier:
+    """Sends to the socket that the environment names; to nobody if it names none."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        address = environment.get("NOTIFY_SOCKET", "")
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        microseconds = environment.get("WATCHDOG_USEC", "") if ours else ""
+        self.watchdog_seconds = int(microseconds) / 1e6 if microseconds.isdecimal() else None
+        """How often it must hear that we are alive; None if it does not ask."""
+
+    def ready(self, status: str) -> None:
+        """Started, or reloaded."""
+        self._send("READY=1", f"STATUS={status}")
+
+    def reloading(self) -> None:
+        """``ready()`` follows."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def alive(self) -> None:
+        """Feed the watchdog."""
+        self._send("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """The end has begun."""
+        self._send("STOPPING=1", "STATUS=detaching")
+
+    def _send(self, *lines: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as peer:
+                peer.connect(self._address)
+                peer.send("\n".join(lines).encode())
+        except OSError as error:
+            log.warning("the service manager cannot be told %s: %s", lines[0], error)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The live page at ``/``: ``page.html`` is what it says before, and without, its scripts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from importlib import resources
+from string import Template
+
+from exporter.options import HEALTHY_PATH, READY_PATH
+
+_CHARTS = '<script src="static/plotly.min.js" defer></script>'
+
+
+@dataclass(frozen=True, slots=True)
+class PageData:
+    """What the landing page shows."""
+
+    version: str
+    mode: str
+    attachments: Sequence[Mapping[str, str]]
+    """Rows with ``function``, ``layer``, ``mode``, ``state``, ``why``; see ``probes.loader``."""
+    not_traced: Sequence[str]
+    """Lines of the form ``what: why``."""
+
+
+def render(data: PageData, telemetry_path: str, has_charts: bool = True) -> str:
+    """Write the page; all its links are relative, for a proxy may serve it under a prefix."""
+    return _template().substitute(
+        version=escape(data.version),
+        mode=escape(data.mode),
+        attached=sum(row["state"] == "attached" for row in data.attachments),
+        hooks=len(data.attachments),
+        charts=_CHARTS if has_charts else "",
+        metrics=escape(telemetry_path.removeprefix("/")),
+        healthy=HEALTHY_PATH.removeprefix("/"),
+        ready=READY_PATH.removeprefix("/"),
+        rows="".join(_row(row) for row in data.attachments),
+        blind="".join(_item(line) for line in data.not_traced),
+    )
+
+
+def _row(row: Mapping[str, str]) -> str:
+    cells = {name: escape(row.get(name, "")) for name in ("function", "layer", "mode", "why")}
+    state = escape(row.get("state", ""))
+    return (
+        f"<tr><td><code>{cells['function']}</code>"
+        f'<td><b class="{state}">{state}</b><td>{cells["layer"]}<td>{cells["mode"]}'
+        f"<td>{cells['why']}"
+    )
+
+
+def _item(line: str) -> str:
+    what, _, why = line.partition(": ")
+    return f"<li><b>{escape(what)}</b><br>{escape(why)}"
+
+
+@cache
+def _template() -> Template:
+    return Template((resources.files("exporter.page") / "page.html").read_text(encoding="utf-8"))

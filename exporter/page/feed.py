@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Server-sent events: what the page shows, again and again, as long as somebody looks."""
+
+import asyncio
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+
+from prometheus_client import Metric as Family
+
+from exporter.handlers import CrowdedError
+from exporter.page.state import disk_filesystems, state
+from exporter.page.sums import Reading, read
+
+MAX_CLIENTS = 16
+INTERVAL_SECONDS = 2.0
+WINDOW_SECONDS = 10.0
+"""Rates are over this time, so that the picture does not flicker."""
+FRESH_SECONDS = 1.0
+"""A scrape that is no older serves as a reading too."""
+
+log = logging.getLogger(__name__)
+
+
+class Feed:
+    """Makes one message every other second and hands it to all that listen.
+
+    ``collect`` makes a scrape and gives its families to ``take()``.
+    """
+
+    def __init__(
+        self, collect: Callable[[], Awaitable[None]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._collect = collect
+        self._clock = clock
+        self._readings: deque[Reading] = deque()
+        self._message = b""
+        self._number = 0
+        self._clients = 0
+        self._news = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+        self._stopped = False
+        self._on_disk: frozenset[str] = frozenset()
+
+    @property
+    def is_watched(self) -> bool:
+        """True while somebody looks, and a moment longer."""
+        return self._task is not None
+
+    def take(self, families: Iterable[Family]) -> None:
+        """Keep what a scrape found; may be called in another thread."""
+        self._readings.append(read(families, self._clock()))
+
+    async def messages(self) -> AsyncGenerator[bytes, None]:
+        """The last message at once, then each new one; CrowdedError if too many listen."""
+        if self._clients >= MAX_CLIENTS:
+            raise CrowdedError
+        self._clients += 1
+        if (self._task is None or self._task.done()) and not self._stopped:
+            self._task = asyncio.create_task(self._run())
+        seen = 0
+        try:
+            while True:
+                async with self._news:
+                    while not self._stopped and self._number == seen:
+                        await self._news.wait()
+                if self._stopped:
+                    return
+                seen = self._number
+                yield self._message
+        finally:
+            self._clients -= 1
+
+    async def stop(self) -> None:
+        """End all that listen."""
+        self._stopped = True
+        if self._task:
+            self._task.cancel()
+        async with self._news:
+            self._news.notify_all()
+
+    async def _run(self) -> None:
+        self._on_disk = disk_filesystems()
+        idle_since = None
+        while idle_since is None or self._clock() - idle_since < WINDOW_SECONDS:
+            if self._clients:
+                idle_since = None
+                await self._publish()
+            else:
+                idle_since = idle_since or self._clock()
+            # The first reading has no past, so no rates: the second one comes soon.
+            first = len(self._readings) < 2
+            await asyncio.sleep(INTERVAL_SECONDS / (2 if first else 1))
+        self._readings.clear()
+        self._number, self._message, self._task = 0, b"", None
+
+    async def _publish(self) -> None:
+        try:
+            if not self._readings or self._clock() - self._readings[-1].at > FRESH_SECONDS:
+                await self._collect()
+            payload = await asyncio.to_thread(self._state)
+        except Exception:
+            log.exception("the page's reading failed")
+            payload = {"readable": False}
+        async with self._news:
+            self._message = f"data: {json.dumps(payload, separators=(',', ':'))}\n\n".encode()
+            self._number += 1
+            self._news.notify_all()
+
+    def _state(self) -> dict[str, object]:
+        now = self._readings[-1]
+        while now.at - self._readings[0].at > WINDOW_SECONDS:
+            self._readings.popleft()
+        before = self._readings[0] if len(self._readings) > 1 else None
+        return state(now, before, self._on_disk)

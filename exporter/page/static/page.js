@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Listens to the exporter's events and shows the last one in the way that is chosen.
+
+import { isFree, show } from "./flow.js";
+import * as tables from "./tables.js";
+
+const RETRY_MILLISECONDS = 3000;
+const SILENCE_MILLISECONDS = 8000;
+
+const find = (id) => document.getElementById(id);
+const chosen = (name) => document.querySelector(`input[name=${name}]:checked`).value;
+
+let state = null;
+let source = null;
+let heard = 0;
+let paused = false;
+
+function tell(text, lost = false) {
+  if (find("status").textContent !== text) find("status").textContent = text;
+  find("status").classList.toggle("lost", lost);
+  document.body.classList.toggle("lost-connection", lost);
+}
+
+function listen() {
+  source?.close();
+  source = new EventSource("events");
+  source.onmessage = (event) => {
+    heard = Date.now();
+    if (paused) return;
+    state = JSON.parse(event.data);
+    render();
+  };
+  source.onerror = () => {
+    tell("no connection to the exporter: trying again, the numbers are old", true);
+    // The browser tries again by itself, except after an answer that is not a stream.
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, RETRY_MILLISECONDS);
+  };
+}
+
+function problems() {
+  const lost = Object.entries(state.lost ?? {}).filter((entry) => entry[1] > 0);
+  if (!state.readable) return "The exporter cannot read its maps in the kernel: its log says why.";
+  if (!lost.length) return "";
+  const room = lost.some(([reason]) => reason === "counters_full")
+    ? " Their bytes are shown as (not attributed); a larger --probe.counter-entries makes room." : "";
+  return `Some updates found no room where they belong (${lost.map(([reason]) => reason).join(", ")}; how many: fdscope_lost_updates_total).${room}`;
+}
+
+function emptiness(total) {
+  if (typeof Plotly === "undefined") return "The picture needs the Python package plotly, which is not installed here; the tables below have all numbers.";
+  if (!total && !state.rate) return "Measuring: rates need a second reading, in a second.";
+  if (total) return "No byte has gone through a file descriptor since fdscope was started.";
+  return "No traffic: no process has read or written through a file descriptor in the last seconds. As soon as one does, its way through the kernel appears here.";
+}
+
+function render() {
+  const total = chosen("time") === "total";
+  const suffix = total ? "" : "/s";
+  const problem = problems();
+  if (find("problem").textContent !== problem) find("problem").textContent = problem;
+  find("problem").hidden = !problem;
+  if (!state.readable) return;
+  tell(paused ? "paused" : total ? "live: bytes since fdscope was started" : "live: rates over up to 10 s");
+  const picture = state[chosen("time")];
+  const way = chosen("way");
+  const isEmpty = !picture || typeof Plotly === "undefined" || !picture.flows.some((flow) => way === "both" ? flow.read + flow.written : flow[way]);
+  find("empty").textContent = isEmpty ? emptiness(total) : "";
+  find("empty").hidden = !isEmpty;
+  find("flows").hidden = isEmpty;
+  if (!isEmpty && isFree()) show(find("flows"), picture, way, suffix);
+  if (!picture) return;
+  tables.flows(picture, suffix);
+  tables.ledger(picture, state.sees_sockets, total);
+  tables.offerTypes(find("fd-type"), state.total);
+  tables.processes(picture, find("fd-type").value, suffix);
+  tables.devices(picture, suffix);
+  tables.openFds(state.open);
+}
+
+function renderIfThere() {
+  if (state) render();
+}
+
+function start() {
+  find("live").hidden = false;
+  document.querySelectorAll("input[type=radio], select").forEach((input) => input.addEventListener("change", renderIfThere));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", renderIfThere);
+  find("pause").addEventListener("click", () => {
+    paused = !paused;
+    find("pause").setAttribute("aria-pressed", String(paused));
+    find("pause").textContent = paused ? "Go on" : "Pause";
+    renderIfThere();
+  });
+  let width = 0;
+  new ResizeObserver(() => {
+    if (width === (width = find("live").clientWidth)) return;
+    renderIfThere();
+  }).observe(find("live"));
+  // Nobody looks: the exporter need not compute.
+  document.addEventListener("visibilitychange", () => (document.hidden ? source?.close() : listen()));
+  setInterval(() => {
+    if (!document.hidden && heard && Date.now() - heard > SILENCE_MILLISECONDS) tell("the exporter is silent: the numbers are old", true);
+  }, 1000);
+  listen();
+}
+
+start();

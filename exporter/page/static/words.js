@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Numbers and names as people read them.
+
+const PREFIXES = ["", "k", "M", "G", "T", "P", "E"];
+
+/** 12345678 as "12.3 MB", with "/s" where it is a rate. */
+export function bytes(value, suffix = "") {
+  let power = 0;
+  let rest = value;
+  while (Math.round(rest) >= 1000 && power < PREFIXES.length - 1) {
+    rest /= 1000;
+    power += 1;
+  }
+  const digits = power && rest < 99.95 ? 1 : 0;
+  return `${rest.toFixed(digits)} ${PREFIXES[power]}B${suffix}`;
+}
+
+/** All digits, in groups: "12 345 678 B". */
+export function exactly(value) {
+  return `${String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, "\u202f")} B`;
+}
+
+/** A name that programs choose: what could hide or turn around text is shown as a box. */
+export function plain(name) {
+  return name.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, "\ufffd");
+}
+
+/** The same for the charting library, which takes some markup in its texts. */
+export function label(name) {
+  return plain(name).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From the metric families of one scrape to sums by few labels: all that the page needs."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import Metric as Family
+
+from exporter.catalog import Metric, devices, fds, itself, layers
+
+Key = tuple[str, ...]
+"""Label values, in the order of ``LABELS``."""
+
+ENDED_PID = "ended"
+"""Stands for the pid of processes that have ended: see the label ``ended``."""
+
+_FILE = ("process", "pid", "unit", "fd_type", "door")
+_SOCKET = ("fd_type", "scope")
+_LEDGER = ("fd_type", "direction")
+_FILESYSTEM = ("filesystem", "fd_type")
+_NETWORK = ("device", "kind")
+_OPEN = ("process", "pid", "unit", "fd_type")
+
+LABELS: Mapping[Metric, Key] = {
+    layers.FILE_READ_BYTES: _FILE,
+    layers.FILE_WRITTEN_BYTES: _FILE,
+    layers.SOCKET_RECEIVED_BYTES: _SOCKET,
+    layers.SOCKET_SENT_BYTES: _SOCKET,
+    layers.LEDGER_DOOR_BYTES: (*_LEDGER, "door"),
+    layers.LEDGER_SOCKET_BYTES: _LEDGER,
+    layers.LEDGER_KERNEL_BYTES: _LEDGER,
+    layers.LEDGER_BLIND_BYTES: _LEDGER,
+    layers.LEDGER_RESIDUAL_BYTES: _LEDGER,
+    devices.FILESYSTEM_READ_BYTES: _FILESYSTEM,
+    devices.FILESYSTEM_WRITTEN_BYTES: _FILESYSTEM,
+    devices.NETWORK_RECEIVED_BYTES: _NETWORK,
+    devices.NETWORK_SENT_BYTES: _NETWORK,
+    devices.BLOCK_READ_BYTES: ("device",),
+    devices.BLOCK_WRITTEN_BYTES: ("device",),
+    fds.OPEN_FDS: _OPEN,
+    itself.LOST_UPDATES: ("reason",),
+}
+"""The metrics that the page shows, and the labels it tells apart."""
+
+_BY_FAMILY = {metric.family: metric for metric in LABELS}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one scrape found, and when."""
+
+    at: float
+    """Seconds of a clock that is never set."""
+    sums: Mapping[Metric, Mapping[Key, float]]
+
+    def by(self, metric: Metric, labels: Collection[str]) -> dict[Key, float]:
+        """The metric summed by some of its labels of ``LABELS``, in their order there."""
+        places = [place for place, name in enumerate(LABELS[metric]) if name in labels]
+        result: dict[Key, float] = {}
+        for key, value in self.sums.get(metric, {}).items():
+            chosen = tuple(key[place] for place in places)
+            result[chosen] = result.get(chosen, 0) + value
+        return result
+
+
+def read(families: Iterable[Family], at: float) -> Reading:
+    """Sum the families of one scrape, made at ``at`` seconds."""
+    sums: dict[Metric, Mapping[Key, float]] = {}
+    for family in families:
+        metric = _BY_FAMILY.get(family.name)
+        if metric is not None:
+            sums[metric] = _sums(metric, family)
+    return Reading(at, sums)
+
+
+def _sums(metric: Metric, family: Family) -> dict[Key, float]:
+    result: dict[Key, float] = {}
+    for sample in family.samples:
+        labels = sample.labels
+        if "ended" in labels:
+            labels = {**labels, "pid": ENDED_PID}
+        key = tuple(labels.get(name, "") for name in LABELS[metric])
+        result[key] = result.get(key, 0) + sample.value
+    return result
+
+
+def changes(
+    metric: Metric, labels: Collection[str], now: Reading, before: Reading | None
+) -> dict[Key, float]:
+    """What a counter has grown by since ``before``; all that it counted if that is None."""
+    sums = now.by(metric, labels)
+    if before is None:
+        return {key: value for key, value in sums.items() if value > 0}
+    earlier = before.by(metric, labels)
+    grown = ((key, value - earlier.get(key, 0)) for key, value in sums.items())
+    return {key: value for key, value in grown if value > 0}
+
+
+Changes = Callable[[Metric, Collection[str]], dict[Key, float]]
+"""``changes`` of two readings."""

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Attaching needs privileges, serving few: what is kept, and how the rest is given up for good."""
+
+import ctypes
+import os
+import pwd
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+# include/uapi/linux/capability.h
+CAPABILITIES = {"CAP_SETPCAP": 8, "CAP_BPF": 39}
+
+_READABLE_MAPS = (5, 19)
+"""Linux commit c8644cd0efe7: from here on what is open can be used without CAP_BPF."""
+_CAPABILITY_VERSION = 0x20080522
+_PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_CAPBSET_DROP = 4, 8, 24
+_PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
+_LAST_CAPABILITY = Path("/proc/sys/kernel/cap_last_cap")
+_TASKS = Path("/proc/self/task")
+
+
+class PrivilegeError(Exception):
+    """Privileges that cannot be given up; the text says why and what to do."""
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Sets(ctypes.Structure):
+    _fields_ = (
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    )
+
+
+def needed(release: str) -> list[str]:
+    """What serving needs on a kernel of this release (``uname -r``): nothing on newer ones.
+
+    Maps are read and the census program is run through descriptors that are open already.
+    """
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    old = not numbers or (int(numbers[1]), int(numbers[2])) < _READABLE_MAPS
+    return ["CAP_BPF"] if old else []
+
+
+def drop(user: str, keep: Collection[str]) -> None:
+    """Become ``user`` (empty: stay who we are) and keep these capabilities at most.
+
+    PrivilegeError if that fails; call it while the process has one thread, for each thread has
+    privileges of its own.
+    """
+    kept = sum(1 << CAPABILITIES[name] for name in keep)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if user:
+        _become(user, libc)
+    _drop_bounding_set(kept, libc)
+    libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    _set_capabilities(kept & _held("CapPrm"), libc)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    for task in _TASKS.iterdir():
+        if _held("CapPrm", task) & ~kept:
+            raise PrivilegeError(
+                f"thread {task.name} of the exporter keeps privileges: this is a fault of fdscope,"
+                " please report it"
+            )
+
+
+def _become(user: str, libc: ctypes.CDLL) -> None:
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError as error:
+        raise PrivilegeError(
+            f"--privileges.user: there is no user {user}: make one (useradd --system {user}) or"
+            " name another"
+        ) from error
+    if os.getresuid() == (entry.pw_uid,) * 3:
+        return
+    try:
+        libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        os.initgroups(user, entry.pw_gid)
+        os.setresgid(*(entry.pw_gid,) * 3)
+        os.setresuid(*(entry.pw_uid,) * 3)
+    except PermissionError as error:
+        raise PrivilegeError(
+            f"--privileges.user: only root can become {user}: start it as root, or as {user} itself"
+        ) from error
+    _set_capabilities(_held("CapPrm"), libc)
+    # Or /proc/self would belong to root, and what the kernel tells there of our maps as well.
+    libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def _drop_bounding_set(kept: int, libc: ctypes.CDLL) -> None:
+    """So that no program started later gets more; without CAP_SETPCAP there is no need to."""
+    if not _held("CapEff") >> CAPABILITIES["CAP_SETPCAP"] & 1:
+        return
+    for number in range(int(_LAST_CAPABILITY.read_text()) + 1):
+        if not kept >> number & 1:
+            libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)
+
+
+def _set_capabilities(wanted: int, libc: ctypes.CDLL) -> None:
+    """Make these effective and permitted, and none inheritable."""
+    halves = [wanted & 0xFFFFFFFF, wanted >> 32]
+    sets = (_Sets * 2)(*(_Sets(half, half, 0) for half in halves))
+    if libc.capset(ctypes.byref(_Header(_CAPABILITY_VERSION, 0)), sets):
+        number = ctypes.get_errno()
+        raise PrivilegeError(f"capabilities cannot be given up: {os.strerror(number)}")
+
+
+def _held(which: str, task: Path = Path("/proc/thread-self")) -> int:
+    """A set of capabilities of a thread, as a bit mask."""
+    lines = (task / "status").read_text().splitlines()
+    return next(int(line.split()[1], 16) for line in lines if line.startswith(f"{which}:"))

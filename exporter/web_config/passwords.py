@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Basic authentication against bcrypt hashes, at a bounded cost."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import bcrypt
+
+MAX_CHECKS = 8
+"""Passwords that may be under test or wait for it; more are turned away."""
+MAX_BYTES = 72
+"""Of a password that bcrypt looks at."""
+
+
+class BusyError(Exception):
+    """Too many passwords wait for their check already."""
+
+
+class Passwords:
+    """Checks credentials, one hash at a time; the last good ones of each user at no cost."""
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(32)
+        self._good: dict[str, bytes] = {}
+        self._under_test = 0
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="password")
+
+    async def accepts(self, users: Mapping[str, bytes], authorization: str) -> bool:
+        """Tell if the header names a user with its password; BusyError past ``MAX_CHECKS``."""
+        name, password = _credentials(authorization)
+        if password is None:
+            return False
+        expected = users.get(name)
+        digest = hmac.digest(self._secret, (expected or b"") + b"\0" + password, hashlib.sha256)
+        if expected and hmac.compare_digest(self._good.get(name, b""), digest):
+            return True
+        if self._under_test >= MAX_CHECKS:
+            raise BusyError
+        self._under_test += 1
+        try:
+            # An unknown name takes as long as a known one: some hash is tested.
+            tested = expected or next(iter(users.values()))
+            loop = asyncio.get_running_loop()
+            matches = await loop.run_in_executor(self._pool, _matches, password, tested)
+        finally:
+            self._under_test -= 1
+        if not expected or not matches:
+            return False
+        self._good = {user: known for user, known in self._good.items() if user in users}
+        self._good[name] = digest
+        return True
+
+    def close(self) -> None:
+        """Start no further check."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _credentials(authorization: str) -> tuple[str, bytes | None]:
+    """(name, password) of a header; the password is None if there is none."""
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return "", None
+    try:
+        name, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+        return name.decode(), password if colon else None
+    except (binascii.Error, UnicodeDecodeError):
+        return "", None
+
+
+def _matches(password: bytes, expected: bytes) -> bool:
+    """Runs in the pool's thread."""
+    try:
+        return bcrypt.checkpw(password[:MAX_BYTES], expected)
+    except ValueError:  # a NUL byte in the password
+        return False

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The system calls that open, end and pass descriptors: their numbers and what they do.
+
+Numbers as in ``probes.syscalls``.
+"""
+
+from dataclasses import replace
+
+from probes.syscalls import (
+    COMPAT,
+    COMPAT_SLOTS,
+    NUMBERS,
+    SOCKETCALL_SLOTS,
+    SOCKETCALLS,
+    SYSCALLS,
+    Syscall,
+    TailCall,
+    When,
+)
+from probes.taxonomy import Birth, Cause
+
+_OPEN = Syscall(tail_call=TailCall.FD_MADE, birth=Birth.OPEN)
+_ANONYMOUS = replace(_OPEN, birth=Birth.ANONYMOUS)
+_ACCEPT = replace(_OPEN, birth=Birth.ACCEPT)
+_PIPE = Syscall(tail_call=TailCall.FDS_IN_MEMORY, birth=Birth.PIPE)
+_CLONE = Syscall(tail_call=TailCall.FDS_IN_MEMORY, birth=Birth.ANONYMOUS, least=1)
+_SIGNALFD = replace(_ANONYMOUS, when=When.NEW_SIGNALFD)
+_FCNTL = replace(_OPEN, birth=Birth.DUP, when=When.DUPFD)
+_ANY = -4096
+"""Whatever the result: an error does not keep a descriptor open."""
+_DUP2 = Syscall(tail_call=TailCall.FD_ENDED, birth=Birth.DUP, ends=1, least=_ANY)
+_EXEC = Syscall(on_entry=TailCall.EXEC)
+
+FD_CALLS: dict[str, Syscall] = {
+    **dict.fromkeys(
+        (
+            "open", "creat", "openat", "openat2", "open_by_handle_at", "open_tree",
+            "open_tree_attr", "fsopen", "fspick", "fsmount", "mq_open",
+        ),
+        _OPEN,
+    ),
+    "socket": replace(_OPEN, birth=Birth.SOCKET),
+    "socketpair": replace(_PIPE, birth=Birth.SOCKET, when=When.FOURTH_ARGUMENT),
+    "accept": _ACCEPT,
+    "accept4": _ACCEPT,
+    "pipe": _PIPE,
+    "pipe2": _PIPE,
+    "dup": replace(_OPEN, birth=Birth.DUP),
+    "dup2": _DUP2,
+    "dup3": _DUP2,
+    "fcntl": _FCNTL,
+    "fcntl64": _FCNTL,
+    **dict.fromkeys(
+        (
+            "eventfd", "eventfd2", "epoll_create", "epoll_create1", "timerfd_create",
+            "inotify_init", "inotify_init1", "fanotify_init", "memfd_create", "memfd_secret",
+            "pidfd_open", "userfaultfd", "io_uring_setup", "perf_event_open",
+        ),
+        _ANONYMOUS,
+    ),
+    "signalfd": _SIGNALFD,
+    "signalfd4": _SIGNALFD,
+    "bpf": replace(_ANONYMOUS, when=When.BPF_COMMAND),
+    "seccomp": replace(_ANONYMOUS, when=When.LISTENER),
+    "clone": replace(_CLONE, when=When.CLONE_PIDFD),
+    "clone3": replace(_CLONE, when=When.CLONE3_PIDFD),
+    "pidfd_getfd": replace(_OPEN, birth=Birth.PIDFD_GETFD),
+    "ioctl": replace(_OPEN, birth=Birth.IOCTL, when=When.IOCTL),
+    "close": Syscall(tail_call=TailCall.FD_ENDED, ends=0, least=_ANY),
+    "close_range": Syscall(on_entry=TailCall.CLOSE_RANGE),
+    "execve": _EXEC,
+    "execveat": _EXEC,
+    "connect": Syscall(tail_call=TailCall.CONNECTED, least=_ANY),
+    "ptrace": Syscall(tail_call=TailCall.DEBUGGED),
+}  # fmt: skip
+
+BPF_COMMANDS = (0, 5, 7, 13, 14, 17, 18, 19, 28, 30, 32, 33, 36)
+"""include/uapi/linux/bpf.h: MAP_CREATE, PROG_LOAD, OBJ_GET, PROG_GET_FD_BY_ID, MAP_GET_FD_BY_ID,
+RAW_TRACEPOINT_OPEN, BTF_LOAD, BTF_GET_FD_BY_ID, LINK_CREATE, LINK_GET_FD_BY_ID, ENABLE_STATS,
+ITER_CREATE, TOKEN_CREATE."""
+IOCTLS = (0x5441, 0xAE01, 0xAE41, 0xB701, 0xB702)
+"""Requests that answer with a descriptor: TIOCGPTPEER (openpty), KVM_CREATE_VM, KVM_CREATE_VCPU,
+NS_GET_USERNS, NS_GET_PARENT."""
+
+# Since Linux 5.0 all architectures give new calls the same number.
+_COMMON = {
+    "io_uring_setup": 425, "open_tree": 428, "fsopen": 430, "fsmount": 432, "fspick": 433,
+    "pidfd_open": 434, "clone3": 435, "close_range": 436, "openat2": 437, "pidfd_getfd": 438,
+    "memfd_secret": 447, "open_tree_attr": 467,
+}  # fmt: skip
+
+FD_NUMBERS: dict[str, dict[str, int]] = {
+    "x86_64": {
+        "open": 2, "close": 3, "ioctl": 16, "pipe": 22, "dup": 32, "dup2": 33, "socket": 41,
+        "connect": 42, "accept": 43, "socketpair": 53, "clone": 56, "execve": 59, "fcntl": 72,
+        "creat": 85, "ptrace": 101, "epoll_create": 213, "mq_open": 240, "inotify_init": 253,
+        "openat": 257, "signalfd": 282, "timerfd_create": 283, "eventfd": 284, "accept4": 288,
+        "signalfd4": 289, "eventfd2": 290, "epoll_create1": 291, "dup3": 292, "pipe2": 293,
+        "inotify_init1": 294, "perf_event_open": 298, "fanotify_init": 300,
+        "open_by_handle_at": 304, "seccomp": 317, "memfd_create": 319, "bpf": 321,
+        "execveat": 322, "userfaultfd": 323, **_COMMON,
+    },
+    "i386": {
+        "open": 5, "close": 6, "creat": 8, "execve": 11, "ptrace": 26, "dup": 41, "pipe": 42,
+        "fcntl": 55, "ioctl": 54, "dup2": 63, "clone": 120, "fcntl64": 221, "epoll_create": 254,
+        "mq_open": 277, "inotify_init": 291, "openat": 295, "signalfd": 321,
+        "timerfd_create": 322, "eventfd": 323, "signalfd4": 327, "eventfd2": 328,
+        "epoll_create1": 329, "dup3": 330, "pipe2": 331, "inotify_init1": 332,
+        "perf_event_open": 336, "fanotify_init": 338, "open_by_handle_at": 342, "seccomp": 354,
+        "memfd_create": 356, "bpf": 357, "execveat": 358, "socket": 359, "socketpair": 360,
+        "connect": 362, "accept4": 364, "userfaultfd": 374, **_COMMON,
+    },
+    "aarch64": {
+        "eventfd2": 19, "epoll_create1": 20, "dup": 23, "dup3": 24, "fcntl": 25,
+        "inotify_init1": 26, "ioctl": 29, "openat": 56, "close": 57, "pipe2": 59, "signalfd4": 74,
+        "timerfd_create": 85, "ptrace": 117, "mq_open": 180, "socket": 198, "socketpair": 199,
+        "accept": 202, "connect": 203, "clone": 220, "execve": 221, "perf_event_open": 241,
+        "accept4": 242, "fanotify_init": 262, "open_by_handle_at": 265, "seccomp": 277,
+        "memfd_create": 279, "bpf": 280, "execveat": 281, "userfaultfd": 282, **_COMMON,
+    },
+}  # fmt: skip
+
+# What a call that is under way means for a descriptor that comes or goes, besides FD_CALLS:
+# the numbers of recvmsg and its kin, and of io_uring_enter.
+_RECEIVING = {
+    "x86_64": (47, 299),
+    "i386": (372, 337, 417),
+    "aarch64": (212, 243),
+}
+_IO_URING_ENTER = 426
+_CAUSES = {
+    "close": Cause.CLOSE,
+    "close_range": Cause.CLOSE,
+    "dup2": Cause.REPLACED,
+    "dup3": Cause.REPLACED,
+    "execve": Cause.EXEC,
+    "execveat": Cause.EXEC,
+}
+
+
+def table(machine: str) -> dict[int, Syscall]:
+    """Slot of the ``syscalls`` map to call, for ``uname -m``; KeyError if it is not supported."""
+    calls = SYSCALLS | FD_CALLS
+    slots = {number: calls[name] for name, number in _numbers(machine).items()}
+    if machine in COMPAT:
+        compat = _numbers(COMPAT[machine])
+        slots |= {COMPAT_SLOTS + number: calls[name] for name, number in compat.items()}
+        slots |= {SOCKETCALL_SLOTS + number: calls[name] for name, number in SOCKETCALLS.items()}
+    return slots
+
+
+def ending_numbers(machine: str) -> set[int]:
+    """The numbers of calls that must be looked at on entry, 32-bit programs' among them."""
+    return {
+        slot % COMPAT_SLOTS
+        for slot, call in table(machine).items()
+        if slot < SOCKETCALL_SLOTS
+        if call.ends is not None or call.on_entry is not None
+    }
+
+
+def _numbers(machine: str) -> dict[str, int]:
+    return NUMBERS[machine] | FD_NUMBERS[machine]
+
+
+def meanings(machine: str) -> dict[int, tuple[Birth, Cause]]:
+    """Slot of the ``fd_calls`` map to what the call means for descriptors."""
+    own = _meanings(machine)
+    compat = _meanings(COMPAT[machine]) if machine in COMPAT else {}
+    return own | {COMPAT_SLOTS + number: meaning for number, meaning in compat.items()}
+
+
+def _meanings(machine: str) -> dict[int, tuple[Birth, Cause]]:
+    births = dict.fromkeys(_RECEIVING[machine], Birth.SCM_RIGHTS)
+    causes = {}
+    for name, number in FD_NUMBERS[machine].items():
+        births[number] = FD_CALLS[name].birth
+        causes[number] = _CAUSES.get(name, Cause.OTHER)
+    births[_IO_URING_ENTER], causes[_IO_URING_ENTER] = Birth.IO_URING, Cause.IO_URING
+    return {number: (birth, causes.get(number, Cause.OTHER)) for number, birth in births.items()}

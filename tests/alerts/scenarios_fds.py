@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Open fds: leaks, limits, stdio, kinds of fds that are new."""
+
+from exporter.catalog import fds
+from tests.alerts.scenario import MINUTES_OF_A_DAY, Alarm, Scenario, Series, series
+
+WEB = {"process": "webd", "pid": "7", "unit": "web.service"}
+SHELL = {"process": "bash", "pid": "9", "unit": "session-1.scope"}
+
+
+def web(count: str, limit: int, minutes: int) -> tuple[Series, Series]:
+    return (
+        series(fds.OPEN_FDS, count, **WEB, fd_type="tcp"),
+        series(fds.MAX_FDS, f"{limit}x{minutes}", **WEB),
+    )
+
+
+LEAK = Alarm("FdscopeFdLeak", "warning", WEB)
+NEAR = Alarm("FdscopeFdLimitNear", "critical", WEB)
+
+
+def _leaks() -> tuple[Scenario, ...]:
+    def leak(about: str, count: str, limit: int = 1024, *fires: Alarm) -> Scenario:
+        return Scenario(about, "FdscopeFdLeak", 60, web(count, limit, 60), fires)
+
+    return (
+        leak("five more every minute", "100+5x60", 1024, LEAK),
+        leak("far below a high limit", "100+3x60", 1_000_000),
+        leak("more connections, then as many for good", "70x20 70+20x10 270x40"),
+        leak("up and down with the load", "100 200 300 200 " * 16),
+        leak("it grew, and gave all back", "100+10x40 500-20x20"),
+        Scenario(
+            "it started just now, and opened a lot",
+            "FdscopeFdLeak",
+            20,
+            web("_x10 100+40x5 300x10", 1024, 20),
+        ),
+    )
+
+
+def _limits() -> tuple[Scenario, ...]:
+    worst = {"process": "webd"}
+
+    def near(about: str, told: tuple[Series, ...], *fires: Alarm) -> Scenario:
+        return Scenario(about, "FdscopeFdLimitNear", 15, told, fires)
+
+    return (
+        near("95 %", web("950x15", 1000, 15), NEAR),
+        near("half", web("500x15", 1000, 15)),
+        near("just for a moment", web("500x5 950x2 500x9", 1000, 15)),
+        near("more than the limit: it was lowered afterwards", web("5x15", 4, 15)),
+        near("a small limit, set on purpose", web("4x15", 4, 15)),
+        near(
+            "no series of its own",
+            (series(fds.FD_LIMIT_RATIO, "0.97x15", **worst),),
+            Alarm("FdscopeFdLimitNear", "critical", worst),
+        ),
+        near(
+            "once, with a series of its own",
+            (*web("950x15", 1000, 15), series(fds.FD_LIMIT_RATIO, "0.95x15", **worst)),
+            NEAR,
+        ),
+        near(
+            "50 workers, each with few",
+            tuple(
+                told
+                for pid in range(50)
+                for told in (
+                    series(fds.OPEN_FDS, "100x15", **WEB | {"pid": str(pid)}, fd_type="tcp"),
+                    series(fds.MAX_FDS, "1024x15", **WEB | {"pid": str(pid)}),
+                )
+            ),
+        ),
+    )
+
+
+def _host() -> tuple[Scenario, ...]:
+    def files(about: str, used: str, *fires: Alarm) -> Scenario:
+        told = series(fds.HOST_FILES, used), series(fds.HOST_MAX_FILES, "1000x15")
+        return Scenario(about, "FdscopeHostFilesNearLimit", 15, told, fires)
+
+    return (
+        files("90 %", "900x15", Alarm("FdscopeHostFilesNearLimit", "critical", {})),
+        files("70 %", "700x15"),
+    )
+
+
+def _stdio() -> tuple[Scenario, ...]:
+    def stdio(about: str, fd_type: str, owner: dict[str, str], *fires: Alarm) -> Scenario:
+        told = tuple(series(fds.STDIO_FDS, "1x5", **owner, fd=n, fd_type=fd_type) for n in "012")
+        return Scenario(about, "FdscopeShellStdioIsSocket", 3, told, fires)
+
+    alarm = Alarm("FdscopeShellStdioIsSocket", "critical", SHELL | {"fd_type": "tcp"})
+    return (
+        stdio("a shell on TCP", "tcp", SHELL, alarm),
+        stdio("a shell at a terminal", "tty", SHELL),
+        stdio("a shell whose output goes to the journal", "unix_stream", SHELL),
+        stdio("no shell", "tcp", WEB),
+        stdio("a script of inetd", "tcp", SHELL | {"unit": "inetd.service"}),
+        stdio(
+            "a script of socket activation",
+            "tcp",
+            SHELL | {"unit": "echo@3-127.0.0.1:7-127.0.0.1:51234.service"},
+        ),
+        stdio("a worker of PHP", "tcp", WEB | {"process": "php-fpm8.2"}),
+    )
+
+
+def _new_types() -> tuple[Scenario, ...]:
+    old = MINUTES_OF_A_DAY + 240
+
+    def used(about: str, told: tuple[Series, ...], *fires: Alarm, at: int = old) -> Scenario:
+        return Scenario(about, "FdscopeNewFdType", at, told, fires)
+
+    tcp = series(fds.FDS_OPENED, f"5x{old}", **WEB, fd_type="tcp", birth="socket")
+    memfd = WEB | {"fd_type": "memfd", "birth": "open"}
+    labels = {"process": "webd", "fd_type": "memfd"}
+    return (
+        used(
+            "a memfd, after a day with TCP",
+            (tcp, series(fds.FDS_OPENED, f"_x{old - 30} 1x30", **memfd)),
+            Alarm("FdscopeNewFdType", "info", labels),
+        ),
+        used(
+            "seen by the census only",
+            (tcp, series(fds.OPEN_FDS, f"_x{old - 30} 1x30", **WEB, fd_type="memfd")),
+            Alarm("FdscopeNewFdType", "info", labels),
+        ),
+        used("hours later", (tcp, series(fds.FDS_OPENED, f"_x{old - 180} 1x180", **memfd))),
+        used(
+            "it did so yesterday, and the exporter began anew",
+            (tcp, series(fds.FDS_OPENED, f"_x100 1x60 _x{old - 190} 1x30", **memfd)),
+        ),
+        used("a new program", (series(fds.FDS_OPENED, f"_x{old - 30} 1x30", **memfd),)),
+        used("a new host", (tcp, series(fds.FDS_OPENED, "_x30 1x30", **memfd)), at=60),
+    )
+
+
+SCENARIOS = (*_leaks(), *_limits(), *_host(), *_stdio(), *_new_types())

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The real thing: the exporter on this kernel, a busy host in small, a real Prometheus."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dashboards.grafana_code import drawn
+from tests.dashboards.made import DASHBOARDS, Json, panels
+from tests.dashboards.prometheus import filled_in, free_port, instant, prometheus
+
+pytestmark = pytest.mark.kernel
+
+_PATIENCE_SECONDS = 240
+PROCESS = "web-server|broker|leak|inspector"
+
+# Queries that are empty on a healthy host, or young one, each with its reason.
+EMPTY: dict[tuple[str, str], str] = {
+    ("Firing now", ""): "nothing fires: this Prometheus has no rules",
+    ("Missed runs", ""): "the kernel skips no run, unless by chance",
+    ("Processor time in probes", ""): "the kernel does not count it (kernel.bpf_stats_enabled=0)",
+    ("Runs of probes", ""): "the kernel does not count them (kernel.bpf_stats_enabled=0)",
+    ("Drift of the fd accounts", ""): "census and events agree",
+    (
+        "Waiting for permission",
+        "",
+    ): "in tracepoint mode nothing tells of these waits",
+    ("Growing: fds more per hour", ""): "a slope needs some minutes of the past",
+    ("Open fds of those that grow", ""): "a slope needs some minutes of the past",
+    ("Fd types that are new for a process", ""): "it needs an hour of the past",
+    ("Bytes now and an hour before", "B"): "it needs an hour of the past",
+    ("Times as much as an hour before", ""): "it needs an hour of the past",
+}
+
+
+def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until the probes are compiled and attached, which a busy machine takes its time for."""
+    while True:
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a Prometheus that has scraped an exporter on a busy host for a while."""
+    if os.geteuid() != 0:
+        pytest.fail("this test attaches probes: run it as root")
+    folder: Path = tmp_path_factory.mktemp("prometheus")
+    exporter = free_port()
+    command = [sys.executable, "-m", "exporter.cli", "exporter", "--probe.latency"]
+    command += ["--probe.stacks", f"--web.listen-address=127.0.0.1:{exporter}"]
+    with (folder / "exporter.log").open("wb") as log:
+        running = [subprocess.Popen(command, stdout=log, stderr=log)]
+    _wait_until_ready(exporter, running[0], folder / "exporter.log")
+    running.append(subprocess.Popen([sys.executable, "-m", "tests.dashboards.workload"]))
+    try:
+        with prometheus(exporter, folder) as prometheus_port:
+            yield prometheus_port
+    finally:
+        for process in reversed(running):
+            process.terminate()
+            process.wait(60)
+
+
+def _wanted() -> list[Any]:
+    return [
+        pytest.param(target["expr"], id=f"{name}-{panel['title']}-{target['refId']}")
+        for name, dashboard in DASHBOARDS.items()
+        for panel in panels(dashboard)
+        for target in panel.get("targets", ())
+        if not {(panel["title"], ""), (panel["title"], target["refId"])} & set(EMPTY)
+    ]
+
+
+@pytest.fixture(scope="module")
+def deadline(port: int) -> float:
+    """Until when answers may come: all of them together, for the first scrapes lack some."""
+    assert instant(port, "up")["result"]
+    return time.monotonic() + _PATIENCE_SECONDS
+
+
+@pytest.mark.parametrize("expression", _wanted())
+def test_every_query_of_every_panel_has_an_answer(
+    port: int, deadline: float, expression: str
+) -> None:
+    while not (result := instant(port, filled_in(expression, process=PROCESS))["result"]):
+        assert time.monotonic() < deadline, "no data"
+        time.sleep(1)
+    assert result
+
+
+@pytest.mark.parametrize(("title", "ref_id"), EMPTY)
+def test_what_may_be_empty_is_understood_by_prometheus(port: int, title: str, ref_id: str) -> None:
+    targets = [
+        target
+        for dashboard in DASHBOARDS.values()
+        for panel in panels(dashboard)
+        if panel["title"] == title
+        for target in panel["targets"]
+        if ref_id in ("", target["refId"])
+    ]
+    assert targets
+    for target in targets:
+        instant(port, filled_in(target["expr"]))
+
+
+def _panel(title: str) -> Json:
+    return next(p for d in DASHBOARDS.values() for p in panels(d) if p["title"] == title)
+
+
+def _columns(panel: Json) -> set[str]:
+    """Titles that the panel speaks of; a label that is empty everywhere, as unit, has none."""
+    organize = next(t["options"] for t in panel["transformations"] if t["id"] == "organize")
+    hidden = organize["excludeByName"]
+    titles = {title for name, title in organize["renameByName"].items() if name not in hidden}
+    return titles - {"unit"}
+
+
+def _drawn(port: int, title: str) -> dict[str, Any]:
+    """What a panel gets to draw, by the fields' own names, once there is something."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not (frames := drawn(port, _panel(title), by="name")) and time.monotonic() < until:
+        time.sleep(1)
+    return frames
+
+
+def _table(port: int, panel: Json) -> dict[str, list[Any]]:
+    """What a table gets to draw, once no scrape is late so that all its columns are there."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        frames = drawn(port, panel, process=PROCESS).values()
+        rows = {name: values for frame in frames for name, values in frame.items()}
+        if _columns(panel) <= set(rows) or time.monotonic() > until:
+            return rows
+        time.sleep(1)
+
+
+def test_the_ledger_adds_up_to_the_byte(port: int) -> None:
+    rows = _table(port, _panel("The ledger: every byte explained"))
+    assert "tcp" in rows["fd type"]
+    for door, blind, socket, unexplained in zip(
+        rows["through the doors"],
+        rows["of these blind"],
+        rows["at the socket layer"],
+        rows["unexplained"],
+        strict=True,
+    ):
+        explained = (door or 0) - (blind or 0)
+        on_its_way = 1_000_000
+        assert abs((socket or 0) - explained) <= (unexplained or 0) + on_its_way
+
+
+def test_the_node_graph_has_both_ends_of_every_line(port: int) -> None:
+    frames = _drawn(port, "Who, through which door, to where, in kB/s")
+    edges, nodes = frames["edges"], frames["nodes"]
+    assert {"id", "source", "target", "mainstat", "thickness"} <= set(edges)
+    assert {"id", "title", "subtitle", "mainstat", "arc__door"} <= set(nodes)
+    assert {*edges["source"], *edges["target"]} <= set(nodes["id"])
+    assert "door: socket_call" in nodes["id"]
+    assert "socket layer: tcp" in nodes["id"]
+    assert all(isinstance(value, (int, float)) for value in edges["mainstat"])
+    assert min(edges["thickness"]) >= 0
+    assert set(nodes["arc__door"]) == {0, 1}
+
+
+def test_the_chart_of_doors_has_a_column_per_door_and_rows_that_are_whole(port: int) -> None:
+    (matrix,) = _drawn(port, "Which doors each fd type's bytes take").values()
+    fd_types = matrix.pop("fd_type\\door")
+    assert "tcp" in fd_types
+    assert "socket_call" in matrix
+    for row in range(len(fd_types)):
+        assert sum(float(column[row] or 0) for column in matrix.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "panel",
+    [
+        pytest.param(panel, id=panel["title"])
+        for dashboard in DASHBOARDS.values()
+        for panel in panels(dashboard)
+        if panel["type"] == "table" and (panel["title"], "") not in EMPTY
+    ],
+)
+def test_a_table_has_the_columns_that_its_panel_speaks_of(port: int, panel: Json) -> None:
+    rows = _table(port, panel)
+    assert _columns(panel) <= set(rows)
+    assert "Time" not in rows

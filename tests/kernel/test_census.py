@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The census against what a process has really open, on the running kernel."""
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from exporter.census import CensusTaker
+from probes.census import Missing, ProcessFds
+from probes.selftest.calls import call
+from probes.session import Session
+from probes.taxonomy import FdType, Stdio
+from tests.kernel.conftest import in_child
+from tests.kernel.test_fd_life import REVERSE_SHELL, anonymous, sockets
+
+
+@contextmanager
+def alive(work: Callable[[], object]) -> Iterator[int]:
+    """A process that has done ``work`` and waits; its pid."""
+    read_fd, write_fd = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        except BaseException as error:
+            os.write(2, f"workload: {error!r}\n".encode())
+            os._exit(1)
+        os.write(write_fd, b"x")
+        signal.pause()
+    try:
+        os.close(write_fd)
+        assert os.read(read_fd, 1) == b"x", "the workload failed: see its message above"
+        yield pid
+    finally:
+        os.close(read_fd)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def census_of(session: Session, pid: int) -> ProcessFds:
+    assert session.census is not None, "the program of the census could not be loaded"
+    found = session.census.fds_of(pid)
+    assert isinstance(found, ProcessFds)
+    return found
+
+
+def inherited(session: Session) -> ProcessFds:
+    with alive(lambda: None) as pid:
+        return census_of(session, pid)
+
+
+def test_every_fd_type(session: Session) -> None:
+    def work() -> None:
+        sockets()
+        anonymous()
+
+    before = inherited(session)
+    with alive(work) as pid:
+        found = census_of(session, pid)
+        assert found.total == len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
+    more = {t: n - before.counts.get(t, 0) for t, n in found.counts.items()}
+    assert {t: n for t, n in more.items() if n > 0} == {
+        FdType.TCP: 5,
+        FdType.UDP: 4,
+        FdType.NETLINK: 1,
+        FdType.PACKET: 1,
+        FdType.UNIX_DGRAM: 6,
+        FdType.EVENTFD: 5,
+        FdType.EVENTPOLL: 1,
+        FdType.TIMERFD: 1,
+        FdType.SIGNALFD: 1,
+        FdType.INOTIFY: 1,
+        FdType.FANOTIFY: 1,
+        FdType.MEMFD: 1,
+        FdType.PIDFD: 1,
+        FdType.IO_URING: 1,
+        FdType.USERFAULTFD: 1,
+        FdType.BPF: 1,
+        FdType.PERF_EVENT: 1,
+    }
+
+
+def test_who_it_is(session: Session) -> None:
+    with alive(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (777, 4000))) as pid:
+        found = census_of(session, pid)
+        assert found.key.tgid == pid
+        assert found.limit == 777
+        with open(f"/proc/{pid}/comm", "rb") as comm:  # noqa: PTH123
+            assert found.process.name == comm.read().rstrip(b"\n")
+
+
+def test_ten_thousand_descriptors(session: Session) -> None:
+    def work() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (15_000, 15_000))
+        fd = os.eventfd(0)
+        for _ in range(9_999):
+            os.dup(fd)
+        os.dup2(fd, 14_999)
+
+    with alive(work) as pid:
+        assert census_of(session, pid).counts[FdType.EVENTFD] == 10_001
+
+
+def test_permission_groups(session: Session) -> None:
+    def work() -> None:
+        call("fanotify_init", 0, os.O_RDONLY)  # FAN_CLASS_NOTIF
+        call("fanotify_init", 4, os.O_RDONLY)  # FAN_CLASS_CONTENT
+
+    with alive(work) as pid:
+        found = census_of(session, pid)
+    assert found.counts[FdType.FANOTIFY] == 2
+    assert found.permission_groups == 1
+
+
+def test_what_stands_behind_the_standard_fds(session: Session) -> None:
+    def work() -> None:
+        end, _ = os.openpty()
+        os.dup2(end, 0)
+        os.dup2(socket.socketpair()[0].detach(), 1)
+        os.close(2)
+
+    with alive(work) as pid:
+        stdio = census_of(session, pid).stdio
+    assert stdio == {Stdio.INPUT: FdType.TTY, Stdio.OUTPUT: FdType.UNIX_STREAM}
+
+
+def test_a_shell_on_an_inherited_socket(session: Session) -> None:
+    """State, seen without any event: as socket activation leaves it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+        with client, server:
+            fd = client.fileno()
+            shell = subprocess.Popen(["/bin/sh"], stdin=fd, stdout=fd, stderr=fd)
+            server.sendall(b"echo 1\n")
+            server.recv(10)
+            stdio = census_of(session, shell.pid).stdio
+            server.sendall(b"exit\n")
+            shell.wait()
+    assert stdio == dict.fromkeys(Stdio, FdType.TCP)
+
+
+def test_a_reverse_shell(session: Session) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        shell = subprocess.Popen([sys.executable, "-c", REVERSE_SHELL, port])
+        server, _ = listener.accept()
+        with server:
+            server.sendall(b"echo 1\n")
+            server.recv(10)
+            found = census_of(session, shell.pid)
+            server.sendall(b"exit\n")
+            shell.wait()
+    assert found.process.name == b"sh"
+    assert found.stdio == dict.fromkeys(Stdio, FdType.TCP)
+
+
+def test_who_is_gone(session: Session) -> None:
+    assert session.census is not None
+    assert session.census.fds_of(in_child(lambda: None)) is Missing.GONE
+
+
+def test_no_drift_over_a_workload_of_every_type(session: Session) -> None:
+    """Open, close, fork, exec, pass: what the census finds is what the events tell."""
+    assert session.census is not None
+    taker = CensusTaker(session.census, session.fd_flow)
+    taker.take()
+
+    def work() -> None:
+        sockets()
+        anonymous()
+        if os.fork() == 0:
+            os.execv("/bin/true", ["true"])  # noqa: S606
+        os.wait()
+
+    kept = []
+    for _ in range(3):
+        in_child(work)
+        ours, theirs = socket.socketpair()
+        socket.send_fds(ours, [b"x"], [ours.fileno(), 0])
+        kept += socket.recv_fds(theirs, 10, 2)[1]
+        kept += [ours.detach(), theirs.detach(), os.eventfd(0), os.memfd_create("drift")]
+        taken = taker.take()
+    for fd in kept:
+        os.close(fd)
+    assert taken is not None
+    ours_only = {FdType.EVENTFD, FdType.MEMFD, FdType.UNIX_STREAM, FdType.BPF, FdType.NETLINK}
+    assert {t: n for t, n in taken.drift.items() if n and t in ours_only} == {}
+    assert taken.unreadable == 0

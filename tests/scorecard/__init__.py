@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The scorecard: known bytes on every route, and whether fdscope counted exactly these."""

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a scenario is, and what became of it."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from probes.blind_spots import BLIND_SPOTS
+from probes.taxonomy import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """A blind spot of the product that excuses bytes which are missing from a scenario."""
+
+    begins: str
+    """How its text in ``probes.blind_spots`` begins; it must be there for the mode."""
+    modes: tuple[Mode, ...] = tuple(Mode)
+    before: tuple[int, int] | None = None
+    """The first kernel that has it no more."""
+
+    def applies(self, mode: Mode, kernel: tuple[int, int]) -> bool:
+        """True where the product tells of it."""
+        return mode in self.modes and (self.before is None or kernel < self.before)
+
+    def text(self, mode: Mode) -> str:
+        """What the product says; ValueError if it says nothing of the kind."""
+        for spot in BLIND_SPOTS[mode]:
+            if spot.what.startswith(self.begins):
+                return spot.what
+        raise ValueError(f"no blind spot of {mode.value} mode begins with: {self.begins}")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Processes that move bytes of which they know how many."""
+
+    name: str
+    program: tuple[str | int, ...]
+    """Program of tests/workloads and its arguments: numbers are scaled, ``{place}`` is filled."""
+    blind: tuple[Blind, ...] = ()
+    scope: str = ""
+    """What the socket layer must say of the peers, if it is one word for all."""
+    quick: bool = True
+    """Also a test of pytest, with fewer bytes."""
+    about: str = ""
+    """What a reader of the table should know."""
+
+
+class Line(NamedTuple):
+    """One kind of operation of one process: what it did, what fdscope counted."""
+
+    pid: int
+    process: str
+    layer: str
+    account: str
+    fd_type: str
+    door: str
+    """Empty at the socket layer."""
+    expected_operations: int
+    operations: int
+    expected_bytes: int
+    bytes: int
+
+    @property
+    def exact(self) -> bool:
+        """True if nothing is missing and nothing is too much."""
+        return (self.operations, self.bytes) == (self.expected_operations, self.expected_bytes)
+
+    @property
+    def lacks(self) -> bool:
+        """True if something is missing and nothing is too much."""
+        within = self.operations <= self.expected_operations and self.bytes <= self.expected_bytes
+        return within and not self.exact
+
+
+EXACT, OFF, BLIND, NOT_POSSIBLE = "exact", "off", "not seen", "not possible here"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a scenario went in one mode on one kernel."""
+
+    scenario: str
+    verdict: str
+    """One of the four words above."""
+    why: str = ""
+    expected_bytes: int = 0
+    file_bytes: int = 0
+    socket_bytes: int = 0
+    processes: int = 0
+    residual_bytes: int = 0
+    """Of the ledger, over the scenario's processes."""
+    losses: int = 0
+    missed_runs: int = 0
+    tries: int = 1
+    wrong: list[Line] = field(default_factory=list)
+    """The lines that are not exact; the first few."""

@@ -1,0 +1,148 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# In a guest with systemd: install the package, reboot, look at the service, remove it.
+# Only the line "@@EXIT n" tells the result.
+
+LAB=/var/lib/lab
+METRICS=http://127.0.0.1:20253/metrics
+export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+stty -F /dev/ttyS1 raw -echo
+
+end() {
+	echo "@@EXIT $1"
+	sleep 1
+	systemctl poweroff --force --force
+	exit
+}
+
+fail() {
+	echo "@@FAILED $1"
+	systemctl --no-pager --full status fdscope.service
+	journalctl --no-pager -u fdscope.service -n 60
+	end 1
+}
+
+# check WHAT COMMAND...: the command must succeed
+check() {
+	what=$1
+	shift
+	if "$@" >/tmp/said 2>&1; then
+		echo "@@$(cut -d ' ' -f 1 /proc/uptime) ok: $what"
+	else
+		cat /tmp/said
+		fail "$what"
+	fi
+}
+
+# wait_for SECONDS WHAT COMMAND...: it must succeed within that time
+wait_for() {
+	limit=$1
+	what=$2
+	shift 2
+	tries=0
+	until "$@" >/tmp/said 2>&1; do
+		tries=$((tries + 1))
+		[ "$tries" -lt "$limit" ] || { cat /tmp/said && fail "$what"; }
+		sleep 1
+	done
+	echo "@@$(cut -d ' ' -f 1 /proc/uptime) ok: $what"
+}
+
+shows() {
+	curl -sS -m 30 "$METRICS" | grep -E "$1"
+}
+
+everything() {
+	find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev \
+		-o -path /var/log -o -path /var/cache -o -path /var/tmp -o -path /var/lib/apt \
+		-o -path /var/lib/dpkg -o -path /var/lib/lab -o -path /var/lib/prometheus \
+		-o -path /var/lib/systemd -o -path /var/backups \) -prune -o -print |
+		grep -Ev '^/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$' | sort
+	cut -d : -f 1 /etc/passwd /etc/group | sort
+}
+
+install_package() {
+	apt-get install -q -y "$@" "$LAB"/fdscope_*.deb
+}
+
+up_in_prometheus() {
+	curl -sS -m 10 -G http://127.0.0.1:9090/api/v1/query --data-urlencode 'query=up{job="fdscope"}' |
+		grep -F ',"1"]'
+}
+
+install_all() {
+	FDSCOPE_OFFLINE=1 /usr/share/fdscope/install.sh >"$LAB/install.log" 2>&1 ||
+		{ cat "$LAB/install.log" && false; }
+}
+
+has_rules() {
+	curl -sS -m 10 http://127.0.0.1:9090/api/v1/rules | grep -F FdscopeExporterDown
+}
+
+only_loopback() {
+	! ss -Hltn | awk '{ print $4 }' | grep -Ev '^(127\.0\.0\.1|\[::1\]):'
+}
+
+# None is left, and it is a user of its own.
+no_capability() {
+	pid=$(systemctl show -p MainPID --value fdscope.service)
+	cat "/proc/$pid/status"
+	grep -qE '^CapEff:\s0000000000000000$' "/proc/$pid/status" &&
+		grep -qE '^CapPrm:\s0000000000000000$' "/proc/$pid/status" &&
+		[ "$(stat -c %U "/proc/$pid")" = fdscope ]
+}
+
+known_bytes() {
+	sh -c 'i=0; while [ $i -lt 20 ]; do head -c 4096 /dev/zero; sleep 0.1; i=$((i + 1)); done >/tmp/x'
+	shows '^fdscope_file_written_bytes_total\{.*process="head".* 81920'
+}
+
+first_boot() {
+	everything >"$LAB/before"
+	wait_for 120 'the guest has started' systemctl is-active multi-user.target
+	check 'the package installs from a file' install_package
+	check 'the service is active at once' systemctl is-active fdscope.service
+	check 'the service is enabled' systemctl is-enabled fdscope.service
+	check 'it shows metrics' shows '^fdscope_build_info'
+	check 'the man page is there' test -e /usr/share/man/man8/fdscope.8.gz
+	sed -i 's/^#max-series = .*/max-series = 77/' /etc/fdscope/fdscope.toml
+	check 'it upgrades' install_package --reinstall
+	check 'the configuration stays' grep -q '= 77' /etc/fdscope/fdscope.toml
+	check 'the service is active after it' systemctl is-active fdscope.service
+	check 'install.sh sets up the rest' install_all
+	cat "$LAB/install.log"
+	check 'it says that there is no Grafana' grep -F 'NO GRAFANA IS INSTALLED' "$LAB/install.log"
+	echo 2 >"$LAB/boot"
+	systemctl reboot
+}
+
+second_boot() {
+	wait_for 300 'the service is active after a reboot' systemctl is-active fdscope.service
+	check 'in fentry mode' shows '^fdscope_attach_mode\{mode="fentry"\} 1'
+	check 'with real processes' shows '^fdscope_file_read_bytes_total\{.*process="systemd"'
+	check 'known bytes are counted' known_bytes
+	check 'the self-test is exact' sh -c \
+		"journalctl -u fdscope -b | grep -E 'self-test: ([0-9]+) of \\1 rows'"
+	check 'no capability is left' no_capability
+	check 'open fds of other users are seen' shows '^fdscope_open_fds\{.*process="systemd"'
+	wait_for 120 'Prometheus has the target up' up_in_prometheus
+	check 'Prometheus has the rules' has_rules
+	check 'Alertmanager is ready' curl -sSf -m 10 http://127.0.0.1:9093/-/ready
+	check 'nothing listens on other addresses' only_loopback
+	systemd-analyze security --no-pager fdscope.service
+	journalctl --no-pager -u fdscope.service -b | grep -v 'not traced'
+	check 'the watchdog is fed' sh -c 'sleep 65; systemctl is-active fdscope.service'
+	check 'nothing restarted it' sh -c 'systemctl show -p NRestarts fdscope | grep -x NRestarts=0'
+	check 'install.sh runs again' install_all
+	check 'and has nothing to change' sh -c '! grep -E "writing|installing|restarting" /var/lib/lab/install.log'
+	check 'install.sh is undone' /usr/share/fdscope/install.sh --uninstall
+	check 'it can be removed' apt-get remove -q -y fdscope
+	check 'its port is closed' sh -c '! curl -s http://127.0.0.1:20253/'
+	check 'it can be purged' apt-get purge -q -y fdscope
+	everything >"$LAB/after"
+	check 'nothing is left behind' diff "$LAB/before" "$LAB/after"
+	check 'it has not failed' sh -c '! systemctl --failed --no-legend | grep fdscope'
+	end 0
+}
+
+if [ -e "$LAB/boot" ]; then second_boot; else first_boot; fi
