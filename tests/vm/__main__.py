@@ -18,7 +18,7 @@ from tests.vm.lab import BOOT_LIMIT, Job, Lab
 from tests.vm.progress import Progress
 from tests.vm.results import results_folder
 from tests.vm.service import RELEASES, check_service
-from tests.vm.suite import pytest_target, shell_command, suite_command
+from tests.vm.suite import guest_script, pytest_command, pytest_target, shell_command
 from tests.vm.table import render
 
 REQUIRE = "FDSCOPE_REQUIRE_VM"
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--modes", type=modes_named, default=MODES, metavar="MODE,...")
     run.add_argument("--limit", type=int, help="seconds for each mode")
     run.add_argument("--smoke", action="store_true", help="run the lab's test of itself")
-    run.add_argument("--script", help="run this shell script in place of the tests")
+    run.add_argument("--script", help="run this shell command in place of the tests")
     run.add_argument("-v", "--verbose", action="store_true", help="show the guests' output")
     run.add_argument("--pytest", action="append", default=[], metavar="ARGUMENT")
     shell = commands.add_parser("shell", help="boot a kernel and open a shell in it")
@@ -88,17 +88,17 @@ def version_of(lab: Lab, cell: Cell) -> str:
     return kernel_version(suite).partition("-")[0]
 
 
-def job_for(cell: Cell, arguments: argparse.Namespace) -> Job | None:
-    """Return what the command line asks of a cell; None if it has none of the modes."""
+def jobs_for(cell: Cell, arguments: argparse.Namespace) -> list[Job]:
+    """Return what the command line asks of a cell: a guest for each mode that it has."""
     limit = arguments.limit or cell.limit
-    if arguments.script is not None:
-        return Job(cell, f"{arguments.script}\n", BOOT_LIMIT + limit)
-    modes = [mode for mode in cell.modes if mode in arguments.modes]
-    if not modes:
-        return None
-    target = pytest_target(CHECKOUT, smoke=arguments.smoke)
-    command = suite_command(cell, modes, limit, [target, *arguments.pytest])
-    return Job(cell, command, BOOT_LIMIT + limit * len(modes))
+    command = arguments.script or pytest_command(
+        [pytest_target(CHECKOUT, smoke=arguments.smoke), *arguments.pytest]
+    )
+    return [
+        Job(cell, mode, guest_script(cell, mode, limit, command), BOOT_LIMIT + limit)
+        for mode in cell.modes
+        if mode in arguments.modes
+    ]
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -108,13 +108,13 @@ def run(arguments: argparse.Namespace) -> int:
     Host(lab.archive, lab.progress, lab.cache.folder / "apt/host").ensure(
         {cell.arch for cell in cells}
     )
-    jobs = [job for cell in cells if (job := job_for(cell, arguments)) is not None]
+    jobs = [job for cell in cells for job in jobs_for(cell, arguments)]
     if not jobs:
         message = f"none of these cells has a mode of {','.join(arguments.modes)}"
         raise LabError(message)
     outcomes = lab.run_all(jobs)
-    failed = [result.cell for result in outcomes if not result.passed]
-    counts = f"{len(outcomes) - len(failed)} passed, {len(failed)} failed"
+    failed = [job.name for job, result in zip(jobs, outcomes, strict=True) if not result.passed]
+    counts = f"{len(jobs) - len(failed)} passed, {len(failed)} failed"
     lab.progress.say("lab", f"{counts}{': ' if failed else ''}{', '.join(failed)}")
     return 1 if failed else 0
 
@@ -125,7 +125,7 @@ def shell(arguments: argparse.Namespace) -> int:
     cell = select(lab, arguments.kernels)[0]
     Host(lab.archive, lab.progress, lab.cache.folder / "apt/host").ensure({cell.arch})
     size = shutil.get_terminal_size()
-    return lab.shell(Job(cell, shell_command(size.lines, size.columns), 0.0))
+    return lab.shell(Job(cell, "shell", shell_command(size.lines, size.columns), 0.0))
 
 
 def show_list(arguments: argparse.Namespace) -> int:

@@ -30,11 +30,17 @@ SHOWN_OUTPUT = 120
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A command for the guest of a cell, with its limit in seconds, boot included."""
+    """A script for the guest of a cell, in an attach mode; its limit in seconds, boot included."""
 
     cell: Cell
-    command: str
+    mode: str
+    script: str
     limit: float
+
+    @property
+    def name(self) -> str:
+        """The name of its results' folder."""
+        return f"{self.cell.name}-{self.mode}"
 
 
 @dataclass(slots=True)
@@ -42,7 +48,7 @@ class Listener:
     """Turns a guest's output into progress lines; with `verbose` shows all of it."""
 
     progress: Progress
-    cell: str
+    name: str
     verbose: bool
     rest: str = field(default="")
 
@@ -51,7 +57,7 @@ class Listener:
         *lines, self.rest = (self.rest + text).split("\n")
         for line in lines:
             if line.startswith("@@") or self.verbose:
-                self.progress.say(self.cell, line.removeprefix("@@"))
+                self.progress.say(self.name, line.removeprefix("@@"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +87,22 @@ class Lab:
 
     def run(self, job: Job) -> Result:
         """Run one job; a step that fails gives a failed result."""
-        folder = results.fresh_folder(self.checkout, job.cell.name)
-        blank = Result(job.cell.name, passed=False, why="", arch=job.cell.arch.debian)
+        folder = results.fresh_folder(self.checkout, job.name)
+        blank = Result(job.cell.name, job.mode, passed=False, why="", arch=job.cell.arch.debian)
         try:
             result = self._run(job, folder, blank)
         except LabError as error:
             result = replace(blank, why=str(error))
         result.write(folder)
         word = "PASSED" if result.passed else "FAILED"
-        self.progress.say(job.cell.name, f"{word} after {result.seconds:.1f} s: {result.why}")
+        self.progress.say(job.name, f"{word} after {result.seconds:.1f} s: {result.why}")
         return result
 
     def _run(self, job: Job, folder: Path, blank: Result) -> Result:
-        listener = Listener(self.progress, job.cell.name, self.verbose)
+        listener = Listener(self.progress, job.name, self.verbose)
         kernel, root = self.prepare(job.cell)
         said = f"booting {kernel.release} with BCC {root.bcc}, limit {job.limit:.0f} s"
-        self.progress.say(job.cell.name, said)
+        self.progress.say(job.name, said)
 
         def start(guest: Guest) -> Outcome:
             return boot(guest, job.limit, listener.hear)
@@ -104,7 +110,7 @@ class Lab:
         guest, outcome = self._with_guest(job, folder, kernel, root, start)
         output = read_log(guest.output)
         if not outcome.passed:
-            self._show(guest, outcome)
+            self._show(job.name, guest, outcome)
         damage = self._take_reports(guest, folder)
         return replace(
             blank,
@@ -115,7 +121,6 @@ class Lab:
             cpus=guest.cpus,
             seconds=round(outcome.seconds, 1),
             boot_seconds=results.boot_seconds(output),
-            modes=results.mode_statuses(output),
         )
 
     def _with_guest(
@@ -129,7 +134,7 @@ class Lab:
         """Lay out a guest's initramfs, hand the guest to `use`, then drop the initramfs."""
         with self.cache.scratch() as work:
             payload, initrd = work / "payload.cpio", work / "initrd.cpio"
-            Payload(self.checkout, job.cell, job.command).write(payload, work)
+            Payload(self.checkout, job.cell, job.script).write(payload, work)
             join_archives([root.archive, *kernel.archives, payload], initrd)
             guest = Guest(job.cell, self._cpus(job.cell), kernel.image, initrd, folder)
             return guest, use(guest)
@@ -149,19 +154,18 @@ class Lab:
             return 1
         return cell.cpus
 
-    def _show(self, guest: Guest, outcome: Outcome) -> None:
+    def _show(self, name: str, guest: Guest, outcome: Outcome) -> None:
         """Print the logs of a guest that did not pass."""
-        name = guest.cell.name
         self.progress.block(f"output of {name}", tail(read_log(guest.output), SHOWN_OUTPUT))
         if outcome.status is None:
             self.progress.block(f"console of {name}", tail(read_log(guest.console), SHOWN_CONSOLE))
 
     def shell(self, job: Job) -> int:
         """Give the guest's console to this terminal and return QEMU's exit status."""
-        folder = results.fresh_folder(self.checkout, f"{job.cell.name}-shell")
+        folder = results.fresh_folder(self.checkout, job.name)
         kernel, root = self.prepare(job.cell)
         said = f"booting {kernel.release}; leave with exit, or Ctrl-A X"
-        self.progress.say(job.cell.name, said)
+        self.progress.say(job.name, said)
 
         def start(guest: Guest) -> Outcome:
             return Outcome(attend(guest), 0.0, "the shell was left")

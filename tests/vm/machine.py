@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.vm.cells import AMD64, Arch, Cell
+from tests.vm.results import describe_status
 
 POLL_SECONDS = 0.5
 DIE_WITH_LAB = ("setpriv", "--pdeathsig", "KILL")
@@ -150,7 +151,7 @@ def boot(guest: Guest, limit: float, tell: Callable[[str], None]) -> Outcome:
     seconds = time.monotonic() - began
     status = exit_status(read_log(guest.output))
     if status is not None:
-        return Outcome(status, seconds, f"the guest's command ended with {status}")
+        return Outcome(status, seconds, describe_status(status))
     if not in_time:
         return Outcome(None, seconds, f"the guest hung: ended after its limit of {limit:.0f} s")
     if process.returncode != 0:

@@ -27,11 +27,11 @@ PORTS = {
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The guest's part of a cell; `command` is a shell script run in the checkout."""
+    """The guest's part of a cell; `script` is run by a shell in the checkout."""
 
     checkout: Path
     cell: Cell
-    command: str
+    script: str
 
     def write(self, target: Path, work: Path) -> None:
         """Write the archive to `target`; programs are compiled in the folder `work`."""
@@ -39,7 +39,7 @@ class Payload:
             archive = CpioWriter(stream)
             archive.file("init", INIT.read_bytes(), 0o755)
             archive.file("lab/ports", PORTS[self.cell.arch.debian].encode())
-            archive.file("lab/command", self.command.encode())
+            archive.file("lab/command", self.script.encode())
             if self.cell.headers:
                 archive.file("lab/hide-btf", b"")
             archive.file("usr/local/bin/fdscope", LAUNCHER.encode(), 0o755)

@@ -8,7 +8,6 @@ import tarfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-MODE_LINE = re.compile(r"^@@MODE (\w+) ended (\d+)\s*$", re.MULTILINE)
 UP_LINE = re.compile(r"^@@UP ([\d.]+)\s*$", re.MULTILINE)
 TIMED_OUT = 124
 KILLED = 137
@@ -16,12 +15,10 @@ KILLED = 137
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a cell went; times are in seconds, `boot_seconds` by the guest's clock.
-
-    `modes` has the status of each mode's tests; a mode that never ended is absent.
-    """
+    """How a cell went in a mode; times are in seconds, `boot_seconds` by the guest's clock."""
 
     cell: str
+    mode: str
     passed: bool
     why: str
     kernel: str = ""
@@ -30,38 +27,32 @@ class Result:
     cpus: int = 1
     seconds: float = 0.0
     boot_seconds: float = 0.0
-    modes: tuple[tuple[str, int], ...] = ()
 
     def write(self, folder: Path) -> None:
-        """Write this as result.json into a cell's folder."""
+        """Write this as result.json into its folder."""
         text = json.dumps(asdict(self), indent=2)
         (folder / "result.json").write_text(text + "\n")
 
 
 def results_folder(checkout: Path) -> Path:
-    """Return the folder, ignored by git, that holds a folder for each cell."""
+    """Return the folder, ignored by git, that holds a folder for each cell and mode."""
     return checkout / "build/vm"
 
 
-def fresh_folder(checkout: Path, cell: str) -> Path:
-    """Return an empty folder, that git ignores, for the results of a cell."""
+def fresh_folder(checkout: Path, name: str) -> Path:
+    """Return an empty folder, that git ignores, for the results of a run of this name."""
     parent = results_folder(checkout)
     parent.mkdir(parents=True, exist_ok=True)
     (parent / ".gitignore").write_text("*\n")
-    folder = parent / cell
+    folder = parent / name
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir()
     return folder
 
 
-def mode_statuses(output: str) -> tuple[tuple[str, int], ...]:
-    """Read from a guest's output how each mode ended."""
-    return tuple((mode, int(status)) for mode, status in MODE_LINE.findall(output))
-
-
 def describe_status(status: int) -> str:
-    """Say what the status of a test run means."""
+    """Say what the status of a guest's command means."""
     if status in {TIMED_OUT, KILLED}:
         return "ended by its time limit"
     return "passed" if status == 0 else f"failed ({status})"

@@ -12,15 +12,11 @@ SMOKE = "tests/vm/guest_smoke.py"
 KILL_AFTER = 30
 CHURN = 300
 """Short-lived processes of a test: forking is slow under emulation."""
-MODE_STEP = """\
-echo "@@MODE {mode} started"
-FDSCOPE_ATTACH_MODE={mode} timeout -s INT -k {kill} {limit} \\
-    python3 -m pytest -v -p no:cacheprovider --color=no \\
-    --junitxml=/reports/{mode}.xml {arguments}
-status=$?
-echo "@@MODE {mode} ended $status"
-[ "$status" -eq 0 ] || worst=1
-"""
+TIMED = "exec timeout -s INT -k {kill} {limit} sh -c {command}\n"
+PYTEST = (
+    *("python3", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--color=no"),
+    *("--durations=15", "--junitxml=/reports/pytest.xml"),
+)
 SHELL = """\
 . /lab/ports
 stty -F "$CONSOLE" rows {rows} cols {columns}
@@ -33,23 +29,24 @@ def pytest_target(checkout: Path, *, smoke: bool) -> str:
     return SMOKE if smoke or not (checkout / TESTS).is_dir() else TESTS
 
 
-def suite_command(cell: Cell, modes: Sequence[str], limit: int, pytest: Sequence[str]) -> str:
-    """Return the script that runs pytest once for each mode, `limit` seconds at most each.
+def pytest_command(arguments: Sequence[str]) -> str:
+    """Return the shell command that runs pytest with these arguments."""
+    return shlex.join([*PYTEST, *arguments])
 
-    Its status is 1 if any run failed; a failed mode does not stop the next.
+
+def guest_script(cell: Cell, mode: str, limit: int, command: str) -> str:
+    """Return the script that runs a shell command in an attach mode, for `limit` seconds at most.
+
+    Its status is that of the command, or TIMED_OUT or KILLED of `tests.vm.results`.
     """
-    arguments = shlex.join(pytest)
-    steps = [
-        MODE_STEP.format(mode=mode, kill=KILL_AFTER, limit=limit, arguments=arguments)
-        for mode in modes
-    ]
     variables = {
         "FDSCOPE_VM_CELL": cell.name,
         "FDSCOPE_REPORTS": "/reports",
+        "FDSCOPE_ATTACH_MODE": mode,
         "FDSCOPE_TEST_CHURN": CHURN,
     }
     export = "".join(f"export {name}={shlex.quote(str(v))}\n" for name, v in variables.items())
-    return f"{export}worst=0\n{''.join(steps)}exit $worst\n"
+    return export + TIMED.format(kill=KILL_AFTER, limit=limit, command=shlex.quote(command))
 
 
 def shell_command(rows: int, columns: int) -> str:

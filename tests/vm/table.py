@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.vm.cells import CELLS
-from tests.vm.results import describe_status
 
 SUMMARY_HEAD = (
     "cell",
@@ -55,29 +54,20 @@ class Row:
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """Read the results in the order of the matrix.
-
-    A cell that ended early has one row that says why; one that ran a script and
-    no tests has none.
-    """
-    files = [folder / cell.name / "result.json" for cell in CELLS]
-    return [row for file in files if file.exists() for row in cell_rows(file)]
+    """Read the results in the order of the matrix."""
+    files = [folder / f"{cell.name}-{mode}/result.json" for cell in CELLS for mode in cell.modes]
+    return [read_row(file) for file in files if file.exists()]
 
 
-def cell_rows(path: Path) -> Iterable[Row]:
-    """Read the rows of one cell from its result.json and the reports beside it."""
+def read_row(path: Path) -> Row:
+    """Read a row from its result.json and the report beside it."""
     result = json.loads(path.read_text())
-    names = (result["cell"], result["kernel"], result["bcc"], result["arch"])
-    ended = dict(result["modes"])
-    found = path.parent.glob("support-*.json")
-    reports = {file.stem.removeprefix("support-"): file for file in found}
-    modes = list(dict.fromkeys([*ended, *reports]))
-    if not modes and not result["passed"]:
-        yield Row(*names, mode="-", result=result["why"])
-    for mode in modes:
-        word = describe_status(ended[mode]) if mode in ended else result["why"]
-        support = json.loads(reports[mode].read_text()) if mode in reports else {}
-        yield Row(*names, mode=mode, result=word, support=support)
+    report = path.parent / f"support-{result['mode']}.json"
+    return Row(
+        **{name: result[name] for name in ("cell", "kernel", "bcc", "arch", "mode")},
+        result=result["why"],
+        support=json.loads(report.read_text()) if report.exists() else {},
+    )
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

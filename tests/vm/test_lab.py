@@ -6,6 +6,7 @@ import json
 import stat
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,23 +131,19 @@ def test_reports_come_back_flat(tmp_path: Path) -> None:
     assert (folder / "evil.json").read_text() == "{}"
 
 
-@pytest.mark.parametrize(("failing", "status"), [("none", 0), ("fentry", 1), ("kprobe", 1)])
-def test_suite_runs_every_mode(tmp_path: Path, failing: str, status: int) -> None:
-    """One failed mode fails the guest, and the other mode is run all the same."""
-    python = tmp_path / "python3"
-    python.write_text(f'#!/bin/sh\n[ "$FDSCOPE_ATTACH_MODE" != {failing} ]\n')
-    python.chmod(0o755)
-    script = suite.suite_command(cells.CELLS[0], ("fentry", "kprobe"), 5, ["tests"])
-    done = subprocess.run(
-        ["/bin/sh", "-c", script],
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    ended = results.mode_statuses(done.stdout)
-    assert done.returncode == status
-    assert [mode for mode, _ in ended] == ["fentry", "kprobe"]
+@pytest.mark.parametrize(
+    ("script", "word"),
+    [
+        ('[ "$FDSCOPE_ATTACH_MODE" = kprobe ]', "passed"),
+        ("exit 3", "failed (3)"),
+        ("sleep 9", "ended by its time limit"),
+    ],
+)
+def test_a_guests_script_tells_how_its_command_ended(script: str, word: str) -> None:
+    """The mode reaches the command, and its status the lab."""
+    text = suite.guest_script(cells.CELLS[0], "kprobe", 1, script)
+    done = subprocess.run(["/bin/sh", "-c", text], check=False)
+    assert results.describe_status(done.returncode) == word
 
 
 def test_security_updates_belong_to_stable_suites() -> None:
@@ -164,23 +161,24 @@ def test_cells_have_names_of_their_own() -> None:
 
 
 def test_table_shows_hooks_doors_and_what_never_ended(tmp_path: Path) -> None:
-    """Every mode gets a line, and so does a cell that never booted."""
-    ran = tmp_path / "6.12"
-    ran.mkdir()
-    modes = (("fentry", 0), ("kprobe", 1))
-    done = results.Result("6.12", passed=False, why="x", kernel="6.12.1", bcc="0.31", modes=modes)
-    done.write(ran)
+    """Every mode gets a line, and so does one that never booted."""
     hook = {"function": "vfs_read", "layer": "file", "state": "failed", "fired": False}
     report = {
         "hooks": [hook | {"why": "no BTF"}],
         "doors": [{"door": "splice", "fd_type": "fifo", "ok": True}],
     }
-    (ran / "support-fentry.json").write_text(json.dumps(report))
-    dead = tmp_path / "5.10"
-    dead.mkdir()
-    results.Result("5.10", passed=False, why="the guest died").write(dead)
+    blank = results.Result("6.12", "fentry", passed=True, why="passed", kernel="6.12.1", bcc="0.31")
+    for result in (
+        blank,
+        replace(blank, mode="kprobe", passed=False, why="failed (1)"),
+        results.Result("5.10", "fentry", passed=False, why="the guest died"),
+    ):
+        folder = tmp_path / f"{result.cell}-{result.mode}"
+        folder.mkdir()
+        result.write(folder)
+    (tmp_path / "6.12-fentry/support-fentry.json").write_text(json.dumps(report))
     text = table.render(tmp_path)
-    assert "| 5.10 |  |  |  | - | the guest died |" in text
+    assert "| 5.10 |  |  |  | fentry | the guest died |" in text
     assert "| 6.12 | 6.12.1 | 0.31 |  | fentry | passed | 0 of 1 | 0 of 1 | 1 of 1 |" in text
     assert "| 6.12 | 6.12.1 | 0.31 |  | kprobe | failed (1) |" in text
     assert "| vfs_read | no BTF | 6.12 fentry |" in text
