@@ -49,6 +49,14 @@ def session() -> Iterator[Session]:
     attached.close()
 
 
+@pytest.fixture(scope="session")
+def measuring() -> Iterator[Session]:
+    """Probes that also take durations and every stack."""
+    attached = attach(modes(), Settings(latency=True, stacks_every=1))
+    yield attached
+    attached.close()
+
+
 def write_support_report(session: Session, directory: Path) -> None:
     """What attached, what fired and which doors are exact here, for the table of kernels."""
     statistics = Path("/proc/sys/kernel/bpf_stats_enabled")

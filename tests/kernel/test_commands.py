@@ -28,7 +28,24 @@ def test_selftest_command() -> None:
     )
 
 
-def test_ledger_command() -> None:
-    report = fdscope("ledger", "--seconds=0.5")
+def test_ledger_command_with_stacks() -> None:
+    code = (
+        "import socket, time\n"
+        "one, other = socket.socketpair()\n"
+        "while True: one.send(b'x'); other.recv(1); time.sleep(0.01)\n"
+    )
+    busy = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        report = fdscope("ledger", "--seconds=1", "--stacks")
+    finally:
+        busy.kill()
+        busy.wait()
     assert report["mode"]
     assert all({"doors", "socket", "residual"} <= set(line) for line in report["lines"])
+    if report["socket_layer"]:
+        chains = [
+            row["path"]
+            for row in report["stacks"]
+            if (row["fd_type"], row["direction"]) == ("unix_stream", "sent")
+        ]
+        assert any("__sys_sendto" in path for path in chains), report["stacks"]

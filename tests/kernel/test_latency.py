@@ -4,28 +4,17 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
 
-import pytest
-
-from probes.session import Session, attach
-from probes.source import Settings
+from probes.session import Session
 from probes.taxonomy import Account, FdType
-from tests.kernel.conftest import in_child, modes, of_tgid
+from tests.kernel.conftest import in_child, of_tgid
 
 
-@pytest.fixture(scope="module")
-def timed() -> Iterator[Session]:
-    session = attach(modes(), Settings(latency=True))
-    yield session
-    session.close()
-
-
-def test_a_read_that_waits(timed: Session) -> None:
+def test_a_read_that_waits(measuring: Session) -> None:
     """It is in a bucket of at least its time, and the bytes are counted as ever."""
 
     def slow(account: Account) -> tuple[int, int]:
-        latency = timed.snapshot().latency.get((FdType.TTY, account))
+        latency = measuring.snapshot().latency.get((FdType.TTY, account))
         if latency is None:
             return 0, 0
         # 2^26 ns are 67 ms
@@ -43,13 +32,13 @@ def test_a_read_that_waits(timed: Session) -> None:
     after, total = slow(Account.FILE_READ)
     assert after == before + 1
     assert 0.15e9 < total - nanoseconds < 60e9
-    counted = of_tgid(timed.snapshot(), tgid)
+    counted = of_tgid(measuring.snapshot(), tgid)
     assert sum(a.bytes for k, a in counted.items() if k[:2] == (Account.FILE_READ, FdType.TTY)) == 5
 
 
-def test_the_count_is_that_of_the_operations(timed: Session) -> None:
+def test_the_count_is_that_of_the_operations(measuring: Session) -> None:
     def reads() -> int:
-        latency = timed.snapshot().latency.get((FdType.TIMERFD, Account.FILE_READ))
+        latency = measuring.snapshot().latency.get((FdType.TIMERFD, Account.FILE_READ))
         return sum(latency.buckets) if latency else 0
 
     def work() -> None:
