@@ -3,7 +3,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.families.layers import process_families
+from tests.browser import browser as browser
 from tests.exporter.serving import FakeCollector, running
 from tests.kernel.page_workload import BOLD, HOSTILE
 
@@ -23,21 +23,6 @@ if TYPE_CHECKING:
 
 ATTACH_SECONDS = 240.0
 PATIENCE_MILLISECONDS = 90_000
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="the Python package playwright is not installed"
-    )
-    program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if program is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is installed: deploy/setup.sh test tries to")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
