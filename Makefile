@@ -33,13 +33,13 @@ check: ## What CI runs first: style, types, imports, unit tests, generated files
 	.venv/bin/mypy
 	.venv/bin/mypy --strict deploy/run.py
 	.venv/bin/lint-imports
-	shellcheck deploy/setup.sh deploy/deb.sh deploy/install.sh deploy/debian/fdscope.p* .ci/run tests/vm/guest/init tests/vm/guest/service.sh
+	shellcheck -x deploy/*.sh deploy/debian/fdscope.p* .ci/run tests/vm/guest/init tests/vm/guest/service.sh
 	$(PYTHON) -m pytest -m "not kernel"
 	$(PYTHON) -m exporter.docs --check
 	$(PYTHON) -m dashboards.build --check || { echo "make dashboards mends it"; exit 1; }
 
 dashboards: ## Write the dashboards that are checked in, from the catalog
-	@deploy/setup.sh run
+	@FDSCOPE_GRAFANA=no deploy/setup.sh run
 	$(PYTHON) -m dashboards.build
 
 deb: ## The Debian package, into build/ (as root where tools are missing)

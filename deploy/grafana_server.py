@@ -7,6 +7,7 @@ from pathlib import Path
 
 DEPLOY = Path(__file__).resolve().parent / "grafana"
 HOME = "/d/fdscope-socket-is-a-file"
+UNWANTED = "FDSCOPE_GRAFANA=no: no Grafana, so no dashboards"
 MISSING = (
     "no Grafana is installed: no dashboards (https://grafana.com/grafana/download has packages;"
     " with one on PATH, or GRAFANA_HOME set to an unpacked release, make run starts it)"
@@ -16,15 +17,21 @@ _PACKAGED_HOME = Path("/usr/share/grafana")
 
 
 def program() -> tuple[str, Path] | None:
-    """Return the path of an installed Grafana, and its folder of pages and defaults."""
+    """Return the path of an installed Grafana, and its folder of pages and defaults.
+
+    What the package puts on PATH is a script that brings the settings and data of the package's
+    service along: the program itself is taken.
+    """
     wanted = os.environ.get("GRAFANA_HOME")
     where = f"{wanted}/bin" if wanted else None
     path = next((found for name in _SERVERS if (found := shutil.which(name, path=where))), None)
     if path is None:
         return None
-    homes = [Path(wanted)] if wanted else [Path(path).resolve().parents[1], _PACKAGED_HOME]
-    home = next((home for home in homes if (home / "conf/defaults.ini").exists()), None)
-    return (path, home) if home else None
+    home = Path(wanted) if wanted else Path(path).resolve().parents[1]
+    if not wanted and not (home / "conf/defaults.ini").exists():
+        home = _PACKAGED_HOME
+        path = shutil.which(Path(path).name, path=f"{home}/bin") or path
+    return (path, home) if (home / "conf/defaults.ini").exists() else None
 
 
 def _settings(port: int, prometheus: int, data: Path) -> dict[str, str]:

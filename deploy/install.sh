@@ -10,11 +10,8 @@ set -euo pipefail
 readonly STATE=/var/lib/fdscope-install
 readonly SHARE=/usr/share/fdscope
 readonly UNITS=/etc/systemd/system
-readonly GRAFANA_KEY=/etc/apt/keyrings/grafana.asc
-readonly GRAFANA_URL=https://apt.grafana.com
 
-DEB='' WITH_GRAFANA=yes UNINSTALL=no
-declare -A RESTART=()
+DEB='' WITH_GRAFANA=${FDSCOPE_GRAFANA:-yes} UNINSTALL=no
 
 say() {
 	printf 'install: %s\n' "$*"
@@ -25,57 +22,15 @@ fail() {
 	exit 1
 }
 
-apt_get() {
-	DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"
-}
-
-installed() {
-	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
-}
-
-# Installs packages, and notes those that come in with them for --uninstall.
-install_packages() {
-	local before after
-	before=$(dpkg-query -W -f '${Package}\n' | sort)
-	say "installing: $*"
-	apt_get install --no-install-recommends "$@" >/dev/null ||
-		fail "apt-get could not install $*: run it by hand to see why"
-	after=$(dpkg-query -W -f '${Package}\n' | sort)
-	comm -13 <(printf '%s\n' "$before") <(printf '%s\n' "$after") >>"$STATE/packages"
-}
-
-# put FILE SERVICE: gives FILE the text of standard input, and has SERVICE restarted if that is new.
-# What was there before is kept for --uninstall.
-put() {
-	local file=$1 text
-	text=$(cat)
-	[ "$(cat "$file" 2>/dev/null)" != "$text" ] || return 0
-	if ! grep -qxF "$file" "$STATE/files" 2>/dev/null; then
-		if [ -e "$file" ]; then
-			install -D -p "$file" "$STATE/before$file"
-		fi
-		printf '%s\n' "$file" >>"$STATE/files"
-	fi
-	say "writing $file"
-	mkdir -p "$(dirname "$file")"
-	printf '%s\n' "$text" >"$file"
-	chmod 0644 "$file"
-	[ -z "${2:-}" ] || RESTART[$2]=yes
-}
-
-# True if a configuration file is ours, or as its package brought it.
-may_replace() {
-	local sum
-	[ -e "$1" ] && ! grep -qxF "$1" "$STATE/files" 2>/dev/null || return 0
-	sum=$(dpkg-query -W -f '${Conffiles}\n' "$2" | awk -v file="$1" '$1 == file { print $2 }')
-	[ "$(md5sum <"$1" | cut -d ' ' -f 1)" = "$sum" ]
-}
+HERE=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+# shellcheck source=deploy/changes.sh
+. "$HERE/changes.sh"
+# shellcheck source=deploy/grafana.sh
+. "$HERE/grafana.sh"
 
 install_fdscope() {
-	local here
-	here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 	if [ -z "$DEB" ]; then
-		DEB=$({ find "$here/../build" "$here" -maxdepth 1 -name 'fdscope_*.deb' 2>/dev/null || true; } |
+		DEB=$({ find "$HERE/../build" "$HERE" -maxdepth 1 -name 'fdscope_*.deb' 2>/dev/null || true; } |
 			sort -V | tail -n 1)
 	fi
 	if [ -n "$DEB" ]; then
@@ -121,21 +76,10 @@ loopback_only() {
 	END
 }
 
-# Grafana is in no Debian: its makers have an archive of their own.
-add_grafana_archive() {
-	local key
-	[ -z "$(apt-cache show grafana 2>/dev/null)" ] || return 0
-	key=$(curl -fsSL --max-time 30 "$GRAFANA_URL/gpg.key") || return 1
-	put "$GRAFANA_KEY" <<<"$key"
-	put /etc/apt/sources.list.d/grafana.list <<<"deb [signed-by=$GRAFANA_KEY] $GRAFANA_URL stable main"
-	apt_get update >/dev/null || return 1
-	[ -n "$(apt-cache show grafana 2>/dev/null)" ]
-}
-
 install_grafana() {
 	if ! installed grafana; then
-		if ! add_grafana_archive; then
-			say "Grafana's archive ($GRAFANA_URL) cannot be reached from here: NO GRAFANA IS INSTALLED." \
+		if ! add_grafana_repository >>"$STATE/files"; then
+			say "Grafana's repository ($GRAFANA_URL) cannot be reached from here: NO GRAFANA IS INSTALLED." \
 				"The dashboards are in $SHARE/grafana; run this again once it can be reached."
 			return 0
 		fi
@@ -161,7 +105,7 @@ start_services() {
 			say "enabling $service"
 			systemctl enable --quiet "$service"
 		}
-		if [ "${RESTART[$service]:-}" = yes ]; then
+		if needs_restart "$service"; then
 			say "restarting $service"
 			systemctl restart "$service"
 		else
@@ -191,35 +135,6 @@ report() {
 	! installed grafana || say '  Grafana      http://127.0.0.1:3000/ (admin, admin: it asks for a new password)'
 }
 
-uninstall() {
-	local file packages
-	[ -d "$STATE" ] || {
-		say 'nothing to undo: it was not run here'
-		return 0
-	}
-	while read -r file; do
-		if [ -e "$STATE/before$file" ]; then
-			say "putting back $file"
-			cp -p "$STATE/before$file" "$file"
-		else
-			say "removing $file"
-			rm -f "$file"
-			rmdir --ignore-fail-on-non-empty "$(dirname "$file")" 2>/dev/null || true
-		fi
-	done < <(cat "$STATE/files" 2>/dev/null)
-	mapfile -t packages < <(sort -u "$STATE/packages" 2>/dev/null)
-	if [ ${#packages[@]} -gt 0 ]; then
-		say "purging what it had installed: ${packages[*]}"
-		apt_get purge "${packages[@]}" >/dev/null
-	fi
-	systemctl daemon-reload
-	for file in prometheus prometheus-alertmanager grafana-server; do
-		systemctl try-restart "$file" 2>/dev/null || true
-	done
-	rm -r "$STATE"
-	say 'undone'
-}
-
 main() {
 	while [ $# -gt 0 ]; do
 		case $1 in
@@ -244,7 +159,7 @@ main() {
 	installed curl || install_packages curl ca-certificates
 	install_fdscope
 	install_prometheus
-	[ $WITH_GRAFANA = no ] || install_grafana
+	[ "$WITH_GRAFANA" = no ] || install_grafana
 	start_services
 	report
 }

@@ -3,8 +3,8 @@
 """``make run``: the exporter and a Prometheus that scrapes it, until Ctrl-C or SIGTERM.
 
 FDSCOPE_PORT, PROMETHEUS_PORT, ALERTMANAGER_PORT and GRAFANA_PORT in the environment change the
-ports, GRAFANA_HOME the folder of Grafana,
-FDSCOPE_DATA the folder.
+ports, GRAFANA_HOME the folder of Grafana, FDSCOPE_DATA that of the data; FDSCOPE_GRAFANA=no does
+without Grafana.
 """
 
 import fcntl
@@ -15,13 +15,13 @@ import shutil
 import signal
 import sys
 import time
-import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import alerting
 import grafana_server
+from announce import announce
 from children import Children, RunError, say
 from ports import (
     EXPORTER_PORT,
@@ -38,12 +38,6 @@ FDSCOPE = CHECKOUT / ".venv/bin/fdscope"
 
 LOCK_SECONDS, COMPILE_SECONDS, PROMETHEUS_SECONDS, GRAFANA_SECONDS = 5, 240, 120, 180
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-QUERIES = (
-    "topk(10, sum by (process, fd_type) (rate(fdscope_file_read_bytes_total[1m])))",
-    "topk(10, sum by (process, fd_type) (rate(fdscope_file_written_bytes_total[1m])))",
-    "sum by (process, fd_type, scope) (rate(fdscope_socket_sent_bytes_total[1m]))",
-)
 
 
 class StopRequest(Exception):  # noqa: N818 - not an error
@@ -141,6 +135,9 @@ def start_alertmanager(children: Children) -> int | None:
 
 def start_grafana(children: Children, prometheus: int) -> int | None:
     """Start a Grafana with the dashboards if one is installed; return its port."""
+    if os.environ.get("FDSCOPE_GRAFANA") == "no":
+        say(grafana_server.UNWANTED)
+        return None
     found = grafana_server.program()
     if found is None:
         say(grafana_server.MISSING)
@@ -151,23 +148,6 @@ def start_grafana(children: Children, prometheus: int) -> int | None:
     children.start("grafana", command, DATA / "grafana.log")
     children.wait_until(lambda: get(port, "/api/health") is not None, GRAFANA_SECONDS, "Grafana")
     return port
-
-
-def announce(exporter: int, prometheus: int, alertmanager: int | None, grafana: int | None) -> None:
-    """Print where to look."""
-    graph = f"http://127.0.0.1:{prometheus}/graph"
-    link = urllib.parse.urlencode({"g0.expr": QUERIES[0], "g0.tab": 0, "g0.range_input": "15m"})
-    say("look at it live (Prometheus scrapes it every 5 s); open")
-    print(f"  live page   http://127.0.0.1:{exporter}/")
-    if grafana is not None:
-        print(f"  dashboards  http://127.0.0.1:{grafana}{grafana_server.HOME}")
-    print(f"  metrics     http://127.0.0.1:{exporter}/metrics\n  Prometheus  {graph}")
-    print(f"  alerts      http://127.0.0.1:{prometheus}/alerts")
-    if alertmanager is not None:
-        print(f"  and sent    http://127.0.0.1:{alertmanager}/ (Alertmanager)")
-    print(f"  a graph     {graph}?{link}\nor paste there:")
-    print(*(f"  {query}" for query in QUERIES), sep="\n")
-    print(f"Data and logs: {DATA}. Ctrl-C ends all.", flush=True)
 
 
 def run() -> None:
@@ -194,7 +174,7 @@ def run() -> None:
             children.start("prometheus", command, DATA / "prometheus.log")
             children.wait_until(lambda: is_scraped(prometheus), PROMETHEUS_SECONDS, "Prometheus")
             grafana = start_grafana(children, prometheus)
-            announce(exporter, prometheus, alertmanager, grafana)
+            announce(DATA, exporter, prometheus, alertmanager, grafana)
             while True:
                 children.check()
                 time.sleep(0.5)

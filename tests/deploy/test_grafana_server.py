@@ -49,6 +49,18 @@ def test_an_unpacked_release_is_found_by_its_folder_and_by_path(
     assert grafana_server.program() == expected
 
 
+def test_of_the_package_the_program_is_taken_not_its_wrapper(
+    grafana_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = _release(tmp_path / "share/grafana", "grafana")
+    (tmp_path / "sbin").mkdir()
+    (tmp_path / "sbin/grafana").touch(mode=0o755)
+    monkeypatch.delenv("GRAFANA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "sbin"))
+    monkeypatch.setattr(grafana_server, "_PACKAGED_HOME", home)
+    assert grafana_server.program() == (str(home / "bin/grafana"), home)
+
+
 def test_it_listens_on_this_machine_only_and_nobody_logs_in(
     grafana_server: Any, tmp_path: Path
 ) -> None:
