@@ -9,10 +9,10 @@ from tests.vm.cells import AMD64
 from tests.vm.command import LabError, run, tail
 from tests.vm.disks import GUEST, Disk, prepare_disk
 from tests.vm.lab import SHOWN_CONSOLE, Lab, Listener
-from tests.vm.machine import BOARD, CPU, DIE_WITH_LAB, exit_status, read_log, watch
+from tests.vm.machine import BOARD, CLOCK, CPU, DIE_WITH_LAB, exit_status, read_log, watch
 
 RELEASES = ("bookworm", "trixie")
-CMDLINE = "root=/dev/vda rw console=ttyS0 panic=-1 nokaslr mitigations=off tsc=reliable quiet"
+CMDLINE = f"root=/dev/vda rw console=ttyS0 panic=-1 nokaslr mitigations=off {CLOCK} quiet"
 MEMORY = 2048
 
 
