@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter.notify import Notifier
-from tests.exporter.test_run import exporter
+from tests.exporter.process import exporter
 
 
 @pytest.fixture

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The exporter as a real process, and what it asks of the process it runs in."""
 
-import contextlib
 import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,44 +14,7 @@ import pytest
 from exporter.run import RunError, check_capabilities, own_tgid
 from probes import blind_spots
 from probes.taxonomy import Mode
-
-ROOT = Path(__file__).parents[2]
-
-
-@contextlib.contextmanager
-def exporter(wishes: str, *flags: str) -> Iterator[subprocess.Popen[str]]:
-    """Run ``tests.exporter.fake`` on a free port; at the end it is no more."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.exporter.fake",
-        wishes,
-        "exporter",
-        "--web.listen-address",
-    ]
-    process = subprocess.Popen(
-        [*command, "127.0.0.1:0", *flags],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def read_until(stream: Iterator[str], text: str) -> list[str]:
-    lines = []
-    for line in stream:
-        lines.append(line)
-        if text in line:
-            return lines
-    raise AssertionError(f"no {text!r} in {lines}")
+from tests.exporter.process import exporter, read_until
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -127,6 +87,30 @@ def test_a_port_in_use_is_found_before_anything_is_attached() -> None:
     assert (process.returncode, told) == (1, "")
     assert f"cannot listen on {address}: Address already in use" in why
     assert "ss -ltnp" in why
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "basic_auth_users: {alice: secret}",
+        "tls_server_config: {cert_file: none.pem, key_file: none.pem}",
+    ],
+)
+def test_a_wrong_web_configuration_opens_no_port(tmp_path: Path, text: str | None) -> None:
+    """It ends the start before a port is asked for: the one named here could not be had."""
+    file = tmp_path / "web.yml"
+    if text is not None:
+        file.write_text(text)
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        address = f"127.0.0.1:{holder.getsockname()[1]}"
+        wishes = (f"--web.listen-address={address}", f"--web.config.file={file}")
+        with exporter("", *wishes) as process:
+            told, why = process.communicate(timeout=20)
+    assert (process.returncode, told) == (2, ""), why
+    assert str(tmp_path) in why.splitlines()[-1]
+    assert "cannot listen" not in why
 
 
 def test_a_reader_of_the_log_that_leaves_does_not_end_it() -> None:

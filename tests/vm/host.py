@@ -17,6 +17,7 @@ GOOD_QEMU = 10
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 COMMON: dict[str, tuple[str, ...]] = {
     "mmdebstrap": ("mmdebstrap",),
+    "mke2fs": ("e2fsprogs",),
     "zstd": ("zstd",),
     "depmod": ("kmod",),
     "git": ("git",),

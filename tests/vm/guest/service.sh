@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# In a guest with systemd: install the package, reboot, look at the service, remove it.
+# In a guest with systemd: install an older package, upgrade it, reboot, look at the service, try
+# kprobe mode, remove it.
 # Only the line "@@EXIT n" tells the result.
 
 LAB=/var/lib/lab
+DROP_IN=/etc/systemd/system/fdscope.service.d
 METRICS=http://127.0.0.1:20253/metrics
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 stty -F /dev/ttyS1 raw -echo
@@ -62,7 +64,22 @@ everything() {
 }
 
 install_package() {
-	apt-get install -q -y "$@" "$LAB"/fdscope_*.deb
+	apt-get install -q -y -o Dpkg::Options::=--force-confold "$LAB/$1.deb"
+}
+
+main_pid() {
+	systemctl show -p MainPID --value fdscope.service
+}
+
+# The older version's process is gone, the newer one's code serves.
+restarted() {
+	[ "$(main_pid)" != "$1" ] && shows '^fdscope_build_info' | grep -vF 'version="older"'
+}
+
+# The administrator's text, not that of the newer package, though both have changed it.
+configuration_stays() {
+	grep -qx 'max-series = 77' /etc/fdscope/fdscope.toml &&
+		grep -qx '# From the older version.' /etc/fdscope/fdscope.toml
 }
 
 up_in_prometheus() {
@@ -85,7 +102,7 @@ only_loopback() {
 
 # None is left, and it is a user of its own.
 no_capability() {
-	pid=$(systemctl show -p MainPID --value fdscope.service)
+	pid=$(main_pid)
 	cat "/proc/$pid/status"
 	grep -qE '^CapEff:\s0000000000000000$' "/proc/$pid/status" &&
 		grep -qE '^CapPrm:\s0000000000000000$' "/proc/$pid/status" &&
@@ -97,18 +114,45 @@ known_bytes() {
 	shows '^fdscope_file_written_bytes_total\{.*process="head".* 81920'
 }
 
+# Serving for longer than the manager's patience (a minute), and never started anew.
+outlives_the_watchdog() {
+	since=$(systemctl show -p ActiveEnterTimestampMonotonic --value fdscope.service)
+	left=$((since / 1000000 + 65 - $(cut -d . -f 1 /proc/uptime)))
+	[ "$left" -le 0 ] || sleep "$left"
+	systemctl is-active fdscope.service &&
+		systemctl show -p NRestarts fdscope.service | grep -x NRestarts=0
+}
+
+self_test_exact() {
+	journalctl -b "_PID=$(main_pid)" | grep -E 'self-test: ([0-9]+) of \1 rows'
+}
+
+in_mode() {
+	shows "^fdscope_attach_mode\\{mode=\"$1\"\\} 1"
+}
+
+# As docs/deployment.md says, and kprobe mode asked for, which this kernel would not choose.
+start_in_kprobe_mode() {
+	mkdir "$DROP_IN"
+	cp /usr/share/doc/fdscope/examples/kprobe.conf "$DROP_IN"
+	printf '[Service]\nEnvironment=FDSCOPE_ATTACH_MODE=kprobe\n' >"$DROP_IN/mode.conf"
+	systemctl daemon-reload && systemctl restart fdscope.service
+}
+
 first_boot() {
 	everything >"$LAB/before"
 	wait_for 120 'the guest has started' systemctl is-active multi-user.target
-	check 'the package installs from a file' install_package
+	check 'an older package installs from a file' install_package older
 	check 'the service is active at once' systemctl is-active fdscope.service
 	check 'the service is enabled' systemctl is-enabled fdscope.service
-	check 'it shows metrics' shows '^fdscope_build_info'
+	check 'it shows metrics' shows '^fdscope_build_info\{.*version="older"'
 	check 'the man page is there' test -e /usr/share/man/man8/fdscope.8.gz
 	sed -i 's/^#max-series = .*/max-series = 77/' /etc/fdscope/fdscope.toml
-	check 'it upgrades' install_package --reinstall
-	check 'the configuration stays' grep -q '= 77' /etc/fdscope/fdscope.toml
+	pid=$(main_pid)
+	check 'it upgrades' install_package current
+	check 'the configuration stays' configuration_stays
 	check 'the service is active after it' systemctl is-active fdscope.service
+	check 'it is the newer one' restarted "$pid"
 	check 'install.sh sets up the rest' install_all
 	cat "$LAB/install.log"
 	check 'it says that there is no Grafana' grep -F 'NO GRAFANA IS INSTALLED' "$LAB/install.log"
@@ -118,11 +162,10 @@ first_boot() {
 
 second_boot() {
 	wait_for 300 'the service is active after a reboot' systemctl is-active fdscope.service
-	check 'in fentry mode' shows '^fdscope_attach_mode\{mode="fentry"\} 1'
+	check 'in fentry mode' in_mode fentry
 	check 'with real processes' shows '^fdscope_file_read_bytes_total\{.*process="systemd"'
 	check 'known bytes are counted' known_bytes
-	check 'the self-test is exact' sh -c \
-		"journalctl -u fdscope -b | grep -E 'self-test: ([0-9]+) of \\1 rows'"
+	check 'the self-test is exact' self_test_exact
 	check 'no capability is left' no_capability
 	check 'open fds of other users are seen' shows '^fdscope_open_fds\{.*process="systemd"'
 	wait_for 120 'Prometheus has the target up' up_in_prometheus
@@ -130,12 +173,18 @@ second_boot() {
 	check 'Alertmanager is ready' curl -sSf -m 10 http://127.0.0.1:9093/-/ready
 	check 'nothing listens on other addresses' only_loopback
 	systemd-analyze security --no-pager fdscope.service
+	check 'its exposure is low' systemd-analyze security --threshold=25 fdscope.service
 	journalctl --no-pager -u fdscope.service -b | grep -v 'not traced'
-	check 'the watchdog is fed' sh -c 'sleep 65; systemctl is-active fdscope.service'
-	check 'nothing restarted it' sh -c 'systemctl show -p NRestarts fdscope | grep -x NRestarts=0'
+	check 'the watchdog is fed' outlives_the_watchdog
 	check 'install.sh runs again' install_all
 	check 'and has nothing to change' sh -c '! grep -E "writing|installing|restarting" /var/lib/lab/install.log'
 	check 'install.sh is undone' /usr/share/fdscope/install.sh --uninstall
+	check 'it starts with the drop-in for kprobe mode' start_in_kprobe_mode
+	check 'in kprobe mode' in_mode kprobe
+	check 'the self-test is exact there too' self_test_exact
+	check 'no capability is left there either' no_capability
+	rm -r "$DROP_IN"
+	systemctl daemon-reload
 	check 'it can be removed' apt-get remove -q -y fdscope
 	check 'its port is closed' sh -c '! curl -s http://127.0.0.1:20253/'
 	check 'it can be purged' apt-get purge -q -y fdscope

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The exporter as a process of its own, with parts that need no kernel."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextlib.contextmanager
+def exporter(wishes: str, *flags: str) -> Iterator[subprocess.Popen[str]]:
+    """Run ``tests.exporter.fake`` on a free port; at the end it is no more."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.exporter.fake",
+        wishes,
+        "exporter",
+        "--web.listen-address",
+    ]
+    process = subprocess.Popen(
+        [*command, "127.0.0.1:0", *flags],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_until(stream: Iterator[str], text: str) -> list[str]:
+    """The lines up to the first that holds this text; AssertionError if none does."""
+    lines = []
+    for line in stream:
+        lines.append(line)
+        if text in line:
+            return lines
+    raise AssertionError(f"no {text!r} in {lines}")
