@@ -33,7 +33,7 @@ check: ## What CI runs first: style, types, imports, unit tests, generated files
 	.venv/bin/mypy
 	.venv/bin/mypy --strict deploy/run.py
 	.venv/bin/lint-imports
-	shellcheck -x deploy/*.sh deploy/debian/fdscope.p* .ci/run tests/vm/guest/init tests/vm/guest/service.sh
+	shellcheck -x deploy/*.sh deploy/debian/fdscope.p* .ci/run tests/vm/guest/init tests/vm/guest/*.sh
 	$(PYTHON) -m pytest -m "not kernel"
 	$(PYTHON) -m exporter.docs --check
 	$(PYTHON) -m dashboards.build --check || { echo "make dashboards mends it"; exit 1; }

@@ -17,7 +17,7 @@ from tests.vm.kernels import kernel_version
 from tests.vm.lab import BOOT_LIMIT, Job, Lab
 from tests.vm.progress import Progress
 from tests.vm.results import results_folder
-from tests.vm.service import RELEASES, check_service
+from tests.vm.service import RELEASES, STORIES, check_service
 from tests.vm.suite import guest_script, pytest_command, pytest_target, shell_command
 from tests.vm.table import render
 
@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     shell.add_argument("kernels", nargs=1, metavar="KERNEL")
     service = commands.add_parser("service", help="install the Debian package under systemd")
     service.add_argument("releases", nargs="+", choices=RELEASES, metavar="RELEASE")
+    service.add_argument("--story", choices=STORIES, default=STORIES[0], help="a script in guest/")
     service.add_argument("--limit", type=int, default=1500, help="seconds for each")
     listing = commands.add_parser("list", help="show the matrix")
     listing.add_argument("--versions", action="store_true", help="ask the archive for versions")
@@ -153,7 +154,10 @@ def run_services(arguments: argparse.Namespace) -> int:
     """Install the package in guests with systemd; the status is 1 if one of them failed."""
     lab = make_lab(os.environ, verbose=True)
     Host(lab.archive, lab.progress, lab.cache.folder / "apt/host").ensure({AMD64})
-    passed = [check_service(lab, release, arguments.limit) for release in arguments.releases]
+    passed = [
+        check_service(lab, release, arguments.story, arguments.limit)
+        for release in arguments.releases
+    ]
     return 0 if all(passed) else 1
 
 

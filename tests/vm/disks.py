@@ -2,6 +2,7 @@
 """Disks with a whole release: systemd, its own kernel and initramfs, all scripts run."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,12 @@ PACKAGES = (
     "ca-certificates", "curl", "dbus", "initramfs-tools", "iproute2", "kmod", KERNEL, "procps",
     "prometheus", "prometheus-alertmanager", "systemd-sysv", "udev",
 )  # fmt: skip
+CLOUD_INIT = "cloud-init"
+CLOUD_CONFIG = """\
+datasource_list: [NoCloud]
+network: {config: disabled}
+apt: {preserve_sources_list: true}
+"""
 GUEST = Path(__file__).parent / "guest"
 DISK_SIZE = "3G"
 UNWANTED = (
@@ -32,15 +39,17 @@ class Disk:
     initrd: Path
 
 
-def prepare_disk(suite: Suite, depends: str) -> Disk:
+def prepare_disk(suite: Suite, depends: str, *, cloud: bool = False) -> Disk:
     """Return the release's disk from the cache, building it (as root) if needed.
 
-    `depends` is the package's field of that name: apt brings all of it from the release.
+    `depends` is the package's field of that name: apt brings all of it from the release. With
+    `cloud` there is a cloud-init, which takes what a drive labelled cidata holds.
     """
     suite.refresh()
     inputs = {
         "kernel": suite.package(KERNEL).pin,
         "depends": depends,
+        "cloud": cloud,
         "recipe": source_hash(Path(__file__), GUEST / "service.service"),
     }
 
@@ -49,13 +58,14 @@ def prepare_disk(suite: Suite, depends: str) -> Disk:
             message = "building a guest's disk needs root: run the lab once as root"
             raise LabError(message)
         with suite.progress.step(suite.name, "building a disk with systemd"):
-            _build(suite, depends, folder)
+            _build(suite, [*PACKAGES, CLOUD_INIT] if cloud else PACKAGES, depends, folder)
 
-    folder = suite.cache.built("disks", suite.name, inputs, build)
+    name = f"{suite.name}-cloud" if cloud else suite.name
+    folder = suite.cache.built("disks", name, inputs, build)
     return Disk(folder / "disk.img", folder / "vmlinuz", folder / "initrd.img")
 
 
-def _build(suite: Suite, depends: str, folder: Path) -> None:
+def _build(suite: Suite, packages: Sequence[str], depends: str, folder: Path) -> None:
     with suite.cache.scratch() as work:
         tree = work / "tree"
         tree.mkdir(mode=0o755)
@@ -63,7 +73,7 @@ def _build(suite: Suite, depends: str, folder: Path) -> None:
         wanted = f'chroot "$1" apt-get satisfy -q -y --no-install-recommends "{depends}"'
         command: list[str | Path] = [
             "mmdebstrap", "--mode=root", "--variant=apt", "--arch=amd64",
-            '--aptopt=Apt::Install-Recommends "false"', f"--include={','.join(PACKAGES)}",
+            '--aptopt=Apt::Install-Recommends "false"', f"--include={','.join(packages)}",
             *hooks, f"--customize-hook={wanted}", suite.name, tree,
             *suite.archive.sources(suite.name),
         ]  # fmt: skip
@@ -82,6 +92,8 @@ def _finish(tree: Path) -> None:
     (tree / "etc/hosts").write_text("127.0.0.1 localhost fdscope\n")
     (tree / "etc/machine-id").write_text("")
     (tree / "etc/apt/sources.list").write_text("")
+    if (tree / "etc/cloud").exists():
+        (tree / "etc/cloud/cloud.cfg.d/99-lab.cfg").write_text(CLOUD_CONFIG)
     for name in UNWANTED:
         (tree / "etc/systemd/system" / name).symlink_to("/dev/null")
     unit = tree / "etc/systemd/system/lab.service"

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Guests with systemd on a disk: the Debian package is installed there, and a reboot follows."""
 
+import hashlib
+import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.vm import results
@@ -15,20 +18,27 @@ from tests.vm.machine import BOARD, CLOCK, CPU, DIE_WITH_LAB, exit_status, read_
 from tests.vm.package import build_older, depends, package_file
 
 RELEASES = ("bookworm", "trixie")
+FIRST_BOOT = "first-boot"
+STORIES = ("service", FIRST_BOOT)
+"""The scripts in guest/: by hand with a reboot and all, or by cloud-init alone."""
 CMDLINE = f"root=/dev/vda rw console=ttyS0 panic=-1 nokaslr mitigations=off {CLOCK} quiet"
 MEMORY = 2048
 
 
-def check_service(lab: Lab, release: str, limit: float) -> bool:
-    """Install, reboot, look, remove in a guest of this release; whether all went well."""
-    name = f"service-{release}"
+def check_service(lab: Lab, release: str, story: str, limit: float) -> bool:
+    """Let a guest of this release go through the story; whether all went well."""
+    name = f"{story}-{release}"
     folder = results.fresh_folder(lab.checkout, name)
     package = package_file(lab.checkout)
-    disk = prepare_disk(lab.suite(release, AMD64), depends(package))
+    cloud = story == FIRST_BOOT
+    disk = prepare_disk(lab.suite(release, AMD64), depends(package), cloud=cloud)
     lab.progress.say(name, f"booting, limit {limit:.0f} s")
     with lab.cache.scratch() as work:
-        payload = _payload(package, work)
-        in_time = _boot(lab, name, disk, payload, folder, limit)
+        drives = [f"file={disk.image},format=raw,if=virtio,snapshot=on"]
+        drives.append(f"file={_payload(package, story, work)},format=raw,if=virtio,readonly=on")
+        if cloud:
+            drives.append(_seed(lab.checkout / "deploy/cloud-init.yaml", work))
+        in_time = _boot(lab, name, disk, drives, folder, limit)
     status = exit_status(read_log(folder / "output.log"))
     passed = in_time and status == 0
     lab.progress.say(name, f"{'PASSED' if passed else 'FAILED'}: the guest's word is {status}")
@@ -38,14 +48,29 @@ def check_service(lab: Lab, release: str, limit: float) -> bool:
     return passed
 
 
-def _payload(package: Path, work: Path) -> Path:
-    """What the guest unpacks at each boot: its script, the package and an older one."""
+def _payload(package: Path, story: str, work: Path) -> Path:
+    """What the guest unpacks at each boot: its story, the package and an older one."""
     shutil.copy(package, work / "current.deb")
     build_older(package, work / "older.deb", work)
+    shutil.copy(GUEST / f"{story}.sh", work / "story.sh")
     payload = work / "payload.tar"
-    parts: list[str | Path] = ["-C", work, "current.deb", "older.deb", "-C", GUEST, "service.sh"]
-    run(["tar", "--create", "--file", payload, *parts], what="packing the payload")
+    parts: list[str | Path] = ["current.deb", "older.deb", "story.sh", "-C", GUEST, "checks.sh"]
+    run(["tar", "--create", "--file", payload, "-C", work, *parts], what="packing the payload")
     return payload
+
+
+def _seed(user_data: Path, work: Path) -> str:
+    """QEMU's option for a drive with the user-data, filled in as its comments ask."""
+    folder = work / "seed"
+    folder.mkdir()
+    total = hashlib.sha256((work / "current.deb").read_bytes()).hexdigest()
+    text = re.sub(
+        r"(?m)url=\S+ # <-.*$", "url=file:///var/lib/lab/current.deb", user_data.read_text()
+    )
+    text = re.sub(r"(?m)sum=0+ # <-.*$", f"sum={total}", text)
+    (folder / "user-data").write_text(text)
+    (folder / "meta-data").write_text("instance-id: lab\n")
+    return f"driver=raw,file.driver=vvfat,file.dir={folder},file.label=cidata,if=virtio,readonly=on"
 
 
 def _cpus() -> int:
@@ -54,7 +79,7 @@ def _cpus() -> int:
 
 
 def _boot(
-    lab: Lab, name: str, disk: Disk, payload: Path, folder: Path, limit: float
+    lab: Lab, name: str, disk: Disk, drives: Sequence[str], folder: Path, limit: float
 ) -> bool:  # fmt: skip
     """Run QEMU to its end; whether that came in time. The disk itself is not written to."""
     output, listener = folder / "output.log", Listener(lab.progress, name, verbose=True)
@@ -63,8 +88,7 @@ def _boot(
         "-accel", "tcg,thread=multi", "-cpu", CPU["amd64"], "-smp", str(_cpus()),
         "-m", f"{MEMORY}M", "-nodefaults", "-no-user-config", "-display", "none",
         "-kernel", str(disk.kernel), "-initrd", str(disk.initrd), "-append", CMDLINE,
-        "-drive", f"file={disk.image},format=raw,if=virtio,snapshot=on",
-        "-drive", f"file={payload},format=raw,if=virtio,readonly=on",
+        *(word for drive in drives for word in ("-drive", drive)),
         "-serial", f"file:{folder / 'console.log'}", "-serial", f"file:{output}",
     ]  # fmt: skip
     with (
