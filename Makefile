@@ -3,8 +3,9 @@
 PYTHON := .venv/bin/python
 # The kernel of `make vm-test` and `make vm-shell`; `python3 -m tests.vm list` shows all.
 KERNEL ?= 6.12
-# The Debian of `make vm-deploy`.
+# Of `make vm-deploy`: the Debian (bookworm, trixie), and what happens there (service, first-boot).
 RELEASE ?= bookworm
+STORY ?= service
 # The attach modes of `make vm-test` and `make vm-soak`, a virtual machine each, two at a time.
 MODES ?= fentry,kprobe
 # Of `make load` and the soaks.
@@ -69,8 +70,8 @@ vm-soak: ## The soak in virtual machines with kernel KERNEL, in each of MODES
 vm-test: ## The tests in virtual machines with kernel KERNEL, in each of MODES
 	/usr/bin/python3 -m tests.vm run $(KERNEL) --modes $(MODES)
 
-vm-deploy: deb ## The package under systemd in a virtual machine of Debian (RELEASE=bookworm or trixie)
-	/usr/bin/python3 -m tests.vm service $(RELEASE)
+vm-deploy: deb ## The package under systemd in a virtual machine of Debian (RELEASE=trixie, STORY=first-boot)
+	/usr/bin/python3 -m tests.vm service $(RELEASE) --story $(STORY)
 
 vm-matrix: ## The tests in virtual machines with all kernels, in all modes
 	/usr/bin/python3 -m tests.vm run all

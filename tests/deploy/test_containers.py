@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The container files, as far as they can be checked without an engine."""
+"""The container files, as far as they can be checked without an engine, and their like."""
 
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -33,11 +35,15 @@ def test_everything_listens_on_loopback_only() -> None:
     assert SERVICES["grafana"]["environment"]["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
 
 
+def bounding_set(unit: Path) -> set[str]:
+    (words,) = re.findall("^CapabilityBoundingSet=(.*)$", unit.read_text(), re.MULTILINE)
+    return {word.removeprefix("CAP_") for word in words.split()}
+
+
 def test_capabilities_are_those_of_the_unit_and_of_changing_the_user() -> None:
-    unit = (DEPLOY / "fdscope.service").read_text()
-    (words,) = re.findall("^CapabilityBoundingSet=(.*)$", unit, re.MULTILINE)
-    names = {word.removeprefix("CAP_") for word in words.split()}
-    assert set(SERVICES["fdscope"]["cap_add"]) == names | {"SETUID", "SETGID"}
+    drop_in = bounding_set(DEPLOY / "debian/examples/kprobe.conf")
+    assert drop_in == {"SETUID", "SETGID"}
+    assert set(SERVICES["fdscope"]["cap_add"]) == bounding_set(DEPLOY / "fdscope.service") | drop_in
 
 
 def test_the_version_is_that_of_the_project() -> None:
@@ -50,3 +56,10 @@ def test_the_user_data_is_a_cloud_config() -> None:
     assert text.startswith("#cloud-config\n")
     (script,) = yaml.safe_load(text)["write_files"]
     assert yaml.safe_load(text)["runcmd"] == [[script["path"]]]
+
+
+@pytest.mark.skipif(not shutil.which("cloud-init"), reason="no cloud-init: the VM lab tries it too")
+def test_cloud_init_takes_the_user_data() -> None:
+    command = ["cloud-init", "schema", "--config-file", str(DEPLOY / "cloud-init.yaml")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
