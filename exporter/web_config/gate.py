@@ -47,12 +47,15 @@ class Gate:
     async def admit(self, request: HTTPServerRequest, stream: IOStream | None) -> None:
         """Return if the request may pass; HTTPError if it may not.
 
-        ConnectionError for a connection that was made under another configuration of TLS.
+        ConnectionError for a connection that is closed, or was made under another configuration
+        of TLS.
         """
         try:
             now = self._protection.current()
         except WebConfigError as error:
             raise web.HTTPError(500, reason="The web configuration cannot be used") from error
+        if stream and stream.closed():  # tornado has let go of its socket
+            raise ConnectionError("the client has left")
         _refuse_outdated(now, stream)
         if now.bucket and not now.bucket.admits():
             raise web.HTTPError(429)
