@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector as ClientCollector
@@ -23,9 +24,11 @@ from exporter.processes import Processes
 from exporter.stacks import BoundedChains
 from probes.selftest import Row
 from probes.session import Session
-from probes.snapshot import Snapshot
+from probes.snapshot import Accounts
 
 log = logging.getLogger(__name__)
+
+Reading = TypeVar("Reading", bound=Accounts)
 
 _KEEPER_SECONDS = (0.1, 2.0)
 """Between scrapes the dead leave the maps this often: the sooner, the fuller the maps are."""
@@ -79,7 +82,7 @@ class Collector(ClientCollector):
         """All families of one scrape."""
         with self._lock:
             result: list[Family] = []
-            snapshot = self._refresh()
+            snapshot = self._refresh(self._session.snapshot, promote=True)
             with self._part("devices"):
                 result += device_families.network_families(devices.network_devices())
                 result += device_families.block_families(devices.block_devices())
@@ -88,7 +91,7 @@ class Collector(ClientCollector):
                 result += self._census_families()
             with self._part("metrics"):
                 if snapshot:
-                    totals = self._processes.totals()
+                    totals = self._processes.totals(snapshot.overflow)
                     result += layers.process_families(totals)
                     result += fds.event_families(totals)
                     result += fds.fanotify_families(snapshot.fanotify_waits)
@@ -107,7 +110,7 @@ class Collector(ClientCollector):
         """Why there is nothing to scrape yet; None if there is."""
         with self._lock:
             if self._last_error:
-                self._refresh()
+                self._refresh(self._session.snapshot, promote=True)
             return self._last_error or None
 
     def attachments(self) -> list[Mapping[str, str]]:
@@ -124,7 +127,7 @@ class Collector(ClientCollector):
     def _keep(self) -> None:
         while not self._stopping.wait(self._pause):
             with self._lock:
-                self._refresh(promote=False)
+                self._refresh(lambda: self._session.accounts(of_the_living=False), promote=False)
 
     def _census_families(self) -> list[Family]:
         """Made once a census; a scrape adds its age."""
@@ -143,19 +146,19 @@ class Collector(ClientCollector):
         residuals = self._residuals.update(lines) if self._session.sees_sockets else {}
         return layers.ledger_families(lines, residuals)
 
-    def _refresh(self, promote: bool = True) -> Snapshot | None:
-        """Read the maps once and bring the accounts up to date; None if the maps cannot be read."""
-        snapshot = None
+    def _refresh(self, read: Callable[[], Reading], promote: bool) -> Reading | None:
+        """Read maps and bring the accounts up to date; None if the maps cannot be read."""
+        reading = None
         self._last_error = ""
         with self._part("maps"):
-            snapshot = self._session.snapshot()
-        if snapshot:
+            reading = read()
+        if reading:
             with self._part("processes"):
-                self._session.forget(self._processes.update(snapshot, self._clock(), promote))
-                fill = max((m.entries / m.capacity for m in snapshot.maps.values()), default=0.0)
+                self._session.forget(self._processes.update(reading, self._clock(), promote))
+                fill = max((m.entries / m.capacity for m in reading.maps.values()), default=0.0)
                 least, most = _KEEPER_SECONDS
                 self._pause = max(least, most * (1 - fill) ** 4)
-        return snapshot
+        return reading
 
     @contextmanager
     def _part(self, name: str) -> Iterator[None]:

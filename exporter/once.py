@@ -51,7 +51,8 @@ def add_ledger_arguments(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def _session(mode: str, tell: Callable[[str], None], stacks_every: int = 0) -> Iterator["Session"]:
-    from probes.session import AttachError, attach
+    from probes.launch import AttachError
+    from probes.session import attach
     from probes.source import Settings
 
     check_capabilities()
@@ -68,22 +69,25 @@ def _session(mode: str, tell: Callable[[str], None], stacks_every: int = 0) -> I
 
 def selftest(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tuple[str, bool]:
     """Known bytes through each door: the report, and whether all of it is exact."""
+    from exporter.losses import between
     from probes import selftest as test
 
     with _session(arguments.mode, tell) as session:
+        start = session.snapshot()
         rows = test.run(session)
-        mode = session.mode.value
+        losses, mode = between(start, session.snapshot()), session.mode.value
     exact = all(row.ok for row in rows)
     if arguments.json:
         report = {"mode": mode, "ok": exact, "rows": [row.as_dict() for row in rows]}
-        return json.dumps(report, indent=2), exact
-    return f"attach mode: {mode}\n{test.text(rows)}", exact
+        return json.dumps(report | losses.as_dict(), indent=2), exact
+    return f"attach mode: {mode}\n{test.text(rows)}\n{losses.text()}", exact
 
 
 def ledger(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tuple[str, bool]:
     """Watch the host for some time: the ledger of what it moved meanwhile."""
     from exporter.ledger import ledger as lines_of
     from exporter.ledger import since, text
+    from exporter.losses import between
     from exporter.stacks import rows
     from exporter.stacks import text as stacks_text
 
@@ -98,13 +102,14 @@ def ledger(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tuple[
         snapshot = session.snapshot()
         sees_sockets, mode = session.sees_sockets, session.mode.value
     before, after = (lines_of((*s.amounts.values(), s.overflow)) for s in (start, snapshot))
-    lines = since(before, after)
+    lines, losses = since(before, after), between(start, snapshot)
     if arguments.json:
         entries = [line.as_dict() for line in lines]
         report = {"mode": mode, "socket_layer": sees_sockets, "lines": entries}
+        report |= losses.as_dict()
         if arguments.stacks:
             report["stacks"] = rows(snapshot.stacks)
         return json.dumps(report, indent=2), True
     note = "" if sees_sockets else "\nThis kernel shows no socket layer in this mode.\n"
     chains = f"\n\n{stacks_text(snapshot.stacks)}" if arguments.stacks else ""
-    return f"attach mode: {mode}{note}\n{text(lines)}{chains}", True
+    return f"attach mode: {mode}{note}\n{text(lines)}\n{losses.text()}{chains}", True

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from exporter.owners import OTHER, UNATTRIBUTED, UNKNOWN, Owner, process_name
-from probes.snapshot import NOTHING, Amount, Process, ProcessKey, Snapshot
+from probes.snapshot import NOTHING, Accounts, Amount, Process, ProcessKey
 
 Amounts = dict[int, Amount]
 """Slot code to amount, as in ``Snapshot``."""
@@ -81,20 +81,18 @@ class Processes:
         self._ended: dict[Owner, _Ended] = {}
         self._idle: set[ProcessKey] = set()
         self._idle_exits: dict[ProcessKey, float] = {}
-        self._overflow: Mapping[int, Amount] = {}
 
-    def update(self, snapshot: Snapshot, now: float, promote: bool = True) -> list[ProcessKey]:
-        """Take a snapshot in, at ``now`` seconds since 1970.
+    def update(self, accounts: Accounts, now: float, promote: bool = True) -> list[ProcessKey]:
+        """Take a reading in, at ``now`` seconds since 1970.
 
         Without ``promote`` only of the dead and of what has its series: what is new and alive, also
         a new name, waits for the next scrape.
 
         Returns the processes whose accounts are closed: their map entries must be removed before
-        the next snapshot, else they count twice.
+        the next reading, else they count twice.
         """
-        self._overflow = snapshot.overflow
-        for key, amounts in snapshot.amounts.items():
-            self._take(key, amounts, snapshot.processes.get(key), now, promote)
+        for key, amounts in accounts.amounts.items():
+            self._take(key, amounts, accounts.processes.get(key), now, promote)
         closed = [
             key
             for key, tracked in self._tracked.items()
@@ -107,22 +105,27 @@ class Processes:
             self._retired = {
                 owner: since for owner, since in self._retired.items() if now - since < self._linger
             }
-        return closed + self._exits_without_counters(snapshot, now)
+        return closed + self._exits_without_counters(accounts, now)
 
-    def owners(self) -> Iterator[tuple[Owner, Mapping[int, Amount]]]:
+    def _owners(self) -> Iterator[tuple[Owner, Mapping[int, Amount]]]:
         """Every series owner with its amounts; an owner may come more than once."""
         for tracked in self._tracked.values():
             yield tracked.owner, tracked.own()
         yield from self._finished.items()
         for owner, ended in self._ended.items():
             yield owner._replace(ended=str(ended.until)), ended.amounts
-        if self._overflow:
-            yield Owner(UNATTRIBUTED, "", ""), self._overflow
 
-    def totals(self) -> dict[Owner, Mapping[int, Amount]]:
-        """Every series owner once, with its amounts: the sum over all is all that was counted."""
+    def totals(
+        self, overflow: Mapping[int, Amount] | None = None
+    ) -> dict[Owner, Mapping[int, Amount]]:
+        """Every series owner once, with its amounts: the sum over all is all that was counted.
+
+        ``overflow`` is what the last snapshot has of it.
+        """
         totals: dict[Owner, Mapping[int, Amount]] = {}
-        for owner, amounts in self.owners():
+        if overflow:
+            totals[Owner(UNATTRIBUTED, "", "")] = overflow
+        for owner, amounts in self._owners():
             if owner in totals:
                 merged = dict(totals[owner])
                 _add(merged, amounts)
@@ -207,15 +210,15 @@ class Processes:
         _add(ended.amounts, tracked.own())
         ended.until = max(ended.until + 1, int(now))
 
-    def _exits_without_counters(self, snapshot: Snapshot, now: float) -> list[ProcessKey]:
+    def _exits_without_counters(self, accounts: Accounts, now: float) -> list[ProcessKey]:
         """Ended processes that are known to the kernel side but have no counters.
 
-        They wait too: counters that a snapshot does not have yet may come with the next.
+        They wait too: counters that a reading does not have yet may come with the next.
         """
         idle = {
             key: self._idle_exits.get(key, now)
-            for key, process in snapshot.processes.items()
-            if process.exited and key not in snapshot.amounts
+            for key, process in accounts.processes.items()
+            if process.exited and key not in accounts.amounts
         }
         over = [key for key, since in idle.items() if now - since >= self._summed_linger]
         self._idle_exits = {key: since for key, since in idle.items() if key not in over}

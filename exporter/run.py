@@ -90,8 +90,8 @@ def _attach(
     modes: Sequence[Mode], settings: Settings, progress: Callable[[str], None]
 ) -> "Attached":
     # Imported here, for `fdscope version` is to work where numpy is missing.
+    from probes.launch import AttachError
     from probes.selftest import attach_what_fires
-    from probes.session import AttachError
 
     try:
         return attach_what_fires(modes, settings, progress)

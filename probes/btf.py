@@ -5,6 +5,7 @@ Format: Documentation/bpf/btf.rst of the kernel.
 """
 
 import struct
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,6 +133,11 @@ class Btf:
     def has_function(self, name: str) -> bool:
         """True if the kernel has a function of that name (be it traceable or not)."""
         return name in self._functions
+
+    def function_id(self, name: str) -> int | None:
+        """Number of a function's type; None if there is no such function."""
+        at = self._functions.get(name)
+        return None if at is None else bisect_left(self._offsets, at)
 
     def arity(self, function: str) -> int | None:
         """Number of a function's parameters; None if there is no such function."""

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from probes.maps import read_value, run_program
+from probes import programs
+from probes.maps import read_value
 from probes.records import dtype
 from probes.snapshot import Process, ProcessKey
 from probes.taxonomy import FdType, Stdio
@@ -86,7 +87,7 @@ class Census:
         counts = np.zeros(len(FdType), "<u8")
         position = permission_groups = 0
         while True:
-            if run_program(self._program, (directory, position)) != _FOUND:
+            if programs.run(self._program, (directory, position)) != _FOUND:
                 return Missing.GONE
             found = read_value(self._results, _DTYPE)
             counts += found["count"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from probes import capabilities
+from probes import capabilities, kprobes
 from probes.btf import Btf, BtfError
 from probes.diagnosis import NOTE, OK, PROBLEM, Check, Diagnosis, Trial
 from probes.taxonomy import Mode
@@ -58,7 +58,8 @@ def examine(
 def _try_mode(mode: Mode) -> Trial:
     """Attach all hooks of a mode, read the maps once, and detach."""
     try:
-        from probes.session import AttachError, attach
+        from probes.launch import AttachError
+        from probes.session import attach
         from probes.source import Settings
     except ImportError as error:
         return Trial(mode.value, False, str(error))
@@ -138,7 +139,7 @@ def _layouts(host: Host) -> Iterator[Check]:
 def _bcc() -> Check:
     install = "apt-get install python3-bpfcc, and use the distribution's Python"
     try:
-        from probes.loader import LoadError, import_bcc
+        from probes.compiler import LoadError, import_bcc
     except ImportError as error:
         return Check("bcc", NOTE, f"not examined: {error}")
     try:
@@ -168,18 +169,13 @@ def _numpy() -> Check:
 
 
 def _kprobes(host: Host) -> Check:
-    places = [host.sys / "kernel/tracing", host.sys / "kernel/debug/tracing"]
     try:
-        found = next((p for p in places if (p / "kprobe_events").exists()), None)
-        mounted = any((p / "available_events").exists() for p in places)
+        why = kprobes.why_not(host.sys)
     except PermissionError as error:
         return Check("kprobes", NOTE, f"not examined: {error.strerror}")
-    if found:
-        return Check("kprobes", OK, f"{found}/kprobe_events")
-    if mounted or not places[0].exists():
-        return Check("kprobes", NOTE, "not in this kernel (CONFIG_KPROBE_EVENTS)")
-    mount = f"mount -t tracefs tracefs {places[0]}"
-    return Check("kprobes", NOTE, "tracefs is not mounted: no kprobe mode", mount)
+    if not why:
+        return Check("kprobes", OK, str(kprobes.events_file(host.sys)))
+    return Check("kprobes", NOTE, why, kprobes.MOUNT if why == kprobes.NOT_MOUNTED else "")
 
 
 def _jit(host: Host) -> Check:

@@ -3,13 +3,13 @@
 
 import ctypes
 import errno
-import os
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from probes.libbpf import failed, libbpf
 
 _POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 _BATCH = 4096
@@ -35,78 +35,16 @@ def over_cpus(amounts: Array) -> Array:
     return sums
 
 
-@cache
-def _libbpf() -> ctypes.CDLL:
-    library = ctypes.CDLL("libbpf.so.1", use_errno=True)
-    pointer, u32 = ctypes.c_void_p, ctypes.c_uint32
-    library.bpf_map_lookup_batch.argtypes = [
-        ctypes.c_int, pointer, pointer, pointer, pointer, ctypes.POINTER(u32), pointer
-    ]  # fmt: skip
-    library.bpf_map_delete_batch.argtypes = [ctypes.c_int, pointer, ctypes.POINTER(u32), pointer]
-    library.bpf_map_lookup_elem.argtypes = [ctypes.c_int, pointer, pointer]
-    library.bpf_prog_get_fd_by_id.argtypes = [u32]
-    library.bpf_prog_test_run_opts.argtypes = [ctypes.c_int, pointer]
-    return library
-
-
-class _TestRun(ctypes.Structure):
-    """struct bpf_test_run_opts of libbpf."""
-
-    _fields_ = (
-        ("size", ctypes.c_size_t),
-        ("data_in", ctypes.c_void_p),
-        ("data_out", ctypes.c_void_p),
-        ("data_size_in", ctypes.c_uint32),
-        ("data_size_out", ctypes.c_uint32),
-        ("context_in", ctypes.c_void_p),
-        ("context_out", ctypes.c_void_p),
-        ("context_size_in", ctypes.c_uint32),
-        ("context_size_out", ctypes.c_uint32),
-        ("result", ctypes.c_uint32),
-        ("repeat", ctypes.c_int),
-        ("duration", ctypes.c_uint32),
-        ("flags", ctypes.c_uint32),
-        ("cpu", ctypes.c_uint32),
-        ("batch_size", ctypes.c_uint32),
-    )
-
-
-def run_program(fd: int, arguments: tuple[int, ...]) -> int:
-    """Run a raw tracepoint program once, here and now; its result. OSError if refused."""
-    context = (ctypes.c_uint64 * len(arguments))(*arguments)
-    run = _TestRun(
-        size=ctypes.sizeof(_TestRun),
-        context_in=ctypes.addressof(context),
-        context_size_in=ctypes.sizeof(context),
-    )
-    if _libbpf().bpf_prog_test_run_opts(fd, ctypes.byref(run)) < 0:
-        raise _failed("cannot run a BPF program")
-    return int(run.result)
-
-
 def read_value(fd: int, value: "np.dtype[Any]") -> Any:
     """The first value of a BPF array that is not per-CPU; OSError if refused."""
     record = np.empty(1, value)
-    if _libbpf().bpf_map_lookup_elem(fd, ctypes.byref(ctypes.c_uint32(0)), _address(record)) < 0:
-        raise _failed("cannot read a BPF array")
+    if libbpf().bpf_map_lookup_elem(fd, ctypes.byref(ctypes.c_uint32(0)), _address(record)) < 0:
+        raise failed("cannot read a BPF array")
     return record[0]
-
-
-def program_exists(program_id: int) -> bool:
-    """True until the kernel has freed the BPF program, some time after its last user left."""
-    fd = _libbpf().bpf_prog_get_fd_by_id(program_id)
-    if fd >= 0:
-        os.close(fd)
-    return bool(fd >= 0)
 
 
 def _address(array: Array) -> int:
     return int(array.ctypes.data)
-
-
-def _failed(what: str) -> OSError:
-    number = ctypes.get_errno()
-    return OSError(number, f"{what}: {os.strerror(number)}")
 
 
 @dataclass(slots=True)
@@ -135,7 +73,7 @@ class HashMap:
             key_part = np.empty(size, self.key)
             value_part = np.empty((size, self.cpus), self.value)
             count = ctypes.c_uint32(size)
-            result = _libbpf().bpf_map_lookup_batch(
+            result = libbpf().bpf_map_lookup_batch(
                 self.fd, position, cursor, _address(key_part), _address(value_part), count, None
             )
             end = result < 0 and ctypes.get_errno() == errno.ENOENT
@@ -143,7 +81,7 @@ class HashMap:
                 size *= 2  # one bucket alone holds more than a batch
                 continue
             if result < 0 and not end:
-                raise _failed("cannot read a BPF map")
+                raise failed("cannot read a BPF map")
             keys.append(key_part[: count.value])
             values.append(value_part[: count.value])
             if end:
@@ -154,8 +92,8 @@ class HashMap:
         """The value of a key that is a u32; OSError if it is not there."""
         value = np.empty(self.cpus, self.value)
         wanted = ctypes.c_uint32(key)
-        if _libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(wanted), _address(value)) < 0:
-            raise _failed("cannot read a BPF map")
+        if libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(wanted), _address(value)) < 0:
+            raise failed("cannot read a BPF map")
         return value[0]
 
     def delete(self, keys: Array) -> None:
@@ -164,9 +102,9 @@ class HashMap:
         while at < len(keys):
             rest = np.ascontiguousarray(keys[at:])
             count = ctypes.c_uint32(len(rest))
-            result = _libbpf().bpf_map_delete_batch(self.fd, _address(rest), count, None)
+            result = libbpf().bpf_map_delete_batch(self.fd, _address(rest), count, None)
             if result < 0 and ctypes.get_errno() != errno.ENOENT:
-                raise _failed("cannot delete from a BPF map")
+                raise failed("cannot delete from a BPF map")
             at += count.value + (1 if result < 0 else 0)
 
 
@@ -185,7 +123,7 @@ class PerCpuArray:
         keys = np.empty(self.entries, "<u4")
         cursor = ctypes.create_string_buffer(8)
         count = ctypes.c_uint32(self.entries)
-        result = _libbpf().bpf_map_lookup_batch(
+        result = libbpf().bpf_map_lookup_batch(
             self.fd, None, cursor, _address(keys), _address(values), count, None
         )
         if result < 0 and ctypes.get_errno() == errno.ENOENT:
@@ -200,6 +138,6 @@ class PerCpuArray:
         for index in range(self.entries):
             key = ctypes.c_uint32(index)
             at = _address(values[index])
-            if _libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(key), at) < 0:
-                raise _failed("cannot read a BPF array")
+            if libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(key), at) < 0:
+                raise failed("cannot read a BPF array")
         return values

@@ -135,17 +135,23 @@ class Runs:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One consistent reading of every map; amounts only ever grow from one to the next."""
+class Accounts:
+    """Who did how much; amounts only ever grow from one reading to the next."""
 
     amounts: Mapping[ProcessKey, Mapping[int, Amount]]
     """Per process: slot code (see ``slot``) to amount, host-wide sums over the CPUs."""
     processes: Mapping[ProcessKey, Process]
+    maps: Mapping[str, MapFill] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot(Accounts):
+    """One consistent reading of every map."""
+
     overflow: Mapping[int, Amount] = field(default_factory=dict)
     """Slot code to the amount that found no room in the map; errno is not kept there."""
     losses: Mapping[Loss, int] = field(default_factory=dict)
     """Events since the start."""
-    maps: Mapping[str, MapFill] = field(default_factory=dict)
     missed_runs: Mapping[str, int] = field(default_factory=dict)
     """Program name to runs that the kernel skipped because of recursion."""
     runs: Mapping[str, Runs] = field(default_factory=dict)

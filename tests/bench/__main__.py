@@ -4,43 +4,14 @@
 import argparse
 import os
 import platform
-import signal
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
 from pathlib import Path
 
 from probes.taxonomy import Mode
+from tests.bench import exporter
 from tests.bench.census import census
 from tests.bench.overhead import overhead
-from tests.bench.scrape import map_reading, pss_megabytes, scrape_of_series
-
-_PORT = 20263
-
-
-def exporter_memory(mode: Mode) -> list[str]:
-    """Markdown rows: PSS of an exporter after some scrapes."""
-    command = [
-        str(Path(sys.executable).with_name("fdscope")), "exporter", f"--probe.mode={mode.value}",
-        f"--web.listen-address=127.0.0.1:{_PORT}",
-    ]  # fmt: skip
-    url = f"http://127.0.0.1:{_PORT}/metrics"
-    exporter = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60
-        scrapes = 0
-        while scrapes < 20 and time.monotonic() < deadline:
-            try:
-                with urllib.request.urlopen(url) as answer:
-                    scrapes += bool(answer.read())
-            except OSError:
-                time.sleep(0.5)
-        return [f"| {scrapes} | {pss_megabytes(exporter.pid):.1f} |"]
-    finally:
-        exporter.send_signal(signal.SIGTERM)
-        exporter.wait()
+from tests.bench.scrape import map_reading, scrape_of_series
 
 
 def table(title: str, header: str, rows: list[str]) -> None:
@@ -80,7 +51,12 @@ def main() -> None:
         "| host | processes | fds | census, ms of CPU | census, ms | series | scrape, ms of CPU |",
         list(census(options.mode)),
     )
-    table("Memory of the exporter", "| scrapes | PSS, MB |", exporter_memory(options.mode))
+    table("Memory of the exporter", "| scrapes | PSS, MB |", exporter.memory(options.mode))
+    table(
+        "The exporter while nobody scrapes",
+        "| entries of the map of counters | ms of CPU a second |",
+        exporter.idle(options.mode),
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from probes.loader import import_bcc
+from probes.compiler import import_bcc
 from probes.session import attach
 from probes.source import STUB_DIR, Settings
 from probes.taxonomy import Mode

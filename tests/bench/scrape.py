@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from exporter.families import layers
 from exporter.processes import Processes
-from probes.loader import import_bcc
+from probes.compiler import import_bcc
 from probes.maps import HashMap, host_cpus, over_cpus
 from probes.records import dtype
 from probes.snapshot import Amount, Process, ProcessKey, Snapshot

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.collector import Collector
 from probes.session import Session
-from probes.snapshot import Amount, Process, ProcessKey, Snapshot
+from probes.snapshot import Accounts, Amount, Process, ProcessKey, Snapshot
 from probes.taxonomy import Account, Door, FdType, Mode
 
 KEY = ProcessKey(5, 1)
@@ -29,6 +29,10 @@ class Kernel:
         self.snapshots = 0
         self.exited = False
         self.forgotten: list[ProcessKey] = []
+
+    def accounts(self, of_the_living: bool = True) -> Accounts:
+        assert not of_the_living
+        return self.snapshot()
 
     def snapshot(self) -> Snapshot:
         self.snapshots += 1

@@ -11,7 +11,7 @@ import pytest
 
 from probes import selftest
 from probes.session import Session, attach
-from probes.snapshot import Amount, ProcessKey, Snapshot, Via, slot
+from probes.snapshot import Accounts, Amount, ProcessKey, Snapshot, Via, slot
 from probes.source import Settings
 from probes.syscalls import TailCall
 from probes.taxonomy import Account, FdType, Mode
@@ -88,8 +88,8 @@ def write_support_report(session: Session, directory: Path) -> None:
     path.write_text(json.dumps(report, indent=1))
 
 
-def of_tgid(snapshot: Snapshot, tgid: int) -> Counted:
-    """All that a snapshot holds of one process."""
+def of_tgid(snapshot: Accounts, tgid: int) -> Counted:
+    """All that a reading holds of one process."""
     counted: Counted = {}
     for key, amounts in snapshot.amounts.items():
         if key.tgid == tgid:

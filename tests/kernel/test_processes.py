@@ -62,6 +62,18 @@ def test_name_is_the_one_after_exec(session: Session) -> None:
     assert snapshot.processes[key_of(snapshot, tgid)].name == b"true"
 
 
+def test_accounts_of_the_dead_alone(session: Session) -> None:
+    dead = in_child(pipe_traffic)
+    pipe_traffic()
+    of_dead = session.accounts(of_the_living=False)
+    everybody = session.accounts()
+    assert of_tgid(of_dead, dead) == of_tgid(everybody, dead) != {}
+    assert of_tgid(everybody, os.getpid())
+    assert not of_tgid(of_dead, os.getpid())
+    assert of_dead.maps.keys() == everybody.maps.keys()
+    assert of_dead.maps["counters"].entries > sum(map(len, of_dead.amounts.values()))
+
+
 def test_a_thread_counts_for_its_process_whatever_its_name(session: Session) -> None:
     def work() -> None:
         rename(b"leader")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from probes import doctor, loader
+from probes import compiler, doctor
+from probes.compiler import LoadError
 from probes.diagnosis import NOTE, OK, PROBLEM, Check, Diagnosis, Trial
 from probes.doctor import Host, examine
-from probes.loader import LoadError
 from probes.taxonomy import Mode
 
 EMPTY_BTF = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 0, 0, 1) + b"\0"
@@ -101,13 +101,13 @@ def _no_btf_but_headers(host: Host) -> None:
     (host.modules / "6.12.1/build").mkdir(parents=True)
 
 
-def _no_tracefs(host: Host) -> None:
+def _no_kprobes(host: Host) -> None:
     (host.sys / "kernel/tracing/kprobe_events").unlink()
 
 
-def _no_kprobes(host: Host) -> None:
-    _no_tracefs(host)
-    write(host.sys / "kernel/tracing/available_events")
+def _no_tracefs(host: Host) -> None:
+    _no_kprobes(host)
+    write(host.sys / "bus/event_source/devices/kprobe/type", "6\n")
 
 
 def _no_jit(host: Host) -> None:
@@ -164,7 +164,7 @@ def test_bcc_missing_or_another(
     def refuse() -> None:
         raise error from cause
 
-    monkeypatch.setattr(loader, "import_bcc", refuse)
+    monkeypatch.setattr(compiler, "import_bcc", refuse)
     check = found(host, "bcc")
     assert check.state == PROBLEM
     assert check.remedy.startswith(remedy)

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from probes.session import AttachError, Session, attach
+from probes.launch import AttachError
+from probes.session import Session, attach
 from probes.source import Settings
 from probes.taxonomy import Mode
 from tests.scorecard import load, results, runner, table

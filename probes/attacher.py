@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One compiled BPF object, its programs loaded and attached one by one."""
+
+import contextlib
+import os
+import platform
+from pathlib import Path
+
+from probes import source
+from probes.btf import Btf
+from probes.compiler import LoadError, compiled, import_bcc
+from probes.fd_calls import meanings, table
+from probes.hooks import Choice, Hook, Point
+from probes.source import Settings
+from probes.syscalls import IN_ALL_MODES, TailCall
+from probes.taxonomy import Door, Layer, Mode
+
+_KALLSYMS = Path("/proc/kallsyms")
+_MAX_ACTIVE = 4096
+"""Calls of a function that can be under way at once in kprobe mode (KRETPROBE_MAXACTIVE_MAX)."""
+_TAIL_CALL_DOORS = {
+    TailCall.MESSAGES: Door.SOCKET_CALL,
+    TailCall.AIO_EVENTS: Door.AIO,
+    TailCall.AIO_SUBMISSIONS: Door.AIO,
+}
+
+
+def _symbols() -> set[str]:
+    with _KALLSYMS.open() as lines:
+        return {line.split()[2] for line in lines}
+
+
+def _reason(error: Exception) -> str:
+    """What bcc says, without its guess at the user."""
+    text = str(error)
+    if "super-user privileges" in text and os.geteuid() == 0:
+        return "the kernel refuses programs of this type (EPERM), though we are root"
+    return text.replace("b'", "'")
+
+
+class Attacher:
+    """One compiled BPF object, and its hooks attached one by one."""
+
+    def __init__(self, mode: Mode, settings: Settings, btf: Btf | None) -> None:
+        """Compile; LoadError if the compiler or the kernel's layouts refuse."""
+        self._bpf = compiled(mode, settings, btf)
+        self._mode = mode
+        self._btf = btf
+        self._symbols = _symbols() if btf is None else set()
+        self._latency = settings.latency
+        self._avoid = settings.avoid
+        self._maps = source.maps(mode, settings)
+
+    def has(self, hook: Hook) -> bool:
+        """True if this kernel has the function or tracepoint, and it is not to be avoided."""
+        if hook.function in self._avoid:
+            return False
+        if hook.point is Point.RAW_TRACEPOINT:
+            if self._btf is None:
+                return f"__traceiter_{hook.function}" in self._symbols
+            arity = self._btf.tracepoint_arity(hook.function)
+            return arity is not None and (not hook.arities or arity in hook.arities)
+        if self._btf is None:
+            return hook.function in self._symbols
+        return self._btf.has_function(hook.function)
+
+    def choose(self, choice: Choice) -> tuple[Hook, ...]:
+        """The first candidate of which this kernel has any hook; the first of all if none."""
+        for candidate in choice.candidates:
+            if any(self.has(hook) for hook in candidate):
+                return candidate
+        return choice.candidates[0]
+
+    def attach(self, hook: Hook) -> dict[str, str]:
+        """Attach one hook; the answer says how it went and never raises for an optional one."""
+        answer = {"function": hook.function, "layer": hook.layer.value, "mode": self._mode.value}
+        answer["door"] = "" if hook.door is None else hook.door.label
+        if hook.point is Point.RAW_TRACEPOINT:
+            answer["mode"] = Mode.TRACEPOINT.value
+        if not self.has(hook):
+            answer |= {"state": "absent", "why": "this kernel has no such function"}
+        else:
+            try:
+                self._attach(hook)
+                answer |= {"state": "attached", "why": ""}
+            except Exception as error:  # bcc raises nothing more precise
+                answer |= {"state": "failed", "why": _reason(error)}
+        if hook.required and answer["state"] != "attached":
+            raise LoadError(f"{hook.function}: {answer['why']}")
+        return answer
+
+    def _attach(self, hook: Hook) -> None:
+        name = hook.function
+        latency = self._latency and hook.layer is Layer.FILE and hook.point is Point.RETURN
+        with_entry = hook.point in (Point.CALL, Point.ENTRY) or latency
+        if hook.point is Point.RAW_TRACEPOINT:
+            self._bpf.attach_raw_tracepoint(tp=name.encode(), fn_name=f"on_{name}".encode())
+        elif self._mode is Mode.FENTRY:
+            if with_entry:
+                self._bpf.attach_kfunc(fn_name=self._program("kfunc__", name))
+            if hook.point is not Point.ENTRY:
+                self._bpf.attach_kretfunc(fn_name=self._program("kretfunc__", name))
+        else:
+            if hook.point is not Point.ENTRY:
+                self._bpf.attach_kretprobe(
+                    event=name.encode(), fn_name=f"return_{name}".encode(), maxactive=_MAX_ACTIVE
+                )
+            self._bpf.attach_kprobe(event=name.encode(), fn_name=f"enter_{name}".encode())
+
+    def _program(self, prefix: str, function: str) -> bytes:
+        """Name that BCC gave a fentry or fexit program; since 0.27 it holds the module too."""
+        names = (prefix + function).encode(), (f"{prefix}vmlinux__{function}").encode()
+        return next(
+            name for name in names if import_bcc().lib.bpf_function_start(self._bpf.module, name)
+        )
+
+    def fill_syscalls(self) -> None:
+        """Write the table of system calls: those that are followed, or what they mean for fds."""
+        machine = platform.machine()
+        if self._mode is Mode.TRACEPOINT:
+            calls = self._bpf[b"syscalls"]
+            for slot, call in table(machine).items():
+                calls[calls.Key(slot)] = calls.Leaf(*call.record())
+        else:
+            calls = self._bpf[b"fd_calls"]
+            for slot, meaning in meanings(machine).items():
+                calls[calls.Key(slot)] = calls.Leaf(*meaning)
+
+    def load_tail_calls(self) -> list[dict[str, str]]:
+        """Load the programs that others go on in; the answers are those of ``attach``."""
+        tails = TailCall if self._mode is Mode.TRACEPOINT else IN_ALL_MODES
+        return [self._load_tail_call(tail) for tail in tails]
+
+    def load_census(self) -> None:
+        """Load the program that is run on demand; without it there is no census."""
+        with contextlib.suppress(Exception):  # bcc raises nothing more precise
+            self._bpf.load_func(b"on_census", self._bpf.RAW_TRACEPOINT)
+
+    def _load_tail_call(self, tail: TailCall) -> dict[str, str]:
+        name = tail.name.lower()
+        answer = {"function": name, "layer": Layer.FILE.value, "mode": self._mode.value}
+        answer["door"] = _TAIL_CALL_DOORS[tail].label if tail in _TAIL_CALL_DOORS else ""
+        tail_calls = self._bpf[b"tail_calls"]
+        try:
+            program = self._bpf.load_func(f"on_{name}".encode(), self._bpf.RAW_TRACEPOINT)
+            tail_calls[tail_calls.Key(tail)] = tail_calls.Leaf(program.fd)
+        except Exception as error:  # bcc raises nothing more precise
+            return answer | {"state": "failed", "why": _reason(error)}
+        return answer | {"state": "attached", "why": ""}
+
+    def open_files(self) -> tuple[list[str], list[str], list[int]]:
+        """(map names, program names, file descriptors: maps, programs, then links)."""
+        bpf = self._bpf
+        maps = {name: bpf[name.encode()].map_fd for name in self._maps}
+        programs = {name.decode(): function.fd for name, function in bpf.funcs.items()}
+        links = [
+            *bpf.raw_tracepoint_fds.values(),
+            *bpf.kfunc_entry_fds.values(),
+            *bpf.kfunc_exit_fds.values(),
+            *(fd for functions in bpf.kprobe_fds.values() for fd in functions.values()),
+        ]
+        return list(maps), list(programs), [*maps.values(), *programs.values(), *links]

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""BCC: the only importer of ``bcc``."""
+
+import os
+import platform
+from typing import Any
+
+from probes import source
+from probes.btf import Btf
+from probes.layout import LayoutError
+from probes.source import Settings
+from probes.taxonomy import Mode
+
+
+class LoadError(Exception):
+    """A mode that cannot be used here; the text says why."""
+
+
+def import_bcc() -> Any:
+    """The distribution's ``bcc``; LoadError says what to install where it is not there."""
+    try:
+        import bcc
+    except ImportError as error:
+        raise LoadError(
+            f"the Python package bcc cannot be imported ({error}): install python3-bpfcc and use"
+            " the distribution's Python with its site packages"
+        ) from error
+    if not hasattr(bcc, "BPF"):
+        raise LoadError(
+            f"{bcc.__file__} is not the BPF Compiler Collection but another package of that name:"
+            " remove it (pip uninstall bcc) and install python3-bpfcc"
+        )
+    return bcc
+
+
+def compiled(mode: Mode, settings: Settings, btf: Btf | None) -> Any:
+    """A ``bcc.BPF`` of the mode's text, nothing of it loaded.
+
+    LoadError if the compiler or the kernel's layouts refuse. Without BTF it needs the headers.
+    """
+    bcc = import_bcc()
+
+    class Module(bcc.BPF):  # type: ignore[misc, name-defined]  # bcc has no types
+        def _trace_autoload(self) -> None:
+            """Nothing: BCC would attach all functions, and fail all if one fails."""
+
+    if btf is not None:
+        os.environ["BCC_KERNEL_SOURCE"] = str(source.STUB_DIR)
+    flags = [
+        f"-I{source.BPF_DIR}",
+        f"-DMACHINE_{platform.machine()}=1",
+        "-Wno-unused-function",
+    ]
+    try:
+        return Module(text=source.text(mode, settings, btf).encode(), cflags=flags)
+    except LayoutError as error:
+        raise LoadError(str(error)) from error
+    except Exception as error:  # bcc raises nothing more precise
+        raise LoadError(f"BCC cannot compile the programs: {error}") from error

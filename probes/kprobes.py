@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The files by which kprobes are made: where they are, and what loaders leave in them."""
+
+import errno
+import os
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+_SYS = Path("/sys")
+_TRACEFS = ("kernel/tracing", "kernel/debug/tracing")
+_PMU = "bus/event_source/devices/kprobe"
+"""In every kernel with CONFIG_KPROBE_EVENTS since Linux 4.17, whatever is mounted."""
+
+NOT_IN_KERNEL = "no kprobes in this kernel (CONFIG_KPROBE_EVENTS)"
+NOT_MOUNTED = "tracefs is not mounted: no kprobe mode"
+MOUNT = "mount -t tracefs tracefs /sys/kernel/tracing"
+"""What mends ``NOT_MOUNTED``."""
+
+
+def events_file(sys: Path = _SYS) -> Path | None:
+    """The file that lists and takes kprobes; PermissionError where we may not even look."""
+    files = (sys / place / "kprobe_events" for place in _TRACEFS)
+    return next((file for file in files if file.exists()), None)
+
+
+def why_not(sys: Path = _SYS) -> str:
+    """Why there can be none: ``NOT_IN_KERNEL``, ``NOT_MOUNTED``, or empty if there can.
+
+    PermissionError where we may not even look.
+    """
+    if events_file(sys):
+        return ""
+    return NOT_MOUNTED if (sys / _PMU).exists() else NOT_IN_KERNEL
+
+
+def _remove_event(path: Path, event: str) -> None:
+    events = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(events, f"-:{event}\n".encode())
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+    finally:
+        os.close(events)
+
+
+def remove_left_events(functions: Collection[str]) -> None:
+    """Remove what loaders left for these functions: closing a kprobe leaves its event behind.
+
+    BCC names an event FUNCTION_bcc_PID after the loader. One that is in use, by another fdscope,
+    is refused and stays; all stay if we may not write there (any more).
+    """
+    with suppress(PermissionError):
+        path = events_file()
+        if path is None:
+            return
+        ours = {f"{kind}_{name}" for name in functions for kind in ("p", "r")}
+        for line in path.read_text().splitlines():
+            event = line.split()[0].partition(":")[2]
+            name, _, loader = event.rpartition("/")[2].rpartition("_bcc_")
+            if name in ours and not Path(f"/proc/{loader}").exists():
+                _remove_event(path, event)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What tells at once that an attach mode cannot be used here: the compiler takes seconds."""
+
+import ctypes
+import errno
+import os
+import platform
+from pathlib import Path
+
+from probes import kprobes
+from probes.btf import VMLINUX, Btf
+from probes.libbpf import failed, libbpf
+from probes.taxonomy import Mode
+
+_TRIED_FUNCTION = "vfs_read"
+"""Without a hook on it no mode of functions can be used."""
+_KERNEL_HEADERS = (
+    Path(f"/lib/modules/{platform.release()}/build"),
+    Path("/sys/kernel/kheaders.tar.xz"),
+)
+# include/uapi/linux/bpf.h: BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT; "r0 = 0; exit".
+_TRACING, _FEXIT = 26, 25
+_INSTRUCTIONS = bytes((0xB7, 0, 0, 0, 0, 0, 0, 0)) + bytes((0x95, 0, 0, 0, 0, 0, 0, 0))
+
+
+class _LoadOptions(ctypes.Structure):
+    """struct bpf_prog_load_opts of libbpf, as far as it is used."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("attempts", ctypes.c_int),
+        ("expected_attach_type", ctypes.c_int),
+        ("program_btf", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("interface", ctypes.c_uint32),
+        ("kernel_version", ctypes.c_uint32),
+        ("attach_btf_id", ctypes.c_uint32),
+        ("attach_program", ctypes.c_uint32),
+    )
+
+
+def _attach_nothing_to(function_id: int) -> None:
+    """Attach a fexit program of two instructions and detach it; OSError where that is refused."""
+    options = _LoadOptions(
+        size=ctypes.sizeof(_LoadOptions), expected_attach_type=_FEXIT, attach_btf_id=function_id
+    )
+    program = libbpf().bpf_prog_load(
+        _TRACING, b"trial", b"GPL", _INSTRUCTIONS, 2, ctypes.byref(options)
+    )
+    if program < 0:
+        raise failed("the kernel refuses programs of this type")
+    try:
+        link = libbpf().bpf_raw_tracepoint_open(None, program)
+        if link < 0:
+            raise failed("the kernel loads programs of this type and does not attach them")
+        os.close(link)
+    finally:
+        os.close(program)
+
+
+def _of_fentry(btf: Btf | None) -> str:
+    if btf is None:
+        return "it needs the kernel's BTF (CONFIG_DEBUG_INFO_BTF), which is not there"
+    function_id = btf.function_id(_TRIED_FUNCTION)
+    if function_id is None:
+        return f"{_TRIED_FUNCTION}: this kernel has no such function"
+    try:
+        _attach_nothing_to(function_id)
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, error.errno)
+        though = ", though we are root" if error.errno == errno.EPERM and not os.geteuid() else ""
+        return f"{_TRIED_FUNCTION}: {error.strerror or error} ({name}){though}"
+    return ""
+
+
+def _of_layouts(btf: Btf | None) -> str:
+    if btf is not None or any(path.exists() for path in _KERNEL_HEADERS):
+        return ""
+    return (
+        f"the kernel has no BTF ({VMLINUX}) and its headers are not installed:"
+        f" install linux-headers-{platform.release()}"
+    )
+
+
+def _of_kprobes() -> str:
+    try:
+        why = kprobes.why_not()
+    except PermissionError:
+        return ""
+    return f"{why} ({kprobes.MOUNT})" if why == kprobes.NOT_MOUNTED else why
+
+
+def why_not(mode: Mode, btf: Btf | None) -> str:
+    """Why the mode cannot be used; empty where only attaching for real can tell."""
+    if mode is Mode.FENTRY:
+        return _of_fentry(btf)
+    return _of_layouts(btf) or (_of_kprobes() if mode is Mode.KPROBE else "")
