@@ -5,7 +5,7 @@ import logging
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -21,8 +21,8 @@ from exporter.families import build, fds, itself, layers
 from exporter.families import devices as device_families
 from exporter.ledger import Residuals, ledger
 from exporter.processes import Processes
+from exporter.selftester import SelfTester
 from exporter.stacks import BoundedChains
-from probes.selftest import Row
 from probes.session import Session
 from probes.snapshot import Accounts
 
@@ -50,7 +50,7 @@ class Collector(ClientCollector):
         session: Session,
         version: str,
         max_series: int,
-        selftest: Sequence[Row] = (),
+        selftest: SelfTester | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._session = session
@@ -101,7 +101,8 @@ class Collector(ClientCollector):
                     chains = self._chains.update(snapshot.stacks)
                     result += device_families.stack_families(chains)
                     result += itself.map_families(snapshot)
-                result += itself.selftest_families(self._selftest)
+                if self._selftest:
+                    result += itself.selftest_families(self._selftest.rows)
                 result += itself.probe_families(self._session.mode, self.attachments())
             result += self._own_families()
         yield from result
@@ -127,6 +128,9 @@ class Collector(ClientCollector):
     def _keep(self) -> None:
         while not self._stopping.wait(self._pause):
             with self._lock:
+                if self._selftest and self._selftest.is_due:
+                    # Nobody may take its dead out of the maps before it has read them.
+                    self._selftest.run()
                 self._refresh(lambda: self._session.accounts(of_the_living=False), promote=False)
 
     def _census_families(self) -> list[Family]:

@@ -13,7 +13,7 @@ from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, SSLIOStream
 from tornado.netutil import add_accept_handler
 
-from exporter.options import Address
+from exporter.addresses import Address
 from exporter.web_config.gate import Gate
 from exporter.web_config.sections import WebConfigError
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The options of ``fdscope exporter``: one table, and what each value must be."""
 
-import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exporter.addresses import Address, addresses
 from probes.taxonomy import Mode
 
 HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
@@ -15,17 +15,6 @@ EVENTS_PATH, STATIC_PATH = "/events", "/static/"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 _PATH = re.compile(r"(/\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen; an empty host stands for every address of the machine."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +38,8 @@ class Options:
     """Whom to become once everything is attached; empty: stay who we are."""
     max_series: int
     """How many processes get series of their own pid."""
+    selftest_interval: int
+    """Seconds; 0 for a self-test at start only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +58,6 @@ class Option:
     """From a value of the TOML type to that of the field; ValueError says what is wrong."""
     variable: str = ""
     """An environment variable that sets it too."""
-
-
-def address(text: str) -> Address:
-    """Read HOST:PORT, [IPv6]:PORT or :PORT; ValueError says what is wrong."""
-    host, colon, port = text.rpartition(":")
-    if not colon or "/" in text or any(character.isspace() for character in text):
-        raise ValueError(f"{text!r} is not HOST:PORT, [IPv6]:PORT or :PORT")
-    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
-        raise ValueError(f"{text!r} has no port from 0 to 65535 after the last colon")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-        ipaddress.IPv6Address(host)
-    elif ":" in host or "[" in host or "]" in host:
-        raise ValueError(f"{text!r}: an IPv6 address stands in brackets, such as [::1]:20253")
-    return Address(host, int(port))
-
-
-def _addresses(texts: Sequence[str]) -> tuple[Address, ...]:
-    if not texts:
-        raise ValueError("at least one address is needed")
-    return tuple(dict.fromkeys(address(text) for text in texts))
 
 
 def _telemetry_path(text: str) -> str:
@@ -119,6 +89,10 @@ def _between(least: int, most: int) -> Callable[[int], int]:
     return check
 
 
+def _zero_or_between(least: int, most: int) -> Callable[[int], int]:
+    return lambda number: number and _between(least, most)(number)
+
+
 _MODE_WORDS = ("auto", *(mode.value for mode in Mode))
 
 
@@ -133,7 +107,7 @@ OPTIONS = (
         "web.listen-address", "listen_addresses", list, ["127.0.0.1:20253"],
         "Where to serve; can be repeated. An empty host (:20253) means every address of the"
         " machine, port 0 a free port.",
-        "HOST:PORT", _addresses,
+        "HOST:PORT", addresses,
     ),
     Option(
         "web.telemetry-path", "telemetry_path", str, "/metrics",
@@ -194,5 +168,11 @@ OPTIONS = (
         "process.max-series", "max_series", int, 1000,
         "How many processes get series of their own pid; the others are summed under their name.",
         "N", _between(0, 1_000_000),
+    ),
+    Option(
+        "selftest.interval", "selftest_interval", int, 0,
+        "Seconds between self-tests in small while serving, besides the one at start; 0 for none."
+        " Their bytes count as those of the process fdscope-test, and scrapes wait meanwhile.",
+        "SECONDS", _zero_or_between(60, 604_800),
     ),
 )  # fmt: skip

@@ -55,8 +55,8 @@ class Parts:
     """From modes, settings and a way to tell progress; RunError if nothing can be attached."""
     drop_privileges: Callable[[str], None]
     """Become this user, and keep what serving needs; RunError if that cannot be done."""
-    collector: Callable[["Attached", str, int], "Collector"]
-    """From what is attached, the version and how many processes get series of their own."""
+    collector: Callable[["Attached", str, Options], "Collector"]
+    """From what is attached, and the version."""
 
 
 def check_capabilities(proc: Path = _PROC) -> None:
@@ -100,11 +100,14 @@ def _attach(
         raise RunError(text) from error
 
 
-def _collector(attached: "Attached", version: str, max_series: int) -> "Collector":
+def _collector(attached: "Attached", version: str, options: Options) -> "Collector":
     from exporter.collector import Collector
+    from exporter.selftester import SelfTester
+    from probes import selftest
 
     session, rows = attached
-    return Collector(session, version, max_series, rows)
+    tester = SelfTester(lambda: selftest.run(session, quick=True), rows, options.selftest_interval)
+    return Collector(session, version, options.max_series, tester)
 
 
 def _drop_privileges(user: str) -> None:
@@ -143,7 +146,7 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
         report.attached(session.report)
         report.self_tested(rows)
         parts.drop_privileges(options.privileges_user)
-        collector = parts.collector(attached, version(), options.max_series)
+        collector = parts.collector(attached, version(), options)
         stack.callback(collector.close)
         # Nothing may interrupt what detaches: it takes no longer than moments.
         stack.callback(_on_signals, signal.SIG_IGN)

@@ -79,7 +79,7 @@ _SELFTEST = (
 SELFTEST_EXPECTED_BYTES = Metric(
     "fdscope_selftest_expected_bytes",
     Kind.GAUGE,
-    "Known bytes that the self-test moved through the door at start.",
+    "Known bytes that the last self-test moved through the door.",
     _SELFTEST,
 )
 SELFTEST_OBSERVED_BYTES = Metric(

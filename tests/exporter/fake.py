@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector as ClientCollector
 
 from exporter import cli
 from exporter.collector import Collector
+from exporter.options import Options
 from exporter.run import Parts, RunError, run_exporter
 from probes.selftest import Row
 from probes.session import Session
@@ -82,9 +83,9 @@ def parts(wishes: str) -> Parts:
         return cast(Session, FakeSession()), []
 
     def collector(
-        _attached: tuple[Session, list[Row]], _version: str, max_series: int
+        _attached: tuple[Session, list[Row]], _version: str, options: Options
     ) -> Collector:
-        tell(f"collector of {max_series}")
+        tell(f"collector of {options.max_series}")
         if "collector-fails" in wishes:
             raise RunError("the collector failed")
         return cast(Collector, FakeCollector())

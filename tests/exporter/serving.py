@@ -16,7 +16,8 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from exporter import config, listen
-from exporter.options import Address, Options
+from exporter.addresses import Address
+from exporter.options import Options
 from exporter.page import PageData
 from exporter.server import Server
 from exporter.web_config.protection import Protection

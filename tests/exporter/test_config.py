@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from exporter import config
+from exporter.addresses import Address
 from exporter.config import ConfigError
-from exporter.options import Address, Options
+from exporter.options import Options
 from probes.taxonomy import Mode
 
 
@@ -41,6 +42,7 @@ def test_defaults() -> None:
         exclude_self=False,
         privileges_user="",
         max_series=1000,
+        selftest_interval=0,
     )
 
 
@@ -52,7 +54,7 @@ def test_every_option_can_be_a_flag() -> None:
             "--web.config.file=web.yml", "--log.level=debug", "--probe.mode=kprobe",
             "--probe.latency", "--probe.stacks", "--probe.stacks-every=7",
             "--probe.counter-entries=512", "--probe.process-entries=256", "--exclude-self",
-            "--process.max-series=0", "--privileges.user=nobody",
+            "--process.max-series=0", "--privileges.user=nobody", "--selftest.interval=3600",
         ]
     )  # fmt: skip
     assert options == Options(
@@ -69,6 +71,7 @@ def test_every_option_can_be_a_flag() -> None:
         exclude_self=True,
         privileges_user="nobody",
         max_series=0,
+        selftest_interval=3600,
     )
 
 
@@ -89,6 +92,8 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         process-entries = 2048
         [process]
         max-series = 7
+        [selftest]
+        interval = 60
     """
     assert load(toml=text, where=tmp_path) == Options(
         listen_addresses=(Address("localhost", 9100),),
@@ -104,6 +109,7 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         exclude_self=True,
         privileges_user="nobody",
         max_series=7,
+        selftest_interval=60,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from exporter import listen
 from exporter.listen import BindError
-from exporter.options import Address
+from exporter.addresses import Address
 from tests.exporter.serving import FakeCollector, Running, running
 
 

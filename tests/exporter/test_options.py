@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter import config, options
+from exporter import addresses, config, options
 from exporter.config import ConfigError
 from exporter.options import Options
 
@@ -42,6 +42,7 @@ def load_flag(flag: str) -> Options:
         ("--probe.counter-entries=0", "0 is not from 256 to"),
         ("--probe.counter-entries=many", "must be a whole number, not 'many'"),
         ("--process.max-series=-1", "-1 is not from 0 to"),
+        ("--selftest.interval=5", "5 is not from 60 to"),
         ("--process.max-series=9999999999999999999999", "must be a whole number"),
     ],
 )
@@ -64,4 +65,4 @@ def test_table_is_complete_and_told_in_the_help() -> None:
 
 @pytest.mark.parametrize("text", ["127.0.0.1:20253", "[::1]:20253", ":20253", "[fe80::1%lo]:1"])
 def test_addresses_read_as_they_are_written(text: str) -> None:
-    assert str(options.address(text)) == text
+    assert str(addresses.address(text)) == text

@@ -3,7 +3,10 @@
 
 from dataclasses import replace
 
+from exporter.selftester import SelfTester
 from probes import selftest
+from probes.selftest.cases import CASES
+from probes.selftest.worker import NAME
 from probes.session import Session
 from probes.snapshot import Snapshot
 
@@ -44,3 +47,24 @@ def test_probes_that_do_not_fire_are_found_out(session: Session) -> None:
     assert rows
     assert not any(row.ok for row in rows if not row.unsupported)
     assert "WRONG" in selftest.text(rows)
+
+
+def test_a_running_exporter_tests_itself_again_once_it_is_time(session: Session) -> None:
+    now = [0.0]
+    tester = SelfTester(lambda: selftest.run(session, quick=True), (), 60, lambda: now[0])
+    assert not tester.is_due
+    now[0] = 60.0
+    assert tester.is_due
+    tester.run()
+    assert not tester.is_due
+    assert tester.rows
+    assert all(row.ok for row in tester.rows), selftest.text(list(tester.rows))
+
+
+def test_its_bytes_bear_its_name(session: Session) -> None:
+    selftest.run(session, quick=True)
+    accounts = session.accounts()
+    names = {key: process.name for key, process in accounts.processes.items()}
+    cases = [case for case in CASES if case.quick]
+    tested = [amounts for key, amounts in accounts.amounts.items() if names.get(key) == NAME]
+    assert len(tested) >= len(cases)
