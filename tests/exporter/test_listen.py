@@ -7,8 +7,8 @@ import re
 import pytest
 
 from exporter import listen
-from exporter.listen import BindError
 from exporter.addresses import Address
+from exporter.listen import BindError
 from tests.exporter.serving import FakeCollector, Running, running
 
 
