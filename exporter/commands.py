@@ -141,7 +141,8 @@ probes are attached or read has passed one layer only: a small residual on a bus
 examples:
   sudo fdscope ledger
   sudo fdscope ledger --seconds 60 --json
-  sudo fdscope ledger --stacks  # with the kernel functions between door and socket layer""",
+  sudo fdscope ledger --stacks  # with the kernel functions between door and socket layer
+  sudo fdscope ledger --stacks --socket 31337  # of one socket: ss -e tells its inode number""",
         once.add_ledger_arguments,
         _run_ledger,
     ),

@@ -47,10 +47,20 @@ def add_ledger_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="Also show the kernel's call chains from the doors down to the socket layer.",
     )
+    parser.add_argument(
+        "--socket",
+        type=int,
+        default=0,
+        metavar="INODE",
+        help="With --stacks: the chains of this socket alone. `ss -e` shows the number as ino, and"
+        " /proc/PID/fd as socket:[INODE].",
+    )
 
 
 @contextmanager
-def _session(mode: str, tell: Callable[[str], None], stacks_every: int = 0) -> Iterator["Session"]:
+def _session(
+    mode: str, tell: Callable[[str], None], stacks_every: int = 0, stacks_socket: int = 0
+) -> Iterator["Session"]:
     from probes.launch import AttachError
     from probes.session import attach
     from probes.source import Settings
@@ -58,7 +68,8 @@ def _session(mode: str, tell: Callable[[str], None], stacks_every: int = 0) -> I
     check_capabilities()
     modes = list(Mode) if mode == "auto" else [Mode(mode)]
     try:
-        session = attach(modes, Settings(stacks_every=stacks_every), tell)
+        settings = Settings(stacks_every=stacks_every, stacks_socket=stacks_socket)
+        session = attach(modes, settings, tell)
     except AttachError as error:
         raise RunError(f"no probe could be attached: {error}") from error
     try:
@@ -93,8 +104,10 @@ def ledger(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tuple[
 
     if not arguments.seconds > 0:
         raise RunError(f"--seconds is {arguments.seconds:g}: give a time above 0")
+    if arguments.socket < 0 or (arguments.socket and not arguments.stacks):
+        raise RunError("--socket takes the inode number of a socket, together with --stacks")
     every = STACKS_EVERY if arguments.stacks else 0
-    with _session(arguments.mode, tell, every) as session:
+    with _session(arguments.mode, tell, every, arguments.socket) as session:
         # The hooks come one after the other: what passes meanwhile is seen by some only.
         start = session.snapshot()
         tell(f"watching for {arguments.seconds:g} s")

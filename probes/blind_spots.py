@@ -27,7 +27,9 @@ _EVERYWHERE = (
     ),
     BlindSpot(
         "files mapped into memory (mmap)",
-        "a load or store is no operation on the descriptor: the kernel sees page faults at most",
+        "a load or store is no operation on the descriptor, and page faults do not measure it: one"
+        " maps up to 16 pages, pages that are mapped already need none, and minflt and majflt of"
+        " /proc/PID/stat do not tell files from plain memory; so none are shown",
     ),
     BlindSpot(
         "ioctl and other calls that take a descriptor and move data by a way of their own",
@@ -44,6 +46,13 @@ _EVERYWHERE = (
     BlindSpot(
         "shared-memory sockets (TCP zero-copy receive, packet rings, AF_XDP) at the socket layer",
         "the data reaches the process through a mapping, not through a receive call",
+    ),
+    BlindSpot(
+        "where the peer of an unconnected UDP, ICMP or raw socket is (scope unknown, unless the"
+        " socket is bound to the loopback)",
+        "such a socket has no peer, each message has; the hooks of the socket layer are given the"
+        " socket and the number of bytes, and of a message that is received without asking who"
+        " sent it the kernel keeps no address",
     ),
     BlindSpot(
         "a call that returns while the same program is interrupted on that CPU in the middle of"
@@ -110,7 +119,8 @@ _KPROBES = (
     ),
     BlindSpot(
         "calls during which another probe was running on the same CPU",
-        "the kernel does not start a kprobe program inside another one",
+        "the kernel does not start a kprobe program inside another one, and before Linux 6.7 does"
+        " not count what it skipped",
     ),
 )
 

@@ -21,7 +21,7 @@ FIELDS: dict[str, dict[str, str]] = {
     },
     "dentry": {"d_name": "struct qstr"},
     "path": {"dentry": "struct dentry *"},
-    "inode": {"i_mode": "u16", "i_rdev": "u32", "i_sb": "struct super_block *"},
+    "inode": {"i_ino": "u64", "i_mode": "u16", "i_rdev": "u32", "i_sb": "struct super_block *"},
     "file": {
         "f_inode": "struct inode *",
         "f_mode": "u32",

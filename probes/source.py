@@ -74,6 +74,8 @@ class Settings:
     latency: bool = False
     stacks_every: int = 0
     """Of so many operations of the socket layer on a CPU one stack is sampled; 0 for none."""
+    stacks_socket: int = 0
+    """Inode number of the one socket whose stacks are sampled; 0 for all."""
     exclude_tgid: int | None = None
     """A process that is left out."""
     avoid: tuple[str, ...] = ()
@@ -179,6 +181,8 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
         yield "STACKS_EVERY", settings.stacks_every
         yield "STACK_ENTRIES", STACK_ENTRIES
         yield "NO_STACK", NO_STACK
+        if settings.stacks_socket:
+            yield "STACKS_SOCKET", settings.stacks_socket
     if settings.exclude_tgid is not None:
         yield "EXCLUDED_TGID", settings.exclude_tgid
     for number, function in enumerate(hooks.functions(mode)):

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The socket layer: what the protocols took and gave, whatever call it was for. */
 
-/* True for what the kernel does for itself: no struct file stands for the socket. */
-static __always_inline bool is_kernel_socket(const struct sock *sk)
+/* What stands for the socket; NULL for what the kernel does for itself. */
+static __always_inline struct file *file_of_sock(const struct sock *sk)
 {
 	struct socket *sock = NULL;
 	struct file *file = NULL;
@@ -11,25 +11,25 @@ static __always_inline bool is_kernel_socket(const struct sock *sk)
 
 	PROBE_READ(flags, (const char *)sk + BIT_sock_sk_kern_sock / 8);
 	if (flags >> (BIT_sock_sk_kern_sock % 8) & 1)
-		return true;
+		return NULL;
 #endif
 	PROBE_READ(sock, &sk->sk_socket);
 	if (sock)
 		PROBE_READ(file, &sock->file);
-	return !file;
+	return file;
 }
 
 static __always_inline int socket_operation(void *ctx, u32 direction, struct sock *sk, s32 result)
 {
-	bool is_kernels = is_kernel_socket(sk);
+	struct file *file = file_of_sock(sk);
 	u32 fd_type = sock_fd_type(sk);
 
 	if (result < 0)
 		return 0;
-	account_current(direction, fd_type, sock_scope(sk) | (is_kernels ? KERNEL_SOCKET : 0),
+	account_current(direction, fd_type, sock_scope(sk) | (file ? 0 : KERNEL_SOCKET),
 			result, 1);
-	if (!is_kernels)
-		sample_stack(ctx, direction, fd_type);
+	if (file)
+		sample_stack(ctx, direction, fd_type, file);
 	return 0;
 }
 

@@ -28,24 +28,25 @@ def test_selftest_command() -> None:
     )
 
 
-def test_ledger_command_with_stacks() -> None:
+def test_ledger_command_with_stacks_of_one_socket() -> None:
+    """The end that only sends is shown; the other, which only receives, is left out, and so is the host."""
     code = (
-        "import socket, time\n"
+        "import os, socket, time\n"
         "one, other = socket.socketpair()\n"
+        "print(os.fstat(one.fileno()).st_ino, flush=True)\n"
         "while True: one.send(b'x'); other.recv(1); time.sleep(0.01)\n"
     )
-    busy = subprocess.Popen([sys.executable, "-c", code])
-    try:
-        report = fdscope("ledger", "--seconds=1", "--stacks")
-    finally:
-        busy.kill()
-        busy.wait()
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as busy:
+        assert busy.stdout
+        inode = int(busy.stdout.readline())
+        try:
+            report = fdscope("ledger", "--seconds=1", "--stacks", f"--socket={inode}")
+        finally:
+            busy.kill()
     assert report["mode"]
+    assert {"complete", "lost_updates", "missed_runs"} <= set(report)
     assert all({"doors", "socket", "residual"} <= set(line) for line in report["lines"])
     if report["socket_layer"]:
-        chains = [
-            row["path"]
-            for row in report["stacks"]
-            if (row["fd_type"], row["direction"]) == ("unix_stream", "sent")
-        ]
-        assert any("__sys_sendto" in path for path in chains), report["stacks"]
+        chains = report["stacks"]
+        assert {(row["fd_type"], row["direction"]) for row in chains} == {("unix_stream", "sent")}
+        assert all("__sys_sendto" in row["path"] for row in chains), chains
