@@ -29,7 +29,7 @@ def test_selftest_command() -> None:
 
 
 def test_ledger_command_with_stacks_of_one_socket() -> None:
-    """The end that only sends is shown; the other, which only receives, is left out, and so is the host."""
+    """The chains of the end that sends; the end that receives is left out."""
     code = (
         "import os, socket, time\n"
         "one, other = socket.socketpair()\n"
