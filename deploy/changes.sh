@@ -1,5 +1,5 @@
-#!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
 # What install.sh changes on a machine, and how that is taken back; sourced by it.
 # Below STATE: `packages` that came in, `files` that were written, `before` what those held.
 

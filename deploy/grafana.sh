@@ -1,5 +1,5 @@
-#!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
 # Grafana's own package repository, for setup.sh and install.sh: no Debian has the package.
 # FDSCOPE_GRAFANA_REPOSITORY gives it another address, e.g. that of a mirror.
 

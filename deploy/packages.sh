@@ -1,5 +1,5 @@
-#!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
 # The packages of the distribution that fdscope needs, and Grafana; sourced by setup.sh.
 
 python_has() {
