@@ -54,10 +54,12 @@ FD_CALLS: dict[str, Syscall] = {
         (
             "eventfd", "eventfd2", "epoll_create", "epoll_create1", "timerfd_create",
             "inotify_init", "inotify_init1", "fanotify_init", "memfd_create", "memfd_secret",
-            "pidfd_open", "userfaultfd", "io_uring_setup", "perf_event_open",
+            "pidfd_open", "userfaultfd", "perf_event_open",
         ),
         _ANONYMOUS,
     ),
+    "io_uring_setup": replace(_ANONYMOUS, when=When.RING_HAS_FD),
+    "landlock_create_ruleset": replace(_ANONYMOUS, when=When.THIRD_IS_ZERO),
     "signalfd": _SIGNALFD,
     "signalfd4": _SIGNALFD,
     "bpf": replace(_ANONYMOUS, when=When.BPF_COMMAND),
@@ -86,7 +88,7 @@ NS_GET_USERNS, NS_GET_PARENT."""
 _COMMON = {
     "io_uring_setup": 425, "open_tree": 428, "fsopen": 430, "fsmount": 432, "fspick": 433,
     "pidfd_open": 434, "clone3": 435, "close_range": 436, "openat2": 437, "pidfd_getfd": 438,
-    "memfd_secret": 447, "open_tree_attr": 467,
+    "landlock_create_ruleset": 444, "memfd_secret": 447, "open_tree_attr": 467,
 }  # fmt: skip
 
 FD_NUMBERS: dict[str, dict[str, int]] = {

@@ -175,6 +175,7 @@ CHOICES: dict[Mode, tuple[Choice, ...]] = {
 _FUNCTION_SOURCES = (
     "returns.c",
     "fd_functions.c",
+    "fanotify.c",
     "vfs.c",
     "socket_call.c",
     "splice.c",
@@ -187,7 +188,14 @@ _FUNCTION_SOURCES = (
 SOURCES: dict[Mode, tuple[str, ...]] = {
     Mode.FENTRY: _FUNCTION_SOURCES,
     Mode.KPROBE: _FUNCTION_SOURCES,
-    Mode.TRACEPOINT: ("fd_passing.c", "syscalls.c", "syscall_aio.c", "fd_calls.c", "io_uring.c"),
+    Mode.TRACEPOINT: (
+        "fd_passing.c",
+        "syscalls.c",
+        "syscall_aio.c",
+        "fd_calls.c",
+        "fd_endings.c",
+        "io_uring.c",
+    ),
 }
 """C files of each mode, after those that all share."""
 
@@ -195,6 +203,8 @@ COMMON_SOURCES = (
     "account.c",
     "pending.c",
     "fd_life.c",
+    "fd_walk.c",
+    "fd_tables.c",
     "process.c",
     "stacks.c",
     "socket.c",

@@ -52,6 +52,8 @@ class When(IntEnum):
     CLONE3_PIDFD = 7
     IN_MESSAGE = 8
     IOCTL = 9
+    THIRD_IS_ZERO = 10
+    RING_HAS_FD = 11
 
 
 @dataclass(frozen=True, slots=True)

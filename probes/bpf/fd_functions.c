@@ -110,29 +110,57 @@ ON_RETURN(__sys_connect)
 	return 0;
 }
 
+/*
+ * Descriptors in the messages that are under way, by the address of the kernel's struct msghdr:
+ * whether they are passed on is not known before the message is sent.
+ */
+BPF_TABLE("lru_hash", u64, struct fd_counts, fds_in_message, 4096);
+
 /* int __scm_send(struct socket *sock, struct msghdr *message, struct scm_cookie *cookie) */
 ON_RETURN(__scm_send)
 {
 	const struct scm_fp_list *passed = NULL;
+	struct fd_counts none = {}, *counts;
+	u64 message = arg[1];
 	struct file *file;
+	u32 i, fd_type;
 	s16 count = 0;
-	u32 i;
 
 	if ((s32)result < 0)
 		return 0;
 	PROBE_READ(passed, &((const struct scm_cookie *)arg[2])->fp);
 	PROBE_READ(count, &passed->count);
+	if (count <= 0)
+		return 0;
+	fds_in_message.update(&message, &none);
+	counts = fds_in_message.lookup(&message);
+	if (!counts)
+		return 0;
 	for (i = 0; i < PASSED_FDS_A_CALL; i++) {
 		if ((s32)i >= count)
 			return 0;
 		file = NULL;
 		PROBE_READ(file, &passed->fp[i]);
-		if (file)
-			account_current(ACCOUNT_FD_PASSED, file_fd_type(file), PASSING_SENT, 0, 1);
+		fd_type = file ? file_fd_type(file) : NO_FD_TYPE;
+		if (fd_type < FD_TYPE_COUNT)
+			counts->count[fd_type]++;
 	}
 	if (count > PASSED_FDS_A_CALL)
 		lose_many(LOSS_FDS_UNSEEN, count - PASSED_FDS_A_CALL);
 	return 0;
+}
+
+/* A message was sent, or could not be. */
+static __always_inline void message_ends(u64 message, u32 fd_type, s32 result)
+{
+	struct fd_counts *counts = fds_in_message.lookup(&message);
+
+	if (!counts)
+		return;
+	if (takes_fds_along(fd_type, result))
+		account_fds(this_task(), current_process_key(), counts->count, ACCOUNT_FD_PASSED,
+			    PASSING_SENT);
+	fds_in_message.delete(&message);
 }
 
 /* long ptrace(long request, long pid, unsigned long, unsigned long), behind its saved registers */
@@ -155,46 +183,3 @@ ON_PTRACE(__arm64_sys_ptrace)
 ON_PTRACE(__x64_sys_ptrace)
 ON_PTRACE(__ia32_compat_sys_ptrace)
 #endif
-
-/* When a thread began to wait for the answer of a fanotify permission group. */
-BPF_TABLE("lru_hash", u32, u64, fanotify_starts, 4096);
-BPF_PERCPU_ARRAY(fanotify_waits, u64, LATENCY_STRIDE);
-
-/* FS_OPEN_PERM, FS_ACCESS_PERM, FS_OPEN_EXEC_PERM, FS_PRE_ACCESS */
-#define FANOTIFY_PERMISSION_EVENTS 0x170000
-
-static __always_inline void add_wait(u32 slot, u64 value)
-{
-	u64 *sum = fanotify_waits.lookup(&slot);
-
-	if (sum)
-		__sync_fetch_and_add(sum, value);
-}
-
-static __always_inline void fanotify_begins(u32 mask)
-{
-	u64 now = bpf_ktime_get_ns();
-	u32 tid = current_tid();
-
-	if (mask & FANOTIFY_PERMISSION_EVENTS)
-		fanotify_starts.update(&tid, &now);
-}
-
-/* int fanotify_handle_event(struct fsnotify_group *group, u32 mask, ...): waits for the answer */
-ON_CALL(fanotify_handle_event, fanotify_begins(arg[1]))
-{
-	u32 tid = current_tid(), bucket;
-	u64 *started, took;
-
-	if (!(arg[1] & FANOTIFY_PERMISSION_EVENTS))
-		return 0;
-	started = fanotify_starts.lookup(&tid);
-	if (!started)
-		return 0;
-	took = bpf_ktime_get_ns() - *started;
-	fanotify_starts.delete(&tid);
-	bucket = took > 1 ? bpf_log2l(took - 1) : 0;
-	add_wait(bucket < LATENCY_LAST_BUCKET ? bucket : LATENCY_LAST_BUCKET, 1);
-	add_wait(LATENCY_STRIDE - 1, took);
-	return 0;
-}

@@ -1,28 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The life of a descriptor: opened, closed, passed on. Every attach mode learns here what fork
- * and exit do to a whole table of descriptors; the other events differ by mode.
+ * The life of a descriptor: opened, closed, passed on, connected. How these events are seen differs
+ * by attach mode; fork and exit are the same in all.
  */
 
-/*
- * What needs a loop runs in a program of its own, a few steps at a time, and calls itself for the
- * rest: the verifier walks a loop once for each state that leads to it, and gives up after a
- * million instructions.
- */
-BPF_PROG_ARRAY(tail_calls, TAIL_CALL_COUNT);
-BPF_PERCPU_ARRAY(fd_walks, struct fd_walk, 1);
-BPF_ARRAY(census, struct census, 1);
 /* Descriptors opened, then those closed, by fd type: what the census is compared with. */
 BPF_PERCPU_ARRAY(fd_flow, u64, 2 * FD_TYPE_COUNT);
-/* Of the last processes that ended: of its threads that end at once, one counts the descriptors. */
-BPF_TABLE("lru_hash", struct process_key, u32, ended_processes, 4096);
 
 static __always_inline void count_flow(u32 account, u32 fd_type, u64 count)
 {
 	u32 slot = fd_type + (account == ACCOUNT_FD_CLOSED ? FD_TYPE_COUNT : 0);
 	u64 *sum = fd_flow.lookup(&slot);
 
-	if (sum)
+	if (sum && account != ACCOUNT_FD_PASSED)
 		__sync_fetch_and_add(sum, count);
 }
 
@@ -34,6 +24,12 @@ static __always_inline bool is_socket(u32 fd_type)
 static __always_inline bool is_unix_socket(u32 fd_type)
 {
 	return fd_type >= FD_TYPE_UNIX_STREAM && fd_type <= FD_TYPE_UNIX_SEQPACKET;
+}
+
+/* Descriptors travel with bytes in a stream, and with the message elsewhere. */
+static __always_inline bool takes_fds_along(u32 fd_type, s64 result)
+{
+	return result > 0 || (!result && fd_type != FD_TYPE_UNIX_STREAM);
 }
 
 /* The end of a connection that a socket became; `role` is its first word, of loopback. */
@@ -84,277 +80,3 @@ static __always_inline void fd_closed(u32 fd_type, u32 cause)
 	count_flow(ACCOUNT_FD_CLOSED, fd_type, 1);
 	account_current(ACCOUNT_FD_CLOSED, fd_type, cause, 0, 1);
 }
-
-static __always_inline struct fd_walk *current_walk(void)
-{
-	u32 zero = 0;
-
-	return fd_walks.lookup(&zero);
-}
-
-/* Starts a walk over the open descriptors from `first` to before `end`. */
-static __always_inline struct fd_walk *begin_walk(const struct task_struct *task,
-						  const struct files_struct *files, u32 first,
-						  u32 end)
-{
-	struct fd_walk *walk = current_walk();
-	struct fdtable *table = NULL;
-	u32 max_fds = 0;
-
-	if (!walk)
-		return NULL;
-	__builtin_memset(walk, 0, sizeof(*walk));
-	PROBE_READ(table, &files->fdt);
-	if (table) {
-		PROBE_READ(max_fds, &table->max_fds);
-		PROBE_READ(walk->fds, &table->fd);
-		PROBE_READ(walk->open_fds, &table->open_fds);
-	}
-	walk->position = first;
-	walk->end = end < max_fds ? end : max_fds;
-	walk->task = (u64)task;
-	walk->owner = process_key_of(task);
-	return walk;
-}
-
-static __always_inline void walk_fd(struct fd_walk *walk, u32 fd)
-{
-	struct fsnotify_group *group = NULL;
-	struct file *file = NULL;
-	u32 priority = 0, fd_type;
-
-	PROBE_READ(file, walk->fds + fd * sizeof(file));
-	if (!file)
-		return;
-	/* Through memory, or the verifier follows each fd type separately. */
-	*(volatile u32 *)&walk->fd_type = file_fd_type(file);
-	fd_type = *(volatile u32 *)&walk->fd_type;
-	if (fd_type >= FD_TYPE_COUNT)
-		return;
-	walk->count[fd_type]++;
-	if (fd_type != FD_TYPE_FANOTIFY)
-		return;
-	PROBE_READ(group, &file->private_data);
-	PROBE_READ(priority, &group->priority);
-	if (priority)
-		walk->permission_groups++;
-}
-
-/* One descriptor, or the rest of a word of the bitmap if none is open there. */
-static __always_inline void walk_step(struct fd_walk *walk)
-{
-	u32 fd = walk->position;
-	u64 word = 0, chosen = 0;
-
-	PROBE_READ(word, walk->open_fds + fd / 64 * sizeof(word));
-	if (walk->close_on_exec) {
-		PROBE_READ(chosen, walk->close_on_exec + fd / 64 * sizeof(chosen));
-		word &= chosen;
-	}
-	word >>= fd % 64;
-	walk->position = word ? fd + 1 : (fd | 63) + 1;
-	if (word & 1)
-		walk_fd(walk, fd);
-}
-
-/* Tail call: goes through the descriptors of `current_walk()`. */
-int on_walk_fds(struct bpf_raw_tracepoint_args *ctx)
-{
-	struct fd_walk *walk = current_walk();
-	u32 i;
-
-	if (!walk)
-		return 0;
-	for (i = 0; i < FDS_A_CALL; i++)
-		if (walk->position < walk->end)
-			walk_step(walk);
-	if (walk->position < walk->end && walk->calls++ < FD_WALK_CALLS)
-		tail_calls.call(ctx, TAIL_CALL_WALK_FDS);
-	else
-		tail_calls.call(ctx, TAIL_CALL_COUNT_FDS);
-	return 0;
-}
-
-static __always_inline void account_fds(const struct task_struct *task, struct process_key owner,
-					const u32 *counts, u32 account, u32 via)
-{
-	u32 fd_type;
-
-	for (fd_type = 0; fd_type < FD_TYPE_COUNT; fd_type++) {
-		if (!counts[fd_type])
-			continue;
-		count_flow(account, fd_type, counts[fd_type]);
-		account_of(task, owner, account, fd_type, via, 0, counts[fd_type]);
-	}
-}
-
-static __always_inline void mark_ended(struct process_key *key)
-{
-	struct process *process = processes.lookup(key);
-
-	if (process)
-		process->exited = 1;
-}
-
-#ifdef MODE_TRACEPOINT
-/* Descriptors that are closed if the exec goes well, by the thread that asked for it. */
-BPF_TABLE("lru_hash", u32, struct fd_counts, exec_fds, 4096);
-
-static __always_inline void keep_for_exec(const struct fd_walk *walk)
-{
-	u32 tid = current_tid();
-
-	exec_fds.update(&tid, (struct fd_counts *)walk->count);
-}
-#else
-static __always_inline void keep_for_exec(const struct fd_walk *walk)
-{
-}
-#endif
-
-static __always_inline u32 fd_type_in(const struct fd_walk *walk, u32 fd)
-{
-	struct file *file = NULL;
-	u64 open = 0;
-
-	PROBE_READ(open, walk->open_fds);
-	if (open >> fd & 1)
-		PROBE_READ(file, walk->fds + fd * sizeof(file));
-	return file ? file_fd_type(file) : NO_FD_TYPE;
-}
-
-/* For `probes.census`: what stands in the table of one process. */
-static __always_inline void write_census(const struct fd_walk *walk)
-{
-	const struct task_struct *task = (const struct task_struct *)walk->task;
-	struct signal_struct *signal = NULL;
-	u32 zero = 0, fd;
-	struct census *found = census.lookup(&zero);
-
-	if (!found)
-		return;
-	found->owner = walk->owner;
-	describe(&found->process, task);
-	PROBE_READ(signal, &task->signal);
-	PROBE_READ(found->limit, &signal->rlim[RLIMIT_NOFILE].rlim_cur);
-	found->position = walk->position;
-	found->end = walk->end;
-	found->permission_groups = walk->permission_groups;
-	for (fd = 0; fd <= STDIO_ERROR; fd++)
-		found->stdio[fd] = fd_type_in(walk, fd);
-	__builtin_memcpy(found->count, walk->count, sizeof(found->count));
-}
-
-/* Tail call: does with the descriptors that were found what they were looked up for. */
-int on_count_fds(struct bpf_raw_tracepoint_args *ctx)
-{
-	struct fd_walk *walk = current_walk();
-
-	if (!walk)
-		return 0;
-	if (walk->purpose == PURPOSE_CENSUS) {
-		write_census(walk);
-		return 1;
-	}
-	if (walk->position < walk->end)
-		lose(LOSS_FDS_UNSEEN);
-	if (walk->purpose == PURPOSE_EXEC) {
-		keep_for_exec(walk);
-		return 0;
-	}
-	account_fds((const struct task_struct *)walk->task, walk->owner, walk->count,
-		    walk->account, walk->via);
-	if (walk->purpose == PURPOSE_EXIT)
-		mark_ended(&walk->owner);
-	return 0;
-}
-
-/*
- * sched_process_fork(struct task_struct *parent, struct task_struct *child): the table is copied,
- * unless both share one
- */
-int on_sched_process_fork(struct bpf_raw_tracepoint_args *ctx)
-{
-	const struct task_struct *child = (const struct task_struct *)ctx->args[1];
-	struct files_struct *files = NULL;
-	struct fd_walk *walk;
-
-	PROBE_READ(files, &child->files);
-	if (!files || files == current_files())
-		return 0;
-	walk = begin_walk(child, files, 0, NO_FD);
-	if (!walk)
-		return 0;
-	walk->purpose = PURPOSE_ACCOUNT;
-	walk->account = ACCOUNT_FD_OPENED;
-	walk->via = BIRTH_FORK;
-	tail_calls.call(ctx, TAIL_CALL_WALK_FDS);
-	return 0;
-}
-
-/* The last thread of a process ends; its table goes with it, unless another process shares it. */
-static __always_inline void fds_at_exit(struct bpf_raw_tracepoint_args *ctx)
-{
-	struct process_key key = current_process_key();
-	struct files_struct *files = current_files();
-	struct signal_struct *signal;
-	struct fd_walk *walk;
-	int users, threads;
-	u32 one = 1;
-
-	if (!files || ended_processes.insert(&key, &one))
-		return;
-	TASK_READ(signal, &this_task()->signal);
-	TASK_READ(threads, &signal->nr_threads);
-	TASK_READ(users, &files->count.counter);
-	if (users > threads)
-		return;
-	walk = begin_walk(this_task(), files, 0, NO_FD);
-	if (!walk)
-		return;
-	walk->purpose = PURPOSE_EXIT;
-	walk->account = ACCOUNT_FD_CLOSED;
-	walk->via = CAUSE_EXIT;
-	tail_calls.call(ctx, TAIL_CALL_WALK_FDS);
-}
-
-#ifdef OFFSET_proc_inode_pid
-#define PIDTYPE_TGID 1
-#ifndef PF_EXITING
-#define PF_EXITING 0x4
-#endif
-
-/*
- * Not attached: `probes.census` runs it with a descriptor of /proc/PID and the first descriptor of
- * that process to look at.
- */
-int on_census(struct bpf_raw_tracepoint_args *ctx)
-{
-	const struct file *directory = file_of(ctx->args[0]);
-	const char *inode = NULL, *task = NULL;
-	struct files_struct *files = NULL;
-	const struct pid *pid = NULL;
-	struct fd_walk *walk;
-	u32 flags = 0;
-
-	if (!directory)
-		return 0;
-	PROBE_READ(inode, &directory->f_inode);
-	PROBE_READ(pid, inode - OFFSET_proc_inode_vfs_inode + OFFSET_proc_inode_pid);
-	PROBE_READ(task, &pid->tasks[PIDTYPE_TGID]);
-	if (!task)
-		return 0;
-	task -= OFFSET_task_struct_pid_links + PIDTYPE_TGID * 2 * sizeof(void *);
-	PROBE_READ(files, &((const struct task_struct *)task)->files);
-	walk = begin_walk((const struct task_struct *)task, files, ctx->args[1], NO_FD);
-	if (!walk)
-		return 0;
-	walk->purpose = PURPOSE_CENSUS;
-	/* What exits was counted as closed. */
-	PROBE_READ(flags, &((const struct task_struct *)task)->flags);
-	if (flags & PF_EXITING)
-		walk->end = 0;
-	tail_calls.call(ctx, TAIL_CALL_WALK_FDS);
-	return 0;
-}
-#endif

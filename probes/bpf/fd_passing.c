@@ -6,6 +6,7 @@
 
 #define SOL_SOCKET 1
 #define SCM_RIGHTS 1
+#define SCM_PIDFD 4 /* of the sender, made for the receiver */
 
 /* How far the control messages of a call have been read, in user memory. */
 BPF_PERCPU_ARRAY(control_walks, struct control_walk, 1);
@@ -67,7 +68,8 @@ static __always_inline void next_control_message(struct control_walk *walk)
 		walk->control = walk->control_end;
 		return;
 	}
-	if (kind[0] == SOL_SOCKET && kind[1] == SCM_RIGHTS) {
+	if (kind[0] == SOL_SOCKET &&
+	    (kind[1] == SCM_RIGHTS || (kind[1] == SCM_PIDFD && !walk->sent))) {
 		walk->fds = walk->control + word + sizeof(kind);
 		walk->fds_end = walk->control + length;
 	}

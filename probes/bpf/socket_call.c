@@ -8,10 +8,13 @@ static __always_inline int fd_operation(u32 call, u32 account, u64 fd, s32 resul
 	return 0;
 }
 
-static __always_inline int message_operation(u32 call, u32 account, u64 sock, s32 result)
+/* The fd type of the socket. */
+static __always_inline u32 message_operation(u32 call, u32 account, u64 sock, s32 result)
 {
-	finish(call, account, socket_target((struct socket *)sock), DOOR_SOCKET_CALL, result, 1);
-	return 0;
+	struct target target = socket_target((struct socket *)sock);
+
+	finish(call, account, target, DOOR_SOCKET_CALL, result, 1);
+	return target.fd_type;
 }
 
 /* int __sys_sendto(int fd, void *buf, size_t len, unsigned flags, struct sockaddr *, int) */
@@ -29,12 +32,16 @@ ON_FD_RETURN(__sys_recvfrom, arg[0], NO_FD)
 /* int ___sys_sendmsg(struct socket *, struct user_msghdr *, struct msghdr *, unsigned flags, ...) */
 ON_RETURN(___sys_sendmsg)
 {
-	return message_operation(CALL____sys_sendmsg, ACCOUNT_FILE_WRITE, arg[0], result);
+	u32 fd_type = message_operation(CALL____sys_sendmsg, ACCOUNT_FILE_WRITE, arg[0], result);
+
+	if (is_unix_socket(fd_type))
+		message_ends(arg[2], fd_type, result);
+	return 0;
 }
 
 /* int ___sys_recvmsg(struct socket *, struct user_msghdr *, struct msghdr *, unsigned flags, int) */
 ON_RETURN(___sys_recvmsg)
 {
-	return message_operation(CALL____sys_recvmsg, receive_account(arg[3], true), arg[0],
-				 result);
+	message_operation(CALL____sys_recvmsg, receive_account(arg[3], true), arg[0], result);
+	return 0;
 }

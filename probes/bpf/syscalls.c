@@ -171,7 +171,8 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 		fd_type = read_side(&now, call, result, 1);
 	if (writes)
 		fd_type = write_side(&now, call, result, 1);
-	if (call->when == WHEN_IN_MESSAGE && result >= 0 && is_unix_socket(fd_type))
+	if (call->when == WHEN_IN_MESSAGE && is_unix_socket(fd_type) &&
+	    (writes ? takes_fds_along(fd_type, result) : result >= 0))
 		control_messages(ctx, argument_of(&now, 1), 1, writes);
 	return 0;
 }

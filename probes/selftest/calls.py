@@ -26,7 +26,8 @@ _NUMBERS = {
         "mq_timedreceive": 183, "epoll_create1": 20, "bpf": 280, "userfaultfd": 282, "dup3": 24,
     },
 }[platform.machine()] | {
-    "io_uring_setup": 425, "io_uring_enter": 426, "close_range": 436, "pidfd_getfd": 438,
+    "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "fsopen": 430,
+    "close_range": 436, "pidfd_getfd": 438, "landlock_create_ruleset": 444,
 }  # fmt: skip
 
 Argument = int | bytes | ctypes.Array[ctypes.c_char] | None
@@ -130,13 +131,13 @@ class Ring:
     def __init__(self, flags: int = 0) -> None:
         params = ctypes.create_string_buffer(120)
         struct.pack_into("<IIII", params, 0, 0, 0, flags, 0)
-        self._fd = call("io_uring_setup", 8, params)
+        self.fd = call("io_uring_setup", 8, params)
         self._sq = struct.unpack_from("<10I", params, 40)
         self._cq = struct.unpack_from("<10I", params, 80)
         entries, cq_entries = struct.unpack_from("<II", params, 0)
         size = max(self._sq[6] + entries * 4, self._cq[5] + cq_entries * 16)
-        self._rings = mmap.mmap(self._fd, size, offset=0)
-        self._sqes = mmap.mmap(self._fd, entries * 64, offset=0x10000000)
+        self._rings = mmap.mmap(self.fd, size, offset=0)
+        self._sqes = mmap.mmap(self.fd, entries * 64, offset=0x10000000)
 
     def _word(self, offset: int) -> int:
         value: int = struct.unpack_from("<I", self._rings, offset)[0]
@@ -151,15 +152,17 @@ class Ring:
         offset: int = 0,
         sqe_flags: int = 0,
         flags: int = 0,
+        file_index: int = 0,
     ) -> int:
         """Submit and wait; the result of the operation."""
         tail = self._word(self._sq[1])
         index = tail & self._word(self._sq[2])
         sqe = struct.pack("<BBHiQQIIQ", opcode, sqe_flags, 0, fd, offset, where, length, flags, 1)
+        sqe += struct.pack("<HHI", 0, 0, file_index)
         self._sqes[index * 64 : index * 64 + 64] = sqe.ljust(64, b"\0")
         struct.pack_into("<I", self._rings, self._sq[6] + index * 4, index)
         struct.pack_into("<I", self._rings, self._sq[1], tail + 1)
-        call("io_uring_enter", self._fd, 1, 1, 1, None, 0)
+        call("io_uring_enter", self.fd, 1, 1, 1, None, 0)
         head = self._word(self._cq[0])
         at = self._cq[5] + (head & self._word(self._cq[2])) * 16
         struct.pack_into("<I", self._rings, self._cq[0], head + 1)

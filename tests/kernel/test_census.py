@@ -16,7 +16,8 @@ from probes.selftest.calls import call
 from probes.session import Session
 from probes.taxonomy import FdType, Stdio
 from tests.kernel.conftest import in_child
-from tests.kernel.test_fd_life import REVERSE_SHELL, anonymous, sockets
+from tests.kernel.every_fd_type import KINDS, load_modules, missing
+from tests.kernel.fd_life import REVERSE_SHELL
 
 
 @contextmanager
@@ -55,9 +56,13 @@ def inherited(session: Session) -> ProcessFds:
 
 
 def test_every_fd_type(session: Session) -> None:
+    load_modules()
+    kinds = [kind for kind in KINDS if not missing(kind)]
+
     def work() -> None:
-        sockets()
-        anonymous()
+        for number, kind in enumerate(kinds, 1):
+            for _ in range(number):
+                kind.make()
 
     before = inherited(session)
     with alive(work) as pid:
@@ -65,23 +70,7 @@ def test_every_fd_type(session: Session) -> None:
         assert found.total == len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
     more = {t: n - before.counts.get(t, 0) for t, n in found.counts.items()}
     assert {t: n for t, n in more.items() if n > 0} == {
-        FdType.TCP: 5,
-        FdType.UDP: 4,
-        FdType.NETLINK: 1,
-        FdType.PACKET: 1,
-        FdType.UNIX_DGRAM: 6,
-        FdType.EVENTFD: 5,
-        FdType.EVENTPOLL: 1,
-        FdType.TIMERFD: 1,
-        FdType.SIGNALFD: 1,
-        FdType.INOTIFY: 1,
-        FdType.FANOTIFY: 1,
-        FdType.MEMFD: 1,
-        FdType.PIDFD: 1,
-        FdType.IO_URING: 1,
-        FdType.USERFAULTFD: 1,
-        FdType.BPF: 1,
-        FdType.PERF_EVENT: 1,
+        kind.fd_type: number for number, kind in enumerate(kinds, 1)
     }
 
 
@@ -171,9 +160,11 @@ def test_no_drift_over_a_workload_of_every_type(session: Session) -> None:
     taker = CensusTaker(session.census, session.fd_flow)
     taker.take()
 
+    kinds = [kind for kind in KINDS if not missing(kind)]
+
     def work() -> None:
-        sockets()
-        anonymous()
+        for kind in kinds:
+            kind.make()
         if os.fork() == 0:
             os.execv("/bin/true", ["true"])  # noqa: S606
         os.wait()

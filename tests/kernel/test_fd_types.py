@@ -3,23 +3,17 @@
 
 import contextlib
 import ctypes
-import errno
 import os
-import resource
 import socket
-import struct
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
-from probes.selftest.calls import buffer, call
-from probes.session import Session
 from probes.snapshot import Amount
 from probes.taxonomy import Account, Door, FdType
-from tests.kernel.conftest import Run, of_tgid
+from tests.kernel.conftest import Run
+from tests.kernel.every_fd_type import KINDS, Kind, missing
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -91,15 +85,6 @@ def proc_file() -> None:
     assert os.read(os.open("/proc/self/stat", os.O_RDONLY), 4096)
 
 
-UNSUPPORTED = {
-    errno.ENOSYS,
-    errno.EPROTONOSUPPORT,
-    errno.EAFNOSUPPORT,
-    errno.ESOCKTNOSUPPORT,
-    errno.ENOENT,
-    errno.EOPNOTSUPP,
-}
-
 READS = Account.FILE_READ
 WRITES = Account.FILE_WRITE
 RW = Door.READ_WRITE
@@ -138,78 +123,37 @@ def test_proc_is_a_regular_file(run: Run) -> None:
     assert run(proc_file)[READS, FdType.REGULAR, RW, 0].operations == 1
 
 
-def bpf_map() -> int:
-    """A map of one element: bpf(BPF_MAP_CREATE, ...) of an array."""
-    # Before Linux 5.11 maps count as locked memory, with those that are just being freed.
-    with suppress(ValueError):  # this root may not raise it: later kernels do not need it
-        resource.setrlimit(
-            resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-        )
-    attributes = struct.pack("<5I", 2, 4, 4, 1, 0).ljust(120, b"\0")
-    return call("bpf", 0, ctypes.create_string_buffer(attributes, 120), 120)
-
-
-def perf_event() -> int:
-    """A software clock of this process."""
-    attributes = struct.pack("<IIQ", 1, 112, 0).ljust(112, b"\0")
-    return call("perf_event_open", ctypes.create_string_buffer(attributes, 112), 0, -1, -1, 0)
-
-
-def icmp() -> int:
-    Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 0")
-    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP).detach()
-
-
-def sctp() -> int:
-    return socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132).detach()
-
-
-def vsock() -> int:
-    return socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM).detach()
-
-
-def fanotify() -> int:
-    return call("fanotify_init", 0, os.O_RDONLY)
+# Those that one reads as such above are not among them.
+UNREADABLE = (
+    FdType.DIRECTORY,
+    FdType.EVENTPOLL,
+    FdType.PIDFD,
+    FdType.IO_URING,
+    FdType.USERFAULTFD,
+    FdType.BPF,
+    FdType.PERF_EVENT,
+    FdType.FANOTIFY,
+    FdType.ICMP,
+    FdType.SCTP,
+    FdType.VSOCK,
+)
 
 
 @pytest.mark.parametrize(
-    ("make", "fd_type"),
-    [
-        (lambda: os.open("/", os.O_RDONLY), FdType.DIRECTORY),
-        (lambda: call("epoll_create1", 0), FdType.EVENTPOLL),
-        (lambda: os.pidfd_open(os.getpid()), FdType.PIDFD),
-        (lambda: call("io_uring_setup", 1, buffer(120)), FdType.IO_URING),
-        (lambda: call("userfaultfd", 0), FdType.USERFAULTFD),
-        (bpf_map, FdType.BPF),
-        (perf_event, FdType.PERF_EVENT),
-        (fanotify, FdType.FANOTIFY),
-        (icmp, FdType.ICMP),
-        (sctp, FdType.SCTP),
-        (vsock, FdType.VSOCK),
-    ],
-    ids=lambda value: value.label if isinstance(value, FdType) else "",
+    "kind",
+    [kind for kind in KINDS if kind.fd_type in UNREADABLE],
+    ids=lambda kind: kind.fd_type.label,
 )
-def test_fd_type_of_what_cannot_be_read(
-    make: Callable[[], int], fd_type: FdType, session: Session
-) -> None:
+def test_fd_type_of_what_cannot_be_read(kind: Kind, run: Run) -> None:
     """A read that the file refuses (or that finds nothing) is counted with its fd type."""
+    why = missing(kind)
+    if why:
+        pytest.skip(why)
 
     def work() -> None:
-        try:
-            fd = make()
-        except OSError as error:
-            os._exit(77 if error.errno in UNSUPPORTED else 1)
+        fd = kind.make()
         os.set_blocking(fd, False)
         with contextlib.suppress(OSError):
             os.read(fd, 8)
 
-    pid = os.fork()
-    if pid == 0:
-        work()
-        os._exit(0)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if status == 77:
-        pytest.skip(f"this kernel has no {fd_type.label}")
-    assert status == 0
-    counted = of_tgid(session.snapshot(), pid)
-    assert (READS, fd_type) in {key[:2] for key in counted}
+    assert (READS, kind.fd_type) in {key[:2] for key in run(work)}
