@@ -76,8 +76,9 @@ def census() -> list[Panel]:
         lines(
             "Drift of the fd accounts",
             "Open at the last census less those open at the first one, less opened plus closed"
-            " since: fds that the census and the events do not agree about. Some drift is the time"
-            " that a census takes.",
+            " since: fds that the census and the events do not agree about. In tracepoint mode that"
+            " are those that io_uring opened or closed, for no system call tells of them; the"
+            " README says under 'What is not traced' what else no event tells.",
             [query(f"{total(fds.FD_DRIFT, by=('fd_type',))} != 0", "{{fd_type}}")],
             empty="census and events agree",
         ),

@@ -63,6 +63,7 @@ class CensusTaker:
         self._thread = threading.Thread(target=self._run, name="census", daemon=True)
         self.last: Taken | None = None
         self.failures = 0
+        """Censuses that an error ended."""
 
     def start(self) -> None:
         """Begin, in a thread that ``close()`` ends."""

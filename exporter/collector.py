@@ -183,6 +183,7 @@ class Collector(ClientCollector):
         yield build.gauge(
             catalog.SCRAPE_SECONDS, (((part,), value) for part, value in self._seconds.items())
         )
+        errors = self._errors | ({"census": self._census.failures} if self._census else {})
         yield build.gauge(
-            catalog.SCRAPE_ERRORS, (((part,), count) for part, count in self._errors.items())
+            catalog.SCRAPE_ERRORS, (((part,), count) for part, count in errors.items())
         )

@@ -69,7 +69,7 @@ _EVERYWHERE = (
 _FD_LIFE = (
     BlindSpot(
         "tables of descriptors that processes share (CLONE_FILES without CLONE_THREAD) and that"
-        " unshare or close_range split again, in the counts of opened and closed fds",
+        " unshare, exec or close_range split again, in the counts of opened and closed fds",
         "who of them opened what cannot be told; the census shows what each has, and"
         " fdscope_fd_drift what the counts miss",
     ),
@@ -79,9 +79,13 @@ _FD_LIFE = (
         "a BPF program may not take longer; fdscope_lost_updates_total tells (fds_unseen)",
     ),
     BlindSpot(
-        "connections that io_uring makes or accepts, fds that it sends through unix sockets, its"
-        " descriptors that stand in no table",
+        "connections that io_uring makes or accepts, and fds that it sends through unix sockets",
         "no system call tells of them",
+    ),
+    BlindSpot(
+        "files that io_uring opens, makes or accepts into its own table (direct descriptors), in"
+        " the counts of opened, closed and open fds",
+        "they are no descriptors of the process; what is read and written through them is counted",
     ),
     BlindSpot(
         "reading another process by process_vm_readv or /proc/PID/mem, as a debugger-like access",
@@ -100,6 +104,11 @@ _FUNCTIONS = (
     BlindSpot(
         "of the fds that one message passes on, those after the 32nd, in the counts of the sender",
         "a BPF program may not take longer; fdscope_lost_updates_total tells (fds_unseen)",
+    ),
+    BlindSpot(
+        "that an fd was born by io_uring, or ended by it, if the request completes while the"
+        " process is in another system call",
+        "the fd is counted, and its birth or cause is what that call stands for, mostly other",
     ),
     BlindSpot(
         "calls that were already waiting when fdscope attached",
@@ -126,10 +135,11 @@ _KPROBES = (
 
 _SYSTEM_CALLS = (
     BlindSpot(
-        "fds that no system call returns: those of io_uring, of fanotify's events, of socket"
-        " options and of most ioctls; and closes by io_uring",
-        "this mode follows open, socket, accept, pipe, dup and their kin; fdscope_fd_drift shows"
-        " what it misses, the census has them",
+        "in the counts of opened and closed fds: those that io_uring opens, makes, accepts or"
+        " closes (OPENAT, SOCKET, ACCEPT, CLOSE), and those that fanotify's events, socket options"
+        " and most ioctls make",
+        "no system call returns them; the census has them (fdscope_open_fds), and fdscope_fd_drift"
+        " shows how many are missing here",
     ),
     BlindSpot(
         "the time that accesses wait for a fanotify permission group",

@@ -62,9 +62,9 @@ def _alive(settings: Settings) -> Iterable[Alert]:
         "warning",
         f"increase({select(itself.SCRAPE_ERRORS, window)}) > 0",
         "A part of the exporter's scrapes fails.",
-        "On {{ $labels.instance }} the part {{ $labels.part }} of"
-        f" {{{{ $value | humanize }}}} scrapes failed in the last {window}: its metrics are"
-        " missing.",
+        "On {{ $labels.instance }} the part {{ $labels.part }} of scrapes failed"
+        f" {{{{ $value | humanize }}}} times in the last {window}: its metrics are missing, or old"
+        " if it is the census.",
         ITSELF,
         itself.SCRAPE_ERRORS.label_names,
     )

@@ -90,7 +90,7 @@ FD_DRIFT = Metric(
     "fdscope_fd_drift",
     Kind.GAUGE,
     "What the last census and the events since the start disagree by: positive if more is open than"
-    " was seen to be opened.",
+    " was seen to be opened, as with io_uring in tracepoint mode.",
     (FD_TYPE,),
 )
 CENSUS_AGE_SECONDS = Metric(

@@ -97,6 +97,7 @@ SCRAPE_SECONDS = Metric(
 SCRAPE_ERRORS = Metric(
     "fdscope_scrape_errors_total",
     Kind.COUNTER,
-    "Failures of a part of a scrape; the other parts are exported all the same.",
-    SCRAPE_SECONDS.labels,
+    "Failures of a part of a scrape, or of a census between scrapes; the other parts are exported"
+    " all the same.",
+    (Label("part", "of a scrape", (*SCRAPE_SECONDS.labels[0].values, "census")),),
 )

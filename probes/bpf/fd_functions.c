@@ -122,6 +122,7 @@ ON_RETURN(__scm_send)
 	const struct scm_fp_list *passed = NULL;
 	struct fd_counts none = {}, *counts;
 	u64 message = arg[1];
+	volatile u32 in_memory; /* or the verifier forgets that the fd type is bounded */
 	struct file *file;
 	u32 i, fd_type;
 	s16 count = 0;
@@ -141,7 +142,8 @@ ON_RETURN(__scm_send)
 			return 0;
 		file = NULL;
 		PROBE_READ(file, &passed->fp[i]);
-		fd_type = file ? file_fd_type(file) : NO_FD_TYPE;
+		in_memory = file ? file_fd_type(file) : NO_FD_TYPE;
+		fd_type = in_memory;
 		if (fd_type < FD_TYPE_COUNT)
 			counts->count[fd_type]++;
 	}

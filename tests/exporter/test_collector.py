@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """One scrape, and what is left of it when a part fails."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.collector import Collector
 from probes.session import Session
-from probes.snapshot import Accounts, Amount, Process, ProcessKey, Snapshot
+from probes.snapshot import Accounts, Amount, FdFlow, Process, ProcessKey, Snapshot
 from probes.taxonomy import Account, Door, FdType, Mode
 
 KEY = ProcessKey(5, 1)
@@ -21,7 +22,7 @@ class Kernel:
 
     mode = Mode.TRACEPOINT
     sees_sockets = True
-    census = None
+    census: Any = None
     report: dict[str, Any] = {"hooks": []}  # noqa: RUF012 # as Session has it
 
     def __init__(self) -> None:
@@ -33,6 +34,9 @@ class Kernel:
     def accounts(self, of_the_living: bool = True) -> Accounts:
         assert not of_the_living
         return self.snapshot()
+
+    def fd_flow(self) -> FdFlow:
+        return FdFlow({}, {})
 
     def snapshot(self) -> Snapshot:
         self.snapshots += 1
@@ -95,6 +99,29 @@ def test_maps_that_cannot_be_read(
     assert "the part 'maps' of the scrape failed" in caplog.text
     kernel.failure = None
     assert sample(registry, "fdscope_file_read_bytes_total") == {"cat": 30.0}
+
+
+class BrokenCensus:
+    """Of a host whose processes cannot be listed."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    def processes(self) -> list[int]:
+        self.asked.set()
+        raise OSError("refused")
+
+
+def test_a_census_that_fails(kernel: Kernel, caplog: pytest.LogCaptureFixture) -> None:
+    kernel.census = BrokenCensus()
+    collector = Collector(cast(Session, kernel), "1.2", 10)
+    kernel.census.asked.wait()
+    collector.close()  # it waits for the thread that takes the census
+    registry = CollectorRegistry()
+    registry.register(collector)
+    assert sample(registry, "fdscope_scrape_errors_total", part="census") == {"census": 1.0}
+    assert "the census of open descriptors failed" in caplog.text
+    assert not sample(registry, "fdscope_fd_census_age_seconds")
 
 
 def test_the_dead_leave_the_maps(
