@@ -172,44 +172,6 @@ CHOICES: dict[Mode, tuple[Choice, ...]] = {
     Mode.TRACEPOINT: (PROCESS_LIFE, EXEC, SYSTEM_CALLS, Choice((SOCKET_TRACEPOINTS,))),
 }
 
-_FUNCTION_SOURCES = (
-    "returns.c",
-    "fd_functions.c",
-    "fanotify.c",
-    "vfs.c",
-    "socket_call.c",
-    "splice.c",
-    "own_calls.c",
-    "io_uring.c",
-    "aio.c",
-    "protocols.c",
-)
-
-SOURCES: dict[Mode, tuple[str, ...]] = {
-    Mode.FENTRY: _FUNCTION_SOURCES,
-    Mode.KPROBE: _FUNCTION_SOURCES,
-    Mode.TRACEPOINT: (
-        "fd_passing.c",
-        "syscalls.c",
-        "syscall_aio.c",
-        "fd_calls.c",
-        "fd_endings.c",
-        "io_uring.c",
-    ),
-}
-"""C files of each mode, after those that all share."""
-
-COMMON_SOURCES = (
-    "account.c",
-    "pending.c",
-    "fd_life.c",
-    "fd_walk.c",
-    "fd_tables.c",
-    "process.c",
-    "stacks.c",
-    "socket.c",
-)
-
 
 def functions(mode: Mode) -> list[str]:
     """All functions that the mode's C text names, in a fixed order."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from probes import fd_calls, hooks, layout, records, syscalls
+from probes import c_files, fd_calls, hooks, layout, records, syscalls
 from probes.btf import Btf
 from probes.snapshot import KERNEL_SOCKET, LATENCY_LAST_BUCKET, LATENCY_STRIDE, OVERFLOW_SHAPE
 from probes.stacks import NO_STACK, STACK_ENTRIES
@@ -213,7 +213,7 @@ def text(mode: Mode, settings: Settings, btf: Btf | None) -> str:
         kernel = '#include "kernel_headers.h"\n'
     else:
         kernel = _defines(_kernel_constants(mode, btf)) + layout.header(btf)
-    files = (*hooks.COMMON_SOURCES, *hooks.SOURCES[mode])
+    files = (*c_files.COMMON, *c_files.OF_MODE[mode])
     return "\n".join(
         (
             "#include <uapi/linux/ptrace.h>",

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 
 from probes.snapshot import Amount, Via
-from probes.taxonomy import Account, Birth, Cause, FdType
+from probes.taxonomy import Account, Birth, Cause, FdType, Passing
 from tests.kernel.conftest import Counted
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -27,6 +27,15 @@ def opened(counted: Counted, fd_type: FdType, birth: Birth) -> int:
 
 def closed(counted: Counted, fd_type: FdType, cause: Cause) -> int:
     return count(counted, Account.FD_CLOSED, fd_type, cause)
+
+
+def passed(counted: Counted, fd_type: FdType = FdType.EVENTFD) -> tuple[int, int]:
+    """Descriptors sent, and received."""
+    sent, received = Passing.SENT, Passing.RECEIVED
+    return (
+        count(counted, Account.FD_PASSED, fd_type, sent),
+        count(counted, Account.FD_PASSED, fd_type, received),
+    )
 
 
 def births(counted: Counted, fd_type: FdType) -> Mapping[Birth, int]:
