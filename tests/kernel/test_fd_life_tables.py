@@ -146,7 +146,7 @@ def test_more_than_one_walk_can_see(session: Session, run: Run) -> None:
     most = FDS_A_CALL * (FD_WALK_CALLS + 2)
 
     def work() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most + 100, most + 100))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most + 1000, most + 1000))
         fd = os.eventfd(0)
         for _ in range(most):
             os.dup(fd)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A descriptor of every type: opened, duplicated, passed on, inherited and closed."""
 
+import array  # noqa: F401 socket.send_fds imports it: a file that no workload is to open
 import mmap
 import os
 import socket
