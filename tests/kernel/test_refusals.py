@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is said of a mode before anything is compiled agrees with what attaches."""
+
+import pytest
+
+from probes import refusals
+from probes.btf import Btf, BtfError
+from probes.session import Session
+from probes.taxonomy import Mode
+
+
+@pytest.fixture
+def btf() -> Btf | None:
+    try:
+        return Btf.read()
+    except BtfError:
+        return None
+
+
+def test_the_mode_in_use_is_not_refused(session: Session, btf: Btf | None) -> None:
+    assert refusals.why_not(session.mode, btf) == ""
+
+
+def test_what_was_refused_has_its_reason(session: Session, btf: Btf | None) -> None:
+    for refused in session.report["refused"]:
+        assert len(refused["why"]) > len("not possible"), refused
+        assert refusals.why_not(Mode(refused["mode"]), btf) in ("", refused["why"])
+
+
+def test_fentry_needs_btf() -> None:
+    assert "CONFIG_DEBUG_INFO_BTF" in refusals.why_not(Mode.FENTRY, None)
