@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The files by which kprobes are made: where they are, and what loaders leave in them."""
 
+import ctypes
 import errno
 import os
+import platform
+import struct
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +19,15 @@ NOT_IN_KERNEL = "no kprobes in this kernel (CONFIG_KPROBE_EVENTS)"
 NOT_MOUNTED = "tracefs is not mounted: no kprobe mode"
 MOUNT = "mount -t tracefs tracefs /sys/kernel/tracing"
 """What mends ``NOT_MOUNTED``."""
+
+NOT_ALLOWED = (
+    "the kernel refuses perf events, by which kprobes are attached: while"
+    " kernel.perf_event_paranoid is above 2, those of Debian and Ubuntu ask CAP_SYS_ADMIN for them"
+)
+
+_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
+# include/uapi/linux/perf_event.h: PERF_TYPE_SOFTWARE, PERF_ATTR_SIZE_VER0, PERF_COUNT_SW_DUMMY.
+_SOFTWARE, _SIZE, _DUMMY = 1, 64, 9
 
 
 def events_file(sys: Path = _SYS) -> Path | None:
@@ -32,6 +44,20 @@ def why_not(sys: Path = _SYS) -> str:
     if events_file(sys):
         return ""
     return NOT_MOUNTED if (sys / _PMU).exists() else NOT_IN_KERNEL
+
+
+def may_attach() -> bool:
+    """Whether this process may open perf events of the kernel; found by opening one of nothing."""
+    number = _PERF_EVENT_OPEN.get(platform.machine())
+    if number is None:
+        return True  # attaching will tell
+    attributes = struct.pack("=IIQ", _SOFTWARE, _SIZE, _DUMMY).ljust(_SIZE, b"\0")
+    libc = ctypes.CDLL(None, use_errno=True)
+    event = libc.syscall(number, attributes, 0, -1, -1, 0)
+    if event < 0:
+        return ctypes.get_errno() not in (errno.EACCES, errno.EPERM)
+    os.close(event)
+    return True
 
 
 def _remove_event(path: Path, event: str) -> None:

@@ -83,6 +83,8 @@ def _of_layouts(btf: Btf | None) -> str:
 
 
 def _of_kprobes() -> str:
+    if not kprobes.may_attach():
+        return kprobes.NOT_ALLOWED
     try:
         why = kprobes.why_not()
     except PermissionError:

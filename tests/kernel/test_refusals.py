@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What is said of a mode before anything is compiled agrees with what attaches."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from probes import refusals
+from probes import kprobes, refusals
 from probes.btf import Btf, BtfError
 from probes.session import Session
 from probes.taxonomy import Mode
@@ -29,3 +33,15 @@ def test_what_was_refused_has_its_reason(session: Session, btf: Btf | None) -> N
 
 def test_fentry_needs_btf() -> None:
     assert "CONFIG_DEBUG_INFO_BTF" in refusals.why_not(Mode.FENTRY, None)
+
+
+PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
+
+
+@pytest.mark.skipif(int(PARANOID.read_text()) < 2, reason="here anybody may")
+def test_kprobes_need_a_capability() -> None:
+    code = "from probes import kprobes; print(kprobes.may_attach())"
+    without = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", code]
+    root = Path(__file__).parents[2]
+    told = subprocess.run(without, cwd=root, check=True, capture_output=True, text=True).stdout
+    assert (told, kprobes.may_attach()) == ("False\n", True)
