@@ -56,6 +56,7 @@ class Heatmap(Panel):
     """A histogram over time; Viridis reads the same for everybody."""
 
     TYPE = "heatmap"
+    SAYS_EMPTY = False
     OPTIONS: ClassVar[dict[str, Any]] = {
         "calculate": False,
         "cellGap": 1,
@@ -105,6 +106,7 @@ class NodeGraph(Panel):
     """Circles and arrows, all from data."""
 
     TYPE = "nodeGraph"
+    SAYS_EMPTY = False
     OPTIONS: ClassVar[dict[str, Any]] = {
         "layoutAlgorithm": "layered",
         "zoomMode": "cooperative",

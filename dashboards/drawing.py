@@ -26,9 +26,9 @@ class Drawing:
         """Write the value of a field."""
         self.texts.append(canvas.number(f"number {field}", field, place, size))
 
-    def note(self, text: str, place: Place, align: str = "center") -> None:
+    def note(self, text: str, place: Place, size: int = 13) -> None:
         """Write a line into a box."""
-        self.texts.append(canvas.label(f"text {text}", text, place, 13, align))
+        self.texts.append(canvas.label(f"text {text}", text, place, size, "center"))
 
     def flow(self, field: str, upper: str, lower: str, middle: float, reach: float) -> None:
         """Draw what is sent downwards and what is received upwards, side by side."""

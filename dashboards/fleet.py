@@ -26,8 +26,8 @@ def _stats() -> list[Panel]:
             options={"graphMode": "none"},
             thresholds=more.pop("thresholds", style.thresholds((style.GOOD, None), (style.BAD, 1))),
             empty=more.pop("empty", "no exporter is scraped"),
-            width=4,
-            rows=4,
+            width=8,
+            rows=3,
             **more,
         )
 
@@ -77,6 +77,7 @@ def _lines(title: str, description: str, expression: str, unit: str, legend: str
         unit=unit,
         defaults={"min": 0, "links": [fleet_table.host_link("${__field.labels.instance}")]},
         options={"legend": LEGEND_TABLE},
+        width=8,
         rows=9,
     )
 
@@ -124,6 +125,7 @@ def fleet() -> core.Dashboard:
                         unit="Bps",
                         defaults={"links": [fleet_table.host_link("${__field.labels.instance}")]},
                         empty="no process reads or writes",
+                        width=24,
                         rows=9,
                     ),
                 ),

@@ -26,7 +26,6 @@ def instances() -> Table:
     columns = {
         "up": total(UP, by=_BY),
         "mode": f"{total(itself.ATTACH_MODE, by=('instance', 'mode'))} > 0",
-        "kernel": total(itself.BUILD, by=("instance", "kernel")),
         "file": rate(layers.LEDGER_DOOR_BYTES, by=_BY),
         "socket": rate(layers.LEDGER_SOCKET_BYTES, by=_BY),
         "errors": rate(layers.FILE_ERRORS, by=_BY, errno=differs("EAGAIN")),
@@ -38,13 +37,12 @@ def instances() -> Table:
     titles = {
         "up": "answers",
         "mode": "in mode",
-        "kernel": "builds",
         "file": "file layer",
         "socket": "socket layer",
         "errors": "errors",
         "fds": "open fds",
-        "limit": "nearest limit",
-        "residual": "unexplained",
+        "limit": "fd limit",
+        "residual": "residual",
         "scrape": "scrape",
     }
     states = {
@@ -57,32 +55,38 @@ def instances() -> Table:
         description="One row per instance; its name leads to the dashboard of the host.",
         targets=column_queries(columns),
         transformations=merged(
-            ("instance", "kernel", "mode"),
+            ("instance", "mode"),
             titles,
             sort_by="file layer",
-            hide=("Value #mode", "Value #kernel"),
+            hide=("Value #mode",),
         ),
         overrides=[
-            style.override("instance", links=[host_link("${__value.raw}")], custom_minWidth=130),
+            style.override("instance", links=[host_link("${__value.raw}")], custom_width=155),
             style.override(
                 "answers",
                 mappings=[{"type": "value", "options": states}],
                 custom_cellOptions=text,
+                custom_width=75,
             ),
-            bar_column(
-                "file layer", unit="Bps", color={"mode": "fixed", "fixedColor": style.ORANGE}
+            *(
+                bar_column(
+                    layer,
+                    unit="Bps",
+                    color={"mode": "fixed", "fixedColor": color},
+                    custom_width=108,
+                )
+                for layer, color in (("file layer", style.ORANGE), ("socket layer", style.BLUE))
             ),
-            bar_column(
-                "socket layer", unit="Bps", color={"mode": "fixed", "fixedColor": style.BLUE}
-            ),
+            style.override("mode", custom_width=95),
+            style.override("open fds", custom_width=85),
             style.override("errors", unit="iops"),
             style.override(
-                "nearest limit",
+                "fd limit",
                 unit="percentunit",
                 thresholds={"mode": "absolute", "steps": LIMIT},
                 custom_cellOptions=text,
             ),
-            style.override("unexplained", unit="decbytes"),
+            style.override("residual", unit="decbytes"),
             style.override("scrape", unit="s"),
         ],
         empty="no exporter is scraped",

@@ -5,6 +5,7 @@ Both queries look some seconds back, where all samples are in: otherwise a scrap
 could leave an arrow without its circle, and Grafana refuses to draw that.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from dashboards import style
@@ -100,9 +101,10 @@ def _unary(ref_id: str, operator: str, field: str, alias: str) -> dict[str, Any]
     return _on(ref_id, "calculateField", options)
 
 
-def _without(ref_id: str, *fields: str) -> dict[str, Any]:
-    options = {"excludeByName": dict.fromkeys(fields, True), "indexByName": {}, "renameByName": {}}
-    return _on(ref_id, "organize", options)
+def _without(ref_id: str, *fields: str, names: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Leave fields out; others are shown by another name, and keep their own for the panel."""
+    options = {"excludeByName": dict.fromkeys(fields, True), "indexByName": {}}
+    return _on(ref_id, "organize", options | {"renameByName": dict(names or {})})
 
 
 def _binary(ref_id: str, field: str, operator: str, number: str, alias: str) -> dict[str, Any]:
@@ -117,6 +119,7 @@ def _binary(ref_id: str, field: str, operator: str, number: str, alias: str) -> 
 
 def _transformations() -> list[dict[str, Any]]:
     """Give the numbers the field names that the panel looks for; a mere rename would not do."""
+    legend = {_arc(layer): layer for layer in _COLORS}
     numbers = [{"targetField": _arc(layer), "destinationType": "number"} for layer in _COLORS]
     return [
         _unary("edges", "abs", "Value #edges", "mainstat"),
@@ -126,7 +129,7 @@ def _transformations() -> list[dict[str, Any]]:
         _without("edges", "Time", "Value #edges", "above one", "log"),
         _unary("nodes", "abs", "Value #nodes", "mainstat"),
         _on("nodes", "convertFieldType", {"conversions": numbers}),
-        _without("nodes", "Time", "Value #nodes"),
+        _without("nodes", "Time", "Value #nodes", names={"mainstat": "kB/s"} | legend),
     ]
 
 

@@ -51,6 +51,7 @@ def _stats() -> list[Panel]:
             rate(layers.FILE_ERRORS, **_CHOSEN, **_FAULTS),
             "iops",
             style.PURPLE,
+            style.BLUE,
         ),
         *host_fds.stats(),
     ]

@@ -13,14 +13,17 @@ NO_CENSUS = "no census yet"
 LIMIT = style.thresholds((style.GOOD, None), (style.WATCH, 0.7), (style.BAD, 0.9))
 
 
-def number(title: str, description: str, expression: str, unit: str, color: str) -> Stat:
-    """A number for the head of a dashboard."""
+def number(
+    title: str, description: str, expression: str, unit: str, color: str, idle: str | None = None
+) -> Stat:
+    """A number for the head of a dashboard; ``idle`` is the colour of zero."""
+    steps = [(idle or color, None), (color, 0.001)]
     return Stat(
         title=title,
         description=description,
         targets=[query(expression)],
         unit=unit,
-        thresholds=style.thresholds((color, None)),
+        thresholds=style.thresholds(*steps),
         empty="none",
         width=4,
         rows=4,
@@ -40,7 +43,7 @@ def stats() -> list[Panel]:
             rows=4,
         ),
         of_limit(
-            "Nearest limit",
+            "Fd limit",
             "Open fds over their limit (RLIMIT_NOFILE), of the process where it is highest.",
         ),
     ]

@@ -27,8 +27,8 @@ def _stats() -> list[Panel]:
             targets=[instant(expression, more.pop("legend", ""))],
             options={"graphMode": "none"} | more.pop("options", {}),
             thresholds=more.pop("thresholds", _ZERO_IS_GOOD),
-            width=4,
-            rows=4,
+            width=8,
+            rows=3,
             **more,
         )
 
@@ -42,7 +42,7 @@ def _stats() -> list[Panel]:
             " does.",
             f"{total(catalog.ATTACH_MODE, by=('mode',))} > 0",
             legend="{{mode}}",
-            options={"textMode": "value_and_name"},
+            options={"textMode": "value_and_name", "text": style.SMALL},
             unit="suffix: instance(s)",
             thresholds=style.thresholds((style.BLUE, None)),
             empty="no exporter answers",
@@ -60,7 +60,7 @@ def _stats() -> list[Panel]:
             wrong,
             empty="no exporter answers",
         ),
-        unexplained(width=4, rows=4),
+        unexplained(width=8, rows=3),
         stat(
             "Lost updates",
             "Updates since the start that found no room where they belong. The bytes are not lost:"
@@ -98,7 +98,8 @@ def _hooks() -> Table:
             ),
         ],
         empty="no exporter answers",
-        rows=9,
+        width=24,
+        rows=8,
     )
 
 
@@ -128,7 +129,8 @@ def _selftest() -> Table:
             ),
         ],
         empty="no self-test was run: the exporter was started without it, or does not answer",
-        rows=9,
+        width=24,
+        rows=8,
     )
 
 
@@ -159,8 +161,8 @@ def itself() -> core.Dashboard:
             _stats(),
             [
                 row("What is attached, and does it fire", _hooks(), _selftest()),
-                row("Losses", *losses, itself_health.maps(), *itself_health.census()[:2]),
-                row("Cost", *itself_health.cost(), itself_health.census()[2], runs_on),
+                row("Losses", *losses, itself_health.maps(), *itself_health.census()),
+                row("Cost", *itself_health.cost(), itself_health.drift(), runs_on),
             ],
         ),
     )

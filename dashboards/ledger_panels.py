@@ -18,11 +18,11 @@ _NO_SOCKET = "no socket has been used since the exporter started"
 def ledger_table(width: int, rows: int) -> Table:
     """All terms of the equation, in bytes since the exporter started."""
     terms = {
-        "doors": (layers.LEDGER_DOOR_BYTES, "through the doors"),
+        "doors": (layers.LEDGER_DOOR_BYTES, "through doors"),
         "blind": (layers.LEDGER_BLIND_BYTES, "of these blind"),
-        "socket": (layers.LEDGER_SOCKET_BYTES, "at the socket layer"),
+        "socket": (layers.LEDGER_SOCKET_BYTES, "socket layer"),
         "residual": (layers.LEDGER_RESIDUAL_BYTES, "unexplained"),
-        "kernel": (layers.LEDGER_KERNEL_BYTES, "kernel's own sockets"),
+        "kernel": (layers.LEDGER_KERNEL_BYTES, "kernel's own"),
     }
     columns = {
         term: total(metric, by=_SIDE, fd_type=SOCKETS) for term, (metric, _) in terms.items()

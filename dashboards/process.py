@@ -48,6 +48,7 @@ def _stats() -> list[Panel]:
             f" or 0 * max({select(itself.BUILD)})",
             "iops",
             style.PURPLE,
+            style.BLUE,
         ),
         host_fds.number(
             "Open fds",
@@ -57,7 +58,7 @@ def _stats() -> list[Panel]:
             style.BLUE,
         ),
         host_fds.of_limit(
-            "Of its limit",
+            "Fd limit",
             "Open fds over the limit (RLIMIT_NOFILE), of the process of this name where"
             " it is highest, whatever the pid.",
             process="$process",
@@ -106,6 +107,15 @@ def process() -> core.Dashboard:
     sockets = (layers.SOCKET_RECEIVED_BYTES, layers.SOCKET_SENT_BYTES)
     errors = rate(layers.FILE_ERRORS, by=("errno", "fd_type"), **_OWN)
     operations = both_rates(*_OPERATIONS, by=("fd_type",), **_OWN)
+    debug = rate(fds.DEBUG_ACCESSES, by=("method",), **_OWN)
+    looking = process_fds.lines(
+        "Reaching into others",
+        "Times per second that it took hold of another process as a debugger does.",
+        f"{debug} > 0",
+        "{{method}}",
+        "it has not looked into another process",
+    )
+    looking.width = 24
     by_operations = process_fds.lines(
         "Operations by fd type",
         "Operations per second that did not fail.",
@@ -115,7 +125,6 @@ def process() -> core.Dashboard:
         colors=style.FD_TYPES,
     )
     by_operations.options = {"legend": LEGEND_TABLE}
-    debug = rate(fds.DEBUG_ACCESSES, by=("method",), **_OWN)
     chosen = {"multi": False, "includeAll": False, "allValue": None}
     return dashboard(
         "process",
@@ -160,13 +169,7 @@ def process() -> core.Dashboard:
                 row(
                     "Pids, and who it looked into",
                     process_fds.pids(),
-                    process_fds.lines(
-                        "Reaching into others",
-                        "Times per second that it took hold of another process as a debugger does.",
-                        f"{debug} > 0",
-                        "{{method}}",
-                        "it has not looked into another process",
-                    ),
+                    looking,
                 ),
             ],
         ),

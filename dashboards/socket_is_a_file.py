@@ -35,7 +35,7 @@ descriptor, and are not counted.
 def _stats() -> list[Panel]:
     sockets = rate(layers.LEDGER_DOOR_BYTES, fd_type=SOCKETS)
     blue = style.thresholds((style.BLUE, None))
-    size: dict[str, Any] = {"width": 4, "rows": 4, "thresholds": blue}
+    size: dict[str, Any] = {"width": 8, "rows": 3, "thresholds": blue}
     return [
         Stat(
             title="File layer",
@@ -62,7 +62,7 @@ def _stats() -> list[Panel]:
             empty="no socket has been used",
             **size,
         ),
-        unexplained(width=4, rows=4),
+        unexplained(width=8, rows=3),
         Stat(
             title="Open fds",
             description="File descriptors open at the last census, of all processes.",
@@ -75,7 +75,7 @@ def _stats() -> list[Panel]:
             description="How fdscope hangs on the kernel: fentry is the finest, tracepoint works"
             " where nothing else does.",
             targets=[instant(f"{total(itself.ATTACH_MODE, by=('mode',))} > 0", "{{mode}}")],
-            options={"textMode": "value_and_name", "graphMode": "none"},
+            options={"textMode": "value_and_name", "graphMode": "none", "text": style.SMALL},
             unit="suffix: instance(s)",
             empty="no exporter answers",
             **size,
@@ -87,7 +87,7 @@ def _doors_by_fd_type(width: int, rows: int) -> BarChart:
     doors = rate(layers.LEDGER_DOOR_BYTES, by=("fd_type", "door"))
     whole = rate(layers.LEDGER_DOOR_BYTES, by=("fd_type",))
     return BarChart(
-        title="Which doors each fd type's bytes take",
+        title="Doors of each fd type's bytes",
         description="Share of the bytes of each fd type that came through each door, in the last"
         " interval. A socket is read and written by read() and write() as any file is, and it has"
         " doors of its own, send() and recv().",
@@ -144,9 +144,9 @@ def socket_is_a_file() -> core.Dashboard:
             [
                 row(
                     "The proof",
-                    two_layers(width=8, rows=10),
-                    _by_fd_type(width=8, rows=10),
-                    _doors_by_fd_type(width=8, rows=10),
+                    two_layers(width=8, rows=11),
+                    _by_fd_type(width=8, rows=11),
+                    _doors_by_fd_type(width=8, rows=11),
                     ledger_table(width=24, rows=9),
                     call_chains(width=24, rows=8),
                 ),

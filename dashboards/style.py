@@ -72,6 +72,10 @@ def fixed(name: str, color: str) -> dict[str, Any]:
     return override(name, color={"mode": "fixed", "fixedColor": color})
 
 
+SMALL = {"titleSize": 16, "valueSize": 24}
+"""Text of a number with a name, which Grafana would make tiny in a low panel."""
+
+
 def override(name: str, **properties: Any) -> dict[str, Any]:
     """Set properties of the field of this name; ``custom_x`` stands for ``custom.x``."""
     return _override({"id": "byName", "options": name}, properties)

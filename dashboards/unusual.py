@@ -10,6 +10,7 @@ from dashboards.panels import BarGauge, Panel, Table
 from dashboards.prometheus import ALERTS, OURS, UP
 from dashboards.promql import (
     both_rates,
+    differs,
     growth,
     highest,
     named,
@@ -47,9 +48,9 @@ def _alerts() -> list[Panel]:
             description="Alerts of fdscope that fire. What to do is in the runbook of each.",
             targets=column_queries({"firing": firing}),
             transformations=merged(by, {"firing": "alerts"}),
-            overrides=[process_column(), style.override("alertname", custom_width=230)],
+            overrides=[process_column(), style.override("alertname", custom_width=260)],
             empty="no alert fires (or Prometheus has no rules of fdscope loaded)",
-            width=12,
+            width=24,
             rows=8,
         ),
         StateTimeline(
@@ -59,7 +60,7 @@ def _alerts() -> list[Panel]:
             unit="",
             defaults={"mappings": [{"type": "value", "options": states}]},
             empty="no alert was pending or firing",
-            width=12,
+            width=24,
             rows=8,
         ),
     ]
@@ -105,7 +106,7 @@ def _leaks() -> list[Panel]:
 def _spikes() -> list[Panel]:
     now = both_rates(*_BYTES, by=("process",))
     past = both_rates(*_BYTES, by=("process",), offset=_PAST)
-    errors = growth(layers.FILE_ERRORS, by=("process", "errno"))
+    errors = growth(layers.FILE_ERRORS, by=("process", "errno"), errno=differs("EAGAIN"))
     return [
         TimeSeries(
             title="Bytes now and an hour before",
@@ -131,11 +132,12 @@ def _spikes() -> list[Panel]:
             ("process",),
             value="times",
             empty="no process moves ten times as much as an hour ago",
+            width=8,
         ),
         TimeSeries(
             title="Errors by process",
             description="Operations that failed, of the ten processes with the most; EAGAIN is"
-            " among them.",
+            " not among them.",
             targets=[query(top(10, errors), "{{process}}: {{errno}}")],
             defaults={"min": 0, "links": [process_link()]},
             empty="no operation has failed",
@@ -159,8 +161,8 @@ def unusual() -> core.Dashboard:
                 row("Leaks and limits", *_leaks()),
                 row(
                     "Sockets where there were none",
-                    unusual_sockets.new_fd_types(),
                     *unusual_sockets.stdio(),
+                    unusual_sockets.new_fd_types(),
                 ),
                 row("Who looks into others", *tapping),
                 row("Against the past", *_spikes()),

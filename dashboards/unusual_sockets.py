@@ -34,7 +34,7 @@ def table_of(
         targets=column_queries({"it": expression}),
         transformations=merged(by, {"it": value}, sort_by=value),
         overrides=[process_column()],
-        width=more.pop("width", 8),
+        width=more.pop("width", 12),
         rows=8,
         **more,
     )
@@ -47,13 +47,14 @@ def new_fd_types() -> Table:
     known = f"count by (process, fd_type) ({select(fds.OPEN_FDS)} offset {_PAST} > 0)"
     old = f"count by (process) ({select(fds.OPEN_FDS)} offset {_PAST})"
     return table_of(
-        "Fd types that are new for a process",
+        "Fd types new for a process",
         "Processes that an hour ago held no fd of the type and hold one now. Processes that were"
         " not there an hour ago are left out.",
         f"{now} unless on (process, fd_type) {known} and on (process) {old}",
         by,
         value="open fds",
         empty="no process holds fds of a type that it did not hold an hour ago",
+        width=24,
     )
 
 
@@ -141,7 +142,7 @@ def events() -> list[Panel]:
             targets=[heatmap_query(buckets(fds.FANOTIFY_PERMISSION_SECONDS))],
             unit="s",
             empty="no access had to ask for permission",
-            width=8,
+            width=16,
             rows=8,
         ),
     ]

@@ -34,7 +34,7 @@ EMPTY: dict[tuple[str, str], str] = {
     ): "in tracepoint mode nothing tells of these waits",
     ("Growing: fds more per hour", ""): "a slope needs some minutes of the past",
     ("Open fds of those that grow", ""): "a slope needs some minutes of the past",
-    ("Fd types that are new for a process", ""): "it needs an hour of the past",
+    ("Fd types new for a process", ""): "it needs an hour of the past",
     ("Bytes now and an hour before", "B"): "it needs an hour of the past",
     ("Times as much as an hour before", ""): "it needs an hour of the past",
 }
@@ -150,9 +150,9 @@ def test_the_ledger_adds_up_to_the_byte(port: int) -> None:
     rows = _table(port, _panel("The ledger: every byte explained"))
     assert "tcp" in rows["fd type"]
     for door, blind, socket, unexplained in zip(
-        rows["through the doors"],
+        rows["through doors"],
         rows["of these blind"],
-        rows["at the socket layer"],
+        rows["socket layer"],
         rows["unexplained"],
         strict=True,
     ):
@@ -175,7 +175,7 @@ def test_the_node_graph_has_both_ends_of_every_line(port: int) -> None:
 
 
 def test_the_chart_of_doors_has_a_column_per_door_and_rows_that_are_whole(port: int) -> None:
-    (matrix,) = _drawn(port, "Which doors each fd type's bytes take").values()
+    (matrix,) = _drawn(port, "Doors of each fd type's bytes").values()
     fd_types = matrix.pop("fd_type\\door")
     assert "tcp" in fd_types
     assert "socket_call" in matrix
