@@ -30,10 +30,19 @@ _PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 _SOFTWARE, _SIZE, _DUMMY = 1, 64, 9
 
 
+def _is_there(path: Path) -> bool:
+    """Path.exists() says no, from Python 3.14 on, where we may not even look."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def events_file(sys: Path = _SYS) -> Path | None:
     """The file that lists and takes kprobes; PermissionError where we may not even look."""
     files = (sys / place / "kprobe_events" for place in _TRACEFS)
-    return next((file for file in files if file.exists()), None)
+    return next((file for file in files if _is_there(file)), None)
 
 
 def why_not(sys: Path = _SYS) -> str:
