@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.vm.archive import find_archive
@@ -14,7 +15,7 @@ from tests.vm.cells import AMD64, CELLS, MODES, Cell
 from tests.vm.command import LabError, MissingMeansError
 from tests.vm.host import Host
 from tests.vm.kernels import kernel_version
-from tests.vm.lab import BOOT_LIMIT, Job, Lab
+from tests.vm.lab import BOOT_LIMIT, SIDE_BY_SIDE, Job, Lab
 from tests.vm.progress import Progress
 from tests.vm.results import results_folder
 from tests.vm.service import RELEASES, STORIES, check_service
@@ -151,13 +152,15 @@ def show_table(arguments: argparse.Namespace) -> int:
 
 
 def run_services(arguments: argparse.Namespace) -> int:
-    """Install the package in guests with systemd; the status is 1 if one of them failed."""
+    """Install the package in guests with systemd, two at a time; 1 if one of them failed."""
     lab = make_lab(os.environ, verbose=True)
     Host(lab.archive, lab.progress, lab.cache.folder / "apt/host").ensure({AMD64})
-    passed = [
-        check_service(lab, release, arguments.story, arguments.limit)
-        for release in arguments.releases
-    ]
+
+    def check(release: str) -> bool:
+        return check_service(lab, release, arguments.story, arguments.limit)
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        passed = list(pool.map(check, arguments.releases))
     return 0 if all(passed) else 1
 
 
