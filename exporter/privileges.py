@@ -85,7 +85,8 @@ def _become(user: str, libc: ctypes.CDLL) -> None:
         os.setresuid(*(entry.pw_uid,) * 3)
     except PermissionError as error:
         raise PrivilegeError(
-            f"--privileges.user: only root can become {user}: start it as root, or as {user} itself"
+            f"--privileges.user: only root can become {user} ({error}): start it as root, with"
+            f" CAP_SETUID and CAP_SETGID, or as {user} itself"
         ) from error
     _set_capabilities(_held("CapPrm"), libc)
     # Or /proc/self would belong to root, and what the kernel tells there of our maps as well.

@@ -98,6 +98,10 @@ _FENTRY = (
         "before Linux 6.6 the time that accesses wait for a fanotify permission group",
         "fentry took functions of up to 6 arguments, and fanotify_handle_event has 8",
     ),
+    BlindSpot(
+        "copy_file_range on Linux 5.10",
+        "its BTF does not tell the argument of that system call, and the kernel refuses the hook",
+    ),
 )
 
 _FUNCTIONS = (

@@ -149,6 +149,7 @@ PROTOCOL_OPERATIONS = _returns(
         for family in ("inet", "inet6", "unix_stream", "unix_dgram", "netlink", "packet")
     ),
     "unix_seqpacket_recvmsg",
+    "sock_common_recvmsg",
     "sock_sendpage",
 )
 

@@ -39,6 +39,7 @@ ON_RECVMSG(unix_stream_recvmsg)
 ON_RECVMSG(unix_seqpacket_recvmsg)
 ON_RECVMSG(netlink_recvmsg)
 ON_RECVMSG(packet_recvmsg)
+ON_RECVMSG(sock_common_recvmsg) /* raw and ping sockets over IPv6 */
 
 /* int unix_dgram_recvmsg(struct socket *sock, struct msghdr *msg, size_t size, int flags) */
 ON_RETURN(unix_dgram_recvmsg)

@@ -47,16 +47,21 @@ def served(folder: Path) -> Iterator[str]:
 
 
 class Signer:
-    """A key of its own, without a password."""
+    """A key of its own, without a password; gpg's agent for it runs until ``close``."""
 
     def __init__(self, home: Path) -> None:
         home.mkdir(mode=0o700)
+        self._home = home
         self._gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--yes"]
         self._gpg += ["--pinentry-mode", "loopback", "--passphrase", ""]
         self._run("--quick-generate-key", "test <test@example.org>", "ed25519", "sign")
 
     def _run(self, *arguments: str) -> bytes:
         return subprocess.run([*self._gpg, *arguments], check=True, capture_output=True).stdout
+
+    def close(self) -> None:
+        command = ["gpgconf", "--homedir", str(self._home), "--kill", "all"]
+        subprocess.run(command, check=True, capture_output=True)
 
     def public_key(self) -> bytes:
         return self._run("--armor", "--export")
@@ -136,8 +141,10 @@ class Apt:
 
 
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
-    return Signer(tmp_path_factory.mktemp("keys") / "home")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signer]:
+    signer = Signer(tmp_path_factory.mktemp("keys") / "home")
+    yield signer
+    signer.close()
 
 
 @pytest.fixture
@@ -172,6 +179,7 @@ def test_one_that_another_key_signed_is_not_taken(apt: Apt, signer: Signer, tmp_
     repository = make_repository(tmp_path / "repository", signer)
     other = Signer(tmp_path / "other")
     (repository / "gpg.key").write_bytes(other.public_key())
+    other.close()
     with served(repository) as address:
         assert apt.add(address) == (1, [])
     assert apt.files() == []

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Scenarios of files on several filesystems."""
 
-from tests.scorecard.model import Scenario
+from tests.scorecard.model import COPY_FILE_RANGE, Scenario
 
 _KINDS = (
     ("read and write", "plain", 1_000_000),
@@ -16,6 +16,7 @@ _ON_EACH = tuple(
     Scenario(
         f"{'overlayfs' if place == 'overlay' else place}, {name}",
         ("files", kind, amount, f"{{{place}}}/file"),
+        blind=(COPY_FILE_RANGE,) if kind == "copy-range" else (),
     )
     for place in _FILESYSTEMS
     for name, kind, amount in _KINDS

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Scenarios within one machine: unix sockets, pipes, terminals, and what is no file."""
 
-from tests.scorecard.model import Scenario
+from tests.scorecard.model import OTHER_FAMILIES, Scenario
 
 _BELOW_THE_TRANSPORT = (
     Scenario("ICMP (ping socket)", ("frames", "icmp", 200, "84"), scope="loopback"),
@@ -44,7 +44,7 @@ _NO_FILES = (
     Scenario("inotify", ("special", "inotify", 300, "{scratch}/watched")),
     Scenario("fanotify", ("special", "fanotify", 300, "{scratch}/marked")),
     Scenario("netlink", ("special", "netlink", 100)),
-    Scenario("AF_ALG", ("special", "alg", 200)),
+    Scenario("AF_ALG", ("special", "alg", 200), blind=(OTHER_FAMILIES,)),
     Scenario("memfd", ("special", "memfd", 500)),
     Scenario("character device", ("files", "character", 2_000_000, "/dev/zero")),
     Scenario("directory list", ("special", "directory", 100)),

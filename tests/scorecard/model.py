@@ -30,6 +30,13 @@ class Blind:
         raise ValueError(f"no blind spot of {mode.value} mode begins with: {self.begins}")
 
 
+_FUNCTIONS = (Mode.FENTRY, Mode.KPROBE)
+OTHER_FAMILIES = Blind(
+    "at the socket layer of a kernel without the tracepoints", _FUNCTIONS, (6, 3)
+)
+COPY_FILE_RANGE = Blind("copy_file_range on Linux 5.10", (Mode.FENTRY,), (5, 11))
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """Processes that move bytes of which they know how many."""

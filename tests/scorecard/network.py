@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Scenarios of the network: connections, messages, addresses, namespaces."""
 
-from tests.scorecard.model import Scenario
+from tests.scorecard.model import OTHER_FAMILIES, Scenario
 
 SCTP, MPTCP = "132", "262"
 
@@ -32,7 +32,8 @@ _STREAMS = (
     Scenario("MPTCP", ("stream", "tcp", "127.0.0.1", "both", 500_000, "4096", "-p", MPTCP)),
     Scenario("SCTP", ("stream", "sctp", "127.0.0.1", "both", 500_000, "1024", "-p", SCTP)),
     Scenario("SCTP over IPv6", ("stream", "sctp", "::1", "up", 100_000, "1024", "-p", SCTP)),
-    Scenario("vsock", ("stream", "vsock", "vsock", "both", 500_000, "4096")),
+    Scenario("vsock", ("stream", "vsock", "vsock", "both", 500_000, "4096"),
+             blind=(OTHER_FAMILIES,)),
 )  # fmt: skip
 
 _MESSAGES = (

@@ -126,6 +126,9 @@ def compare(entries: Sequence[Entry], first: Scrape, last: Scrape) -> list[Line]
         for key in keys:
             amount = entry.amount if key[1] == FILE else Amount(0, entry.amount.bytes)
             truth[key] = truth.get(key, NOTHING).plus(amount)
+    has_sockets = last.total("fdscope_probe_attached", layer=SOCKET) > 0
+    if not has_sockets:
+        truth = {key: amount for key, amount in truth.items() if key[1] == FILE}
     known = {labels["process"] for _, labels, _ in last.samples if "process" in labels}
     lines = []
     for (name, layer, account, fd_type, door), amount in sorted(truth.items()):
