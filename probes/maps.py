@@ -31,7 +31,7 @@ def host_cpus() -> int:
 def over_cpus(amounts: Array) -> Array:
     """Shape (n, cpus) of records to (n, 2): operations and bytes."""
     # einsum, for sum() over a short inner axis takes six times as long
-    sums: Array = np.einsum("ijk->ik", amounts.view("<u8").reshape(len(amounts), -1, 2))
+    sums: Array = np.einsum("ijk->ik", amounts.view("<u8").reshape(*amounts.shape, 2))
     return sums
 
 
