@@ -40,7 +40,7 @@ def through_pipes(snapshot: Snapshot, processes: Processes) -> dict[Account, int
     return {
         account: sum(
             amount.bytes
-            for amounts in processes.totals().values()
+            for amounts in processes.totals(snapshot.overflow).values()
             for code, amount in amounts.items()
             if slot(code)[:2] == (account, FdType.FIFO)
         )
