@@ -2,6 +2,7 @@
 """What the tests of the life of descriptors share."""
 
 import ctypes
+import os
 import socket
 from collections.abc import Mapping
 
@@ -15,6 +16,15 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 def syscall_of_libc(*arguments: int) -> int:
     """A system call during which Python's lock is kept: in a fork of it too, Python goes on."""
     return int(ctypes.PyDLL(None).syscall(*arguments))
+
+
+def fork_and_end() -> int:
+    """Fork without Python, which from 3.12 on then reads a file to count its threads; the tgid."""
+    pid = int(ctypes.PyDLL(None).fork())
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return pid
 
 
 def count(counted: Counted, account: Account, fd_type: FdType, via: Via) -> int:

@@ -13,7 +13,7 @@ from probes.session import Session
 from probes.taxonomy import Account, Birth, Cause, FdType, Passing
 from tests.kernel.conftest import in_child, of_tgid
 from tests.kernel.every_fd_type import KINDS, Kind, load_modules, missing
-from tests.kernel.fd_life import balance, births, closed, count
+from tests.kernel.fd_life import balance, births, closed, count, fork_and_end
 
 OPENED, DUPLICATED, CLOSED = 7, 3, 4
 NOT_PASSED = {FdType.IO_URING}
@@ -48,7 +48,7 @@ def test_life_of(kind: Kind, session: Session) -> None:
             assert len(socket.recv_fds(theirs, 1, 1)[1]) == 1
         for fd in fds[:CLOSED]:
             os.close(fd)
-        child[:] = struct.pack("I", in_child(lambda: None))
+        child[:] = struct.pack("I", fork_and_end())
 
     with ours, theirs:
         tgid = in_child(work)
