@@ -18,7 +18,7 @@ from probes.snapshot import Amount, slot
 from probes.taxonomy import Account, Door, FdType
 
 _READINGS = 4
-"""Bytes in flight between the two layers explain themselves within so many readings."""
+"""Calls that have passed one layer and not yet the other explain themselves within so many."""
 
 
 class Side(NamedTuple):
@@ -119,15 +119,20 @@ def since(before: Iterable[Line], after: Iterable[Line]) -> list[Line]:
 class Residuals:
     """What stays unexplained, as numbers that never go down.
 
-    The maps are not read in one instant, and a call that waits has passed one layer and not yet
-    the other: a residual counts once it has stayed, on the same side of zero, for several readings.
-    What was under way when the probes were attached was seen by one layer only: the least of the
-    first readings is the zero, for a busy host adds to any single one.
+    The maps are not read in one instant, so the layers of a busy host always differ. But both only
+    grow: at some time between two readings the difference was between what the socket layer had at
+    the first less the doors at the second, and the other way round. If every byte is explained,
+    one number, what was under way when the probes were attached, lies within all these bounds.
+    Bounds that leave it out prove that bytes are missing. They count once it has stayed so for
+    several readings, for a call that waits has passed one layer and not yet the other.
     """
 
     def __init__(self) -> None:
         self._readings = 0
-        self._zero: dict[Side, int] = {}
+        self._before: dict[Side, tuple[int, int]] = {}
+        """Bytes at the socket layer and through doors that it can see."""
+        self._start: dict[Side, tuple[int, int]] = {}
+        """Between these was the difference when the probes were attached."""
         self._recent: dict[Side, deque[int]] = {}
         self._confirmed: dict[Side, int] = {}
 
@@ -136,18 +141,24 @@ class Residuals:
         self._readings += 1
         for line in lines:
             if line.is_socket:
-                self._take(line.side, line.residual)
+                self._take(line.side, line.socket, line.socket - line.residual)
         return self._confirmed
 
-    def _take(self, side: Side, residual: int) -> None:
+    def _take(self, side: Side, socket: int, doors: int) -> None:
+        socket_before, doors_before = self._before.get(side, (0, 0))
+        self._before[side] = socket, doors
+        least, most = socket_before - doors, socket - doors_before
+        low, high = self._start.get(side, (0, 0))
+        missing = 0
         if self._readings <= _READINGS:
-            so_far = self._zero.get(side, residual if self._readings == 1 else 0)
-            self._zero[side] = min(so_far, residual, key=abs)
+            self._start[side] = least, most
+        else:
+            missing = max(least - high, low - most, 0)
+            if not missing:
+                self._start[side] = max(least, low), min(most, high)
         recent = self._recent.setdefault(side, deque(maxlen=_READINGS))
-        recent.append(residual - self._zero.get(side, 0))
-        stayed = 0
-        if len(recent) == _READINGS and (min(recent) > 0 or max(recent) < 0):
-            stayed = min(map(abs, recent))
+        recent.append(missing)
+        stayed = min(recent) if len(recent) == _READINGS else 0
         self._confirmed[side] = max(self._confirmed.get(side, 0), stayed)
 
 

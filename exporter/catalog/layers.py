@@ -63,8 +63,8 @@ LEDGER_BLIND_BYTES = _ledger(
 )
 LEDGER_RESIDUAL_BYTES = _ledger(
     "residual",
-    "What the socket layer and the doors (blind ones apart) disagree by, and still did three"
-    " readings later; 0 if every byte is explained.",
+    "What the socket layer and the doors (blind ones apart) disagree by at least, and still did"
+    " three readings later; 0 if every byte is explained.",
 )
 
 FILE_READ_SECONDS = Metric(
