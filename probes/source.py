@@ -151,7 +151,7 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "PASSED_FDS_A_CALL", PASSED_FDS_A_CALL
     yield from ((f"TAIL_CALL_{tail.name}", tail.value) for tail in syscalls.TailCall)
     yield "ACCOUNT_NONE", 0xFF
-    yield from ((f"IORING_OP_{name}", number) for name, number in IORING_RECEIVES.items())
+    yield from ((f"OPCODE_{name}", number) for name, number in IORING_RECEIVES.items())
     yield "IORING_READ_OPCODES", _cases(IORING_READ_OPCODES)
     yield "IORING_WRITE_OPCODES", _cases(IORING_WRITE_OPCODES)
     for name, number in IOCB_COMMANDS.items():

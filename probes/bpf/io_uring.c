@@ -40,7 +40,7 @@ static __always_inline u32 request_account(const struct io_kiocb *request)
 
 	PROBE_READ(opcode, &request->opcode);
 #ifdef HAVE_io_sr_msg_msg_flags
-	if (opcode == IORING_OP_RECV || opcode == IORING_OP_RECVMSG) {
+	if (opcode == OPCODE_RECV || opcode == OPCODE_RECVMSG) {
 		PROBE_READ(flags, &((const struct io_sr_msg *)request)->msg_flags);
 		return receive_account(flags, true);
 	}

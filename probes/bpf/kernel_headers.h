@@ -8,6 +8,7 @@
 #include <linux/cgroup-defs.h>
 #include <linux/kernfs.h>
 #include <linux/fs.h>
+#include <linux/fsnotify_backend.h>
 #include <linux/fdtable.h>
 #include <linux/net.h>
 #include <linux/netdevice.h>
