@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from exporter.run import RunError, check_capabilities
+from probes import preemption
 from probes.taxonomy import Mode
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _session(
     from probes.source import Settings
 
     check_capabilities()
-    modes = list(Mode) if mode == "auto" else [Mode(mode)]
+    modes = preemption.best_first() if mode == "auto" else (Mode(mode),)
     try:
         settings = Settings(stacks_every=stacks_every, stacks_socket=stacks_socket)
         session = attach(modes, settings, tell)

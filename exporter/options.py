@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.addresses import Address, addresses
+from probes import preemption
 from probes.taxonomy import Mode
 
 HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
@@ -97,7 +98,7 @@ _MODE_WORDS = ("auto", *(mode.value for mode in Mode))
 
 
 def _modes(word: str) -> tuple[Mode, ...]:
-    return tuple(Mode) if _one_of(_MODE_WORDS)(word) == "auto" else (Mode(word),)
+    return preemption.best_first() if _one_of(_MODE_WORDS)(word) == "auto" else (Mode(word),)
 
 
 _ENTRIES = _between(256, 4_194_304)
@@ -126,8 +127,8 @@ OPTIONS = (
     ),
     Option(
         "probe.mode", "modes", str, "auto",
-        "How to hang on the kernel: fentry, kprobe, tracepoint, or auto for the first of these"
-        " that works here.",
+        "How to hang on the kernel: fentry, kprobe, tracepoint, or auto for the best that works"
+        " here.",
         "MODE", _modes, "FDSCOPE_ATTACH_MODE",
     ),
     Option(

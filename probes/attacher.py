@@ -6,7 +6,7 @@ import os
 import platform
 from pathlib import Path
 
-from probes import source
+from probes import fprobes, source
 from probes.btf import Btf
 from probes.compiler import LoadError, compiled, import_bcc
 from probes.fd_calls import meanings, table
@@ -43,7 +43,9 @@ class Attacher:
 
     def __init__(self, mode: Mode, settings: Settings, btf: Btf | None) -> None:
         """Compile; LoadError if the compiler or the kernel's layouts refuse."""
-        self._bpf = compiled(mode, settings, btf)
+        by_fprobe = mode is Mode.KPROBE and fprobes.work(btf)
+        self._bpf = compiled(mode, settings, btf, by_fprobe)
+        self._linked = fprobes.Linked(self._bpf, import_bcc().lib) if by_fprobe else None
         self._mode = mode
         self._btf = btf
         self._symbols = _symbols() if btf is None else set()
@@ -75,7 +77,7 @@ class Attacher:
         """Attach one hook; the answer says how it went and never raises for an optional one."""
         answer = {"function": hook.function, "layer": hook.layer.value, "mode": self._mode.value}
         answer["door"] = "" if hook.door is None else hook.door.label
-        if hook.point is Point.RAW_TRACEPOINT:
+        if hook.point is Point.RAW_TRACEPOINT and not self._is_function(hook):
             answer["mode"] = Mode.TRACEPOINT.value
         if not self.has(hook):
             answer |= {"state": "absent", "why": "this kernel has no such function"}
@@ -93,8 +95,14 @@ class Attacher:
         name = hook.function
         latency = self._latency and hook.layer is Layer.FILE and hook.point is Point.RETURN
         with_entry = hook.point in (Point.CALL, Point.ENTRY) or latency
-        if hook.point is Point.RAW_TRACEPOINT:
+        if self._linked and self._is_function(hook):
+            self._linked.hang_on_tracepoint(f"on_{name}", name)
+        elif hook.point is Point.RAW_TRACEPOINT:
             self._bpf.attach_raw_tracepoint(tp=name.encode(), fn_name=f"on_{name}".encode())
+        elif self._linked:
+            if hook.point is not Point.ENTRY:
+                self._linked.hang(f"return_{name}", name, at_return=True)
+            self._linked.hang(f"enter_{name}", name)
         elif self._mode is Mode.FENTRY:
             if with_entry:
                 self._bpf.attach_kfunc(fn_name=self._program("kfunc__", name))
@@ -106,6 +114,13 @@ class Attacher:
                     event=name.encode(), fn_name=f"return_{name}".encode(), maxactive=_MAX_ACTIVE
                 )
             self._bpf.attach_kprobe(event=name.encode(), fn_name=f"enter_{name}".encode())
+
+    def _is_function(self, hook: Hook) -> bool:
+        """True of a tracepoint that is hooked by its function."""
+        if self._linked is None or self._btf is None or hook.point is not Point.RAW_TRACEPOINT:
+            return False
+        arity = self._btf.tracepoint_arity(hook.function) or 0
+        return arity <= fprobes.MOST_TRACEPOINT_ARGUMENTS
 
     def _program(self, prefix: str, function: str) -> bytes:
         """Name that BCC gave a fentry or fexit program; since 0.27 it holds the module too."""
@@ -132,8 +147,13 @@ class Attacher:
         return [self._load_tail_call(tail) for tail in tails]
 
     def load_census(self) -> None:
-        """Load the program that is run on demand; without it there is no census."""
+        """Load the programs that are run on demand; without them there is no census."""
+        calls = self._bpf[b"census_calls"]
         with contextlib.suppress(Exception):  # bcc raises nothing more precise
+            for number, name in enumerate(source.CENSUS_CALLS):
+                program = f"on_census_{name.lower()}".encode()
+                loaded = self._bpf.load_func(program, self._bpf.RAW_TRACEPOINT)
+                calls[calls.Key(number)] = calls.Leaf(loaded.fd)
             self._bpf.load_func(b"on_census", self._bpf.RAW_TRACEPOINT)
 
     def _load_tail_call(self, tail: TailCall) -> dict[str, str]:
@@ -142,11 +162,16 @@ class Attacher:
         answer["door"] = _TAIL_CALL_DOORS[tail].label if tail in _TAIL_CALL_DOORS else ""
         tail_calls = self._bpf[b"tail_calls"]
         try:
-            program = self._bpf.load_func(f"on_{name}".encode(), self._bpf.RAW_TRACEPOINT)
-            tail_calls[tail_calls.Key(tail)] = tail_calls.Leaf(program.fd)
+            tail_calls[tail_calls.Key(tail)] = tail_calls.Leaf(self._load(f"on_{name}"))
         except Exception as error:  # bcc raises nothing more precise
             return answer | {"state": "failed", "why": _reason(error)}
         return answer | {"state": "attached", "why": ""}
+
+    def _load(self, name: str) -> int:
+        if self._linked:
+            return self._linked.load(name)
+        fd: int = self._bpf.load_func(name.encode(), self._bpf.RAW_TRACEPOINT).fd
+        return fd
 
     def open_files(self) -> tuple[list[str], list[str], list[int]]:
         """(map names, program names, file descriptors: maps, programs, then links)."""
@@ -159,4 +184,7 @@ class Attacher:
             *bpf.kfunc_exit_fds.values(),
             *(fd for functions in bpf.kprobe_fds.values() for fd in functions.values()),
         ]
+        if self._linked:
+            programs |= self._linked.programs
+            links += self._linked.links
         return list(maps), list(programs), [*maps.values(), *programs.values(), *links]

@@ -55,15 +55,17 @@ _EVERYWHERE = (
         " sent it the kernel keeps no address",
     ),
     BlindSpot(
-        "a call that returns while the same program is interrupted on that CPU in the middle of"
-        " another task's",
-        "the kernel does not start a BPF program inside itself; it counts such misses, and"
-        " fdscope_probe_missed_runs_total shows them",
-    ),
-    BlindSpot(
         "calls that fail on a bad descriptor",
         "without a file there is no fd type to count them under",
     ),
+)
+
+_PREEMPTED = BlindSpot(
+    "where tasks preempt the kernel (preempt=full or lazy, and always since Linux 7.0), calls that"
+    " return while another task waits on that CPU in the middle of the same program",
+    "the kernel does not start a BPF program inside itself; it counts such misses, and"
+    " fdscope_probe_missed_runs_total shows them; under load they are many, so there kprobe mode,"
+    " which has none, is tried first",
 )
 
 _FD_LIFE = (
@@ -127,13 +129,14 @@ _FUNCTIONS = (
 
 _KPROBES = (
     BlindSpot(
-        "calls beyond 4096 at once of one function",
+        "before Linux 6.14, calls beyond 4096 at once of one function",
         "the kernel keeps room for that many returns; it skips the others",
     ),
     BlindSpot(
-        "calls during which another probe was running on the same CPU",
-        "the kernel does not start a kprobe program inside another one, and before Linux 6.7 does"
-        " not count what it skipped",
+        "calls on a CPU where a task other than fdscope was interrupted in the middle of reading or"
+        " writing a BPF map",
+        "the kernel starts no kprobe program meanwhile, and before Linux 6.7 does not count what it"
+        " skipped",
     ),
 )
 
@@ -175,9 +178,9 @@ _SYSTEM_CALLS = (
 )
 
 BLIND_SPOTS: dict[Mode, tuple[BlindSpot, ...]] = {
-    Mode.FENTRY: _EVERYWHERE + _FD_LIFE + _FUNCTIONS + _FENTRY,
+    Mode.FENTRY: _EVERYWHERE + _FD_LIFE + _FUNCTIONS + _FENTRY + (_PREEMPTED,),
     Mode.KPROBE: _EVERYWHERE + _FD_LIFE + _FUNCTIONS + _KPROBES,
-    Mode.TRACEPOINT: _EVERYWHERE + _FD_LIFE + _SYSTEM_CALLS,
+    Mode.TRACEPOINT: _EVERYWHERE + _FD_LIFE + _SYSTEM_CALLS + (_PREEMPTED,),
 }
 
 

@@ -31,11 +31,13 @@ OF_MODE: dict[Mode, tuple[str, ...]] = {
 """Those of each mode, after the common ones."""
 
 COMMON = (
+    "tracepoints.c",
     "account.c",
     "pending.c",
     "fd_life.c",
     "fd_walk.c",
     "fd_tables.c",
+    "census.c",
     "process.c",
     "stacks.c",
     "socket.c",

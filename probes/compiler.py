@@ -33,9 +33,10 @@ def import_bcc() -> Any:
     return bcc
 
 
-def compiled(mode: Mode, settings: Settings, btf: Btf | None) -> Any:
+def compiled(mode: Mode, settings: Settings, btf: Btf | None, by_fprobe: bool) -> Any:
     """A ``bcc.BPF`` of the mode's text, nothing of it loaded.
 
+    ``by_fprobe``: its programs are to hang as ``probes.fprobes`` says.
     LoadError if the compiler or the kernel's layouts refuse. Without BTF it needs the headers.
     """
     bcc = import_bcc()
@@ -52,7 +53,7 @@ def compiled(mode: Mode, settings: Settings, btf: Btf | None) -> Any:
         "-Wno-unused-function",
     ]
     try:
-        return Module(text=source.text(mode, settings, btf).encode(), cflags=flags)
+        return Module(text=source.text(mode, settings, btf, by_fprobe).encode(), cflags=flags)
     except LayoutError as error:
         raise LoadError(str(error)) from error
     except Exception as error:  # bcc raises nothing more precise

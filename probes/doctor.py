@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from probes import capabilities, kprobes
+from probes import capabilities, kprobes, preemption
 from probes.btf import Btf, BtfError
 from probes.diagnosis import NOTE, OK, PROBLEM, Check, Diagnosis, Trial
+from probes.preemption import Kernel
 from probes.taxonomy import Mode
 
 _ARCHITECTURES = ("x86_64", "aarch64")
@@ -23,7 +24,9 @@ class Host:
     proc: Path = Path("/proc")
     sys: Path = Path("/sys")
     modules: Path = Path("/lib/modules")
+    boot: Path = Path("/boot")
     release: str = field(default_factory=platform.release)
+    version: str = field(default_factory=platform.version)
     machine: str = field(default_factory=platform.machine)
 
 
@@ -34,6 +37,7 @@ def examine(
 ) -> Diagnosis:
     """Look at everything, and load and detach each attach mode where the privileges allow it."""
     host, try_mode = host or Host(), try_mode or _try_mode
+    kernel = Kernel(host.proc, host.sys, host.modules, host.boot, host.release, host.version)
     checks = (
         _kernel(host),
         _privileges(host),
@@ -44,9 +48,10 @@ def examine(
         _numpy(),
         _kprobes(host),
         _jit(host),
+        _preemption(kernel),
     )
     trials = []
-    for mode in Mode:
+    for mode in preemption.best_first(kernel):
         if checks[1].state == PROBLEM:
             trials.append(Trial(mode.value, None, "the capabilities are missing"))
             continue
@@ -176,6 +181,15 @@ def _kprobes(host: Host) -> Check:
     if not why:
         return Check("kprobes", OK, str(kprobes.events_file(host.sys)))
     return Check("kprobes", NOTE, why, kprobes.MOUNT if why == kprobes.NOT_MOUNTED else "")
+
+
+def _preemption(kernel: Kernel) -> Check:
+    word = preemption.model(kernel) or "not told"
+    if not preemption.preempts(kernel):
+        return Check("preemption", OK, word)
+    order = ", ".join(mode.value for mode in preemption.best_first(kernel))
+    found = f"{word}: under load only kprobe mode sees everything; the order is {order}"
+    return Check("preemption", NOTE, found)
 
 
 def _jit(host: Host) -> Check:

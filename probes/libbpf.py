@@ -17,8 +17,9 @@ def libbpf() -> ctypes.CDLL:
     library.bpf_map_delete_batch.argtypes = [ctypes.c_int, pointer, ctypes.POINTER(u32), pointer]
     library.bpf_map_lookup_elem.argtypes = [ctypes.c_int, pointer, pointer]
     library.bpf_prog_load.argtypes = [
-        ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t, pointer
+        ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, pointer, ctypes.c_size_t, pointer
     ]  # fmt: skip
+    library.bpf_link_create.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int, pointer]
     library.bpf_raw_tracepoint_open.argtypes = [ctypes.c_char_p, ctypes.c_int]
     library.bpf_prog_get_fd_by_id.argtypes = [u32]
     library.bpf_prog_test_run_opts.argtypes = [ctypes.c_int, pointer]

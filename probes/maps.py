@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from probes.libbpf import failed, libbpf
+from probes.preemption import undisturbed
 
 _POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 _BATCH = 4096
@@ -35,6 +36,7 @@ def over_cpus(amounts: Array) -> Array:
     return sums
 
 
+@undisturbed()
 def read_value(fd: int, value: "np.dtype[Any]") -> Any:
     """The first value of a BPF array that is not per-CPU; OSError if refused."""
     record = np.empty(1, value)
@@ -58,6 +60,7 @@ class HashMap:
     cpus: int = 1
     """Slots a value has: 1 unless it is a per-CPU map."""
 
+    @undisturbed()
     def read(self) -> tuple[Array, Array]:
         """All entries: keys of shape (n,), values of shape (n, cpus); OSError if refused.
 
@@ -88,6 +91,7 @@ class HashMap:
                 return np.concatenate(keys), np.concatenate(values)
             position = cursor
 
+    @undisturbed()
     def get(self, key: int) -> Any:
         """The value of a key that is a u32; OSError if it is not there."""
         value = np.empty(self.cpus, self.value)
@@ -96,6 +100,7 @@ class HashMap:
             raise failed("cannot read a BPF map")
         return value[0]
 
+    @undisturbed()
     def delete(self, keys: Array) -> None:
         """Remove entries; those that are gone already do not matter."""
         at = 0
@@ -117,6 +122,7 @@ class PerCpuArray:
     entries: int
     cpus: int
 
+    @undisturbed()
     def read(self) -> Array:
         """All values, shape (entries, cpus); OSError if refused."""
         values = np.empty((self.entries, self.cpus), self.value)

@@ -4,10 +4,52 @@
 import ctypes
 import os
 from pathlib import Path
+from typing import Any
 
 from probes.libbpf import failed, libbpf
 
 _STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
+
+INSTRUCTION_BYTES = 8
+NOTHING = bytes((0xB7, *[0] * 7)) + bytes((0x95, *[0] * 7)), 2
+"""Instructions of a program that does nothing (r0 = 0; exit), and their number."""
+
+
+class _LoadOptions(ctypes.Structure):
+    """struct bpf_prog_load_opts of libbpf, as far as it is used."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("attempts", ctypes.c_int),
+        ("expected_attach_type", ctypes.c_int),
+        ("program_btf", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("interface", ctypes.c_uint32),
+        ("kernel_version", ctypes.c_uint32),
+        ("attach_btf_id", ctypes.c_uint32),
+        ("attach_program", ctypes.c_uint32),
+    )
+
+
+def load(
+    name: bytes, instructions: Any, count: int, kind: int, attach_type: int, function_id: int = 0
+) -> int:
+    """Load ``count`` instructions, as bytes or an address; the program. OSError if refused.
+
+    ``kind`` is an enum bpf_prog_type, ``attach_type`` an enum bpf_attach_type, ``function_id`` the
+    number of the kernel function's type where the kind asks for it.
+    """
+    options = _LoadOptions(
+        size=ctypes.sizeof(_LoadOptions),
+        expected_attach_type=attach_type,
+        attach_btf_id=function_id,
+    )
+    program: int = libbpf().bpf_prog_load(
+        kind, name, b"GPL", instructions, count, ctypes.byref(options)
+    )
+    if program < 0:
+        raise failed("the kernel refuses this program")
+    return program
 
 
 def are_measured() -> bool:

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What tells at once that an attach mode cannot be used here: the compiler takes seconds."""
 
-import ctypes
 import errno
 import os
 import platform
 from pathlib import Path
 
-from probes import kprobes
+from probes import fprobes, kprobes, programs
 from probes.btf import VMLINUX, Btf
 from probes.libbpf import failed, libbpf
 from probes.taxonomy import Mode
@@ -18,37 +17,13 @@ _KERNEL_HEADERS = (
     Path(f"/lib/modules/{platform.release()}/build"),
     Path("/sys/kernel/kheaders.tar.xz"),
 )
-# include/uapi/linux/bpf.h: BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT; "r0 = 0; exit".
+# include/uapi/linux/bpf.h: BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT
 _TRACING, _FEXIT = 26, 25
-_INSTRUCTIONS = bytes((0xB7, 0, 0, 0, 0, 0, 0, 0)) + bytes((0x95, 0, 0, 0, 0, 0, 0, 0))
-
-
-class _LoadOptions(ctypes.Structure):
-    """struct bpf_prog_load_opts of libbpf, as far as it is used."""
-
-    _fields_ = (
-        ("size", ctypes.c_size_t),
-        ("attempts", ctypes.c_int),
-        ("expected_attach_type", ctypes.c_int),
-        ("program_btf", ctypes.c_uint32),
-        ("flags", ctypes.c_uint32),
-        ("interface", ctypes.c_uint32),
-        ("kernel_version", ctypes.c_uint32),
-        ("attach_btf_id", ctypes.c_uint32),
-        ("attach_program", ctypes.c_uint32),
-    )
 
 
 def _attach_nothing_to(function_id: int) -> None:
-    """Attach a fexit program of two instructions and detach it; OSError where that is refused."""
-    options = _LoadOptions(
-        size=ctypes.sizeof(_LoadOptions), expected_attach_type=_FEXIT, attach_btf_id=function_id
-    )
-    program = libbpf().bpf_prog_load(
-        _TRACING, b"trial", b"GPL", _INSTRUCTIONS, 2, ctypes.byref(options)
-    )
-    if program < 0:
-        raise failed("the kernel refuses programs of this type")
+    """Attach a fexit program that does nothing and detach it; OSError where that is refused."""
+    program = programs.load(b"trial", *programs.NOTHING, _TRACING, _FEXIT, function_id)
     try:
         link = libbpf().bpf_raw_tracepoint_open(None, program)
         if link < 0:
@@ -82,7 +57,9 @@ def _of_layouts(btf: Btf | None) -> str:
     )
 
 
-def _of_kprobes() -> str:
+def _of_kprobes(btf: Btf | None) -> str:
+    if fprobes.work(btf):
+        return ""
     if not kprobes.may_attach():
         return kprobes.NOT_ALLOWED
     try:
@@ -96,4 +73,4 @@ def why_not(mode: Mode, btf: Btf | None) -> str:
     """Why the mode cannot be used; empty where only attaching for real can tell."""
     if mode is Mode.FENTRY:
         return _of_fentry(btf)
-    return _of_layouts(btf) or (_of_kprobes() if mode is Mode.KPROBE else "")
+    return _of_layouts(btf) or (_of_kprobes(btf) if mode is Mode.KPROBE else "")

@@ -14,6 +14,7 @@ from probes.census import Census
 from probes.hooks import functions
 from probes.launch import launch
 from probes.maps import HashMap, PerCpuArray, host_cpus
+from probes.preemption import allow_undisturbed
 from probes.records import dtype
 from probes.snapshot import (
     LATENCY_STRIDE,
@@ -150,6 +151,10 @@ class Session:
             latency={} if self._latency is None else decode.latency(self._latency.read()),
         )
 
+    def missed_runs(self) -> int:
+        """Runs of all programs that the kernel has skipped."""
+        return sum(self._statistics("recursion_misses").values())
+
     def fd_flow(self) -> FdFlow:
         """Descriptors opened and closed since the start, by fd type, on the whole host."""
         return decode.fd_flow(self._fd_flow.read())
@@ -194,6 +199,7 @@ def attach(
     modes: Sequence[Mode], settings: Settings, progress: Callable[[str], None] = lambda _: None
 ) -> Session:
     """Attach in the first of the modes that works here; AttachError if none does."""
+    allow_undisturbed()
     kprobes.remove_left_events(functions(Mode.KPROBE))
     progress(f"compiling and attaching: {', '.join(mode.value for mode in modes)}")
     return Session(*launch(modes, settings), settings)

@@ -45,6 +45,8 @@ AIO_EVENTS_A_CALL = 8
 FDS_A_CALL = 512
 """Descriptors, or words of their bitmap, that one tail call of a walk looks at."""
 FD_WALK_CALLS = 28
+CENSUS_CALLS = ("WALK", "WRITE")
+"""Programs that the census goes on in, by their place in the map."""
 CONTROL_STEPS_A_CALL = 32
 """Control messages and descriptors in them that one tail call looks at."""
 
@@ -86,7 +88,7 @@ def maps(mode: Mode, settings: Settings) -> list[str]:
     """Names of the maps that the C text of the mode declares and user space reads."""
     names = ["counters", "processes", "overflow", "losses", "filesystem_bytes", "filesystems"]
     names += ["census", "fd_flow"]
-    names.append("tail_calls")  # the kernel empties it when its last descriptor is closed
+    names += ["tail_calls", "census_calls"]  # emptied when their last descriptor is closed
     if mode is Mode.KPROBE:
         names.append("calls")
     if mode is not Mode.TRACEPOINT:
@@ -141,7 +143,7 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "FDS_A_CALL", FDS_A_CALL
     yield "FD_WALK_CALLS", FD_WALK_CALLS
     yield "CONTROL_STEPS_A_CALL", CONTROL_STEPS_A_CALL
-    for number, purpose in enumerate(("ACCOUNT", "EXIT", "EXEC", "CENSUS")):
+    for number, purpose in enumerate(("ACCOUNT", "EXIT", "EXEC")):
         yield f"PURPOSE_{purpose}", number
     yield from ((f"WHEN_{when.name}", when.value) for when in syscalls.When)
     yield "ENDING_CALLS", _cases(fd_calls.ending_numbers(platform.machine()))
@@ -150,6 +152,8 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "RLIMIT_NOFILE", resource.RLIMIT_NOFILE
     yield "PASSED_FDS_A_CALL", PASSED_FDS_A_CALL
     yield from ((f"TAIL_CALL_{tail.name}", tail.value) for tail in syscalls.TailCall)
+    yield from ((f"CENSUS_CALL_{name}", n) for n, name in enumerate(CENSUS_CALLS))
+    yield "CENSUS_CALL_COUNT", len(CENSUS_CALLS)
     yield "ACCOUNT_NONE", 0xFF
     yield from ((f"OPCODE_{name}", number) for name, number in IORING_RECEIVES.items())
     yield "IORING_READ_OPCODES", _cases(IORING_READ_OPCODES)
@@ -203,7 +207,7 @@ def _defines(constants: Iterator[tuple[str, int | str]] | Iterator[tuple[str, in
     return "".join(f"#define {name} {value}\n" for name, value in constants)
 
 
-def text(mode: Mode, settings: Settings, btf: Btf | None) -> str:
+def text(mode: Mode, settings: Settings, btf: Btf | None, by_fprobe: bool) -> str:
     """The whole C text.
 
     Without BTF the kernel's installed headers give the layouts; LayoutError if this kernel
@@ -218,6 +222,7 @@ def text(mode: Mode, settings: Settings, btf: Btf | None) -> str:
         (
             "#include <uapi/linux/ptrace.h>",
             _defines(_constants(mode, settings)),
+            "#define BY_FPROBE 1" * by_fprobe,
             records.c_structs(),
             kernel,
             '#include "kernel.h"',

@@ -18,7 +18,8 @@ NO_STACK = 0xFFFFFFFF
 UNKNOWN_PATH = "(unknown)"
 """No stack, or none of its functions could be named."""
 
-# Functions between the socket layer and the BPF program: tracepoints, trampolines, kprobes.
+# Functions between the socket layer and the BPF program: tracepoints, kprobes; and trampolines,
+# through which a function that is hooked was called.
 _INSIDE = (
     "bpf_", "__bpf_", "__traceiter_", "__probestub_", "call_trace_sock_", "trace_call_bpf",
     "kprobe_", "kretprobe_", "__kretprobe_", "arch_rethook_", "rethook_", "ftrace_",
@@ -37,12 +38,15 @@ def path(functions: Sequence[str]) -> str:
 
     ``functions`` is the whole stack, innermost first; "" stands for one without a name.
     """
-    start = max((i + 1 for i, name in enumerate(functions) if name.startswith(_INSIDE)), default=0)
+    inside = [not name or name.startswith(_INSIDE) for name in functions]
+    innermost = inside.index(False) if False in inside else len(inside)
+    start = max((i + 1 for i in range(innermost) if functions[i]), default=0)
     end = next(
         (i for i in range(start, len(functions)) if functions[i].startswith(_OUTSIDE)),
         len(functions),
     )
-    return " > ".join(name or "?" for name in reversed(functions[start:end])) or UNKNOWN_PATH
+    way = [name or "?" for name in functions[start:end] if not name.startswith(_INSIDE)]
+    return " > ".join(reversed(way)) or UNKNOWN_PATH
 
 
 class Stacks:

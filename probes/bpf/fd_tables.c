@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Whole tables of descriptors: copied at fork, gone at exit, looked at by the census. */
+/* Whole tables of descriptors: copied at fork, gone at exit. */
 
 /* Of the last processes that ended: of its threads that end at once, one counts the descriptors. */
 BPF_TABLE("lru_hash", struct process_key, u32, ended_processes, 4096);
@@ -8,9 +8,9 @@ BPF_TABLE("lru_hash", struct process_key, u32, ended_processes, 4096);
  * sched_process_fork(struct task_struct *parent, struct task_struct *child): the table is copied,
  * unless both share one
  */
-int on_sched_process_fork(struct bpf_raw_tracepoint_args *ctx)
+ON_TRACEPOINT(sched_process_fork)
 {
-	const struct task_struct *child = (const struct task_struct *)ctx->args[1];
+	const struct task_struct *child = (const struct task_struct *)arg[1];
 	struct files_struct *files = NULL;
 	struct fd_walk *walk;
 
@@ -28,7 +28,7 @@ int on_sched_process_fork(struct bpf_raw_tracepoint_args *ctx)
 }
 
 /* The last thread of a process ends; its table goes with it, unless another process shares it. */
-static __always_inline void fds_at_exit(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline void fds_at_exit(void *ctx)
 {
 	struct process_key key = current_process_key();
 	struct files_struct *files = current_files();
@@ -52,44 +52,3 @@ static __always_inline void fds_at_exit(struct bpf_raw_tracepoint_args *ctx)
 	walk->via = CAUSE_EXIT;
 	tail_calls.call(ctx, TAIL_CALL_WALK_FDS);
 }
-
-#ifdef OFFSET_proc_inode_pid
-#define PIDTYPE_TGID 1
-#ifndef PF_EXITING
-#define PF_EXITING 0x4
-#endif
-
-/*
- * Not attached: `probes.census` runs it with a descriptor of /proc/PID and the first descriptor of
- * that process to look at.
- */
-int on_census(struct bpf_raw_tracepoint_args *ctx)
-{
-	const struct file *directory = file_of(ctx->args[0]);
-	const char *inode = NULL, *task = NULL;
-	struct files_struct *files = NULL;
-	const struct pid *pid = NULL;
-	struct fd_walk *walk;
-	u32 flags = 0;
-
-	if (!directory)
-		return 0;
-	PROBE_READ(inode, &directory->f_inode);
-	PROBE_READ(pid, inode - OFFSET_proc_inode_vfs_inode + OFFSET_proc_inode_pid);
-	PROBE_READ(task, &pid->tasks[PIDTYPE_TGID]);
-	if (!task)
-		return 0;
-	task -= OFFSET_task_struct_pid_links + PIDTYPE_TGID * 2 * sizeof(void *);
-	PROBE_READ(files, &((const struct task_struct *)task)->files);
-	walk = begin_walk((const struct task_struct *)task, files, ctx->args[1], NO_FD);
-	if (!walk)
-		return 0;
-	walk->purpose = PURPOSE_CENSUS;
-	/* What exits was counted as closed. */
-	PROBE_READ(flags, &((const struct task_struct *)task)->flags);
-	if (flags & PF_EXITING)
-		walk->end = 0;
-	tail_calls.call(ctx, TAIL_CALL_WALK_FDS);
-	return 0;
-}
-#endif

@@ -8,7 +8,6 @@
  */
 BPF_PROG_ARRAY(tail_calls, TAIL_CALL_COUNT);
 BPF_PERCPU_ARRAY(fd_walks, struct fd_walk, 1);
-BPF_ARRAY(census, struct census, 1);
 
 static __always_inline struct fd_walk *current_walk(void)
 {
@@ -17,17 +16,13 @@ static __always_inline struct fd_walk *current_walk(void)
 	return fd_walks.lookup(&zero);
 }
 
-/* Starts a walk over the open descriptors from `first` to before `end`. */
-static __always_inline struct fd_walk *begin_walk(const struct task_struct *task,
-						  const struct files_struct *files, u32 first,
-						  u32 end)
+/* Sets out for the open descriptors from `first` to before `end`. */
+static __always_inline void set_out(struct fd_walk *walk, const struct task_struct *task,
+				    const struct files_struct *files, u32 first, u32 end)
 {
-	struct fd_walk *walk = current_walk();
 	struct fdtable *table = NULL;
 	u32 max_fds = 0;
 
-	if (!walk)
-		return NULL;
 	__builtin_memset(walk, 0, sizeof(*walk));
 	PROBE_READ(table, &files->fdt);
 	if (table) {
@@ -39,6 +34,17 @@ static __always_inline struct fd_walk *begin_walk(const struct task_struct *task
 	walk->end = end < max_fds ? end : max_fds;
 	walk->task = (u64)task;
 	walk->owner = process_key_of(task);
+}
+
+/* Begins a walk that ends before this program or those that it calls end. */
+static __always_inline struct fd_walk *begin_walk(const struct task_struct *task,
+						  const struct files_struct *files, u32 first,
+						  u32 end)
+{
+	struct fd_walk *walk = current_walk();
+
+	if (walk)
+		set_out(walk, task, files, first, end);
 	return walk;
 }
 
@@ -82,18 +88,25 @@ static __always_inline void walk_step(struct fd_walk *walk)
 		walk_fd(walk, fd);
 }
 
-/* Tail call: goes through the descriptors of `current_walk()`. */
-int on_walk_fds(struct bpf_raw_tracepoint_args *ctx)
+/* As many steps as a program may take; true if it is to be called again for more. */
+static __always_inline bool walk_on(struct fd_walk *walk)
 {
-	struct fd_walk *walk = current_walk();
 	u32 i;
 
-	if (!walk)
-		return 0;
 	for (i = 0; i < FDS_A_CALL; i++)
 		if (walk->position < walk->end)
 			walk_step(walk);
-	if (walk->position < walk->end && walk->calls++ < FD_WALK_CALLS)
+	return walk->position < walk->end && walk->calls++ < FD_WALK_CALLS;
+}
+
+/* Tail call: goes through the descriptors of `current_walk()`. */
+int on_walk_fds(void *ctx)
+{
+	struct fd_walk *walk = current_walk();
+
+	if (!walk)
+		return 0;
+	if (walk_on(walk))
 		tail_calls.call(ctx, TAIL_CALL_WALK_FDS);
 	else
 		tail_calls.call(ctx, TAIL_CALL_COUNT_FDS);
@@ -137,50 +150,13 @@ static __always_inline void keep_for_exec(const struct fd_walk *walk)
 }
 #endif
 
-static __always_inline u32 fd_type_in(const struct fd_walk *walk, u32 fd)
-{
-	struct file *file = NULL;
-	u64 open = 0;
-
-	PROBE_READ(open, walk->open_fds);
-	if (open >> fd & 1)
-		PROBE_READ(file, walk->fds + fd * sizeof(file));
-	return file ? file_fd_type(file) : NO_FD_TYPE;
-}
-
-/* For `probes.census`: what stands in the table of one process. */
-static __always_inline void write_census(const struct fd_walk *walk)
-{
-	const struct task_struct *task = (const struct task_struct *)walk->task;
-	struct signal_struct *signal = NULL;
-	u32 zero = 0, fd;
-	struct census *found = census.lookup(&zero);
-
-	if (!found)
-		return;
-	found->owner = walk->owner;
-	describe(&found->process, task);
-	PROBE_READ(signal, &task->signal);
-	PROBE_READ(found->limit, &signal->rlim[RLIMIT_NOFILE].rlim_cur);
-	found->position = walk->position;
-	found->end = walk->end;
-	found->permission_groups = walk->permission_groups;
-	for (fd = 0; fd <= STDIO_ERROR; fd++)
-		found->stdio[fd] = fd_type_in(walk, fd);
-	__builtin_memcpy(found->count, walk->count, sizeof(found->count));
-}
-
 /* Tail call: does with the descriptors that were found what they were looked up for. */
-int on_count_fds(struct bpf_raw_tracepoint_args *ctx)
+int on_count_fds(void *ctx)
 {
 	struct fd_walk *walk = current_walk();
 
 	if (!walk)
 		return 0;
-	if (walk->purpose == PURPOSE_CENSUS) {
-		write_census(walk);
-		return 1;
-	}
 	if (walk->position < walk->end)
 		lose(LOSS_FDS_UNSEEN);
 	if (walk->purpose == PURPOSE_EXEC) {

@@ -67,17 +67,21 @@ static __always_inline int request_done(const struct io_kiocb *request, s32 resu
  * io_uring_complete(void *ctx, struct io_kiocb *req, ...): then the completion since 6.18, or
  * user_data and the result; req is NULL for all but the last completion of a multishot request
  */
-int on_io_uring_complete(struct bpf_raw_tracepoint_args *ctx)
+#if IO_URING_COMPLETE_ARITY == 7
+ON_RAW_TRACEPOINT(io_uring_complete)
+#else
+ON_TRACEPOINT(io_uring_complete)
+#endif
 {
-	const struct io_kiocb *request = (const struct io_kiocb *)ctx->args[1];
+	const struct io_kiocb *request = (const struct io_kiocb *)arg[1];
 	s32 result = 0;
 
 	if (!request)
 		return 0;
 #if IO_URING_COMPLETE_ARITY == 3
-	PROBE_READ(result, &((const struct io_uring_cqe *)ctx->args[2])->res);
+	PROBE_READ(result, &((const struct io_uring_cqe *)arg[2])->res);
 #else
-	result = ctx->args[3];
+	result = arg[3];
 #endif
 	return request_done(request, result);
 }

@@ -9,9 +9,9 @@ static __always_inline struct process *current_process(void)
 }
 
 /* task_rename(struct task_struct *task, const char *name): at exec and prctl, before the change */
-int on_task_rename(struct bpf_raw_tracepoint_args *ctx)
+ON_TRACEPOINT(task_rename)
 {
-	const char *name = (const char *)ctx->args[1];
+	const char *name = (const char *)arg[1];
 	struct process *process = current_process();
 	char comm[COMM_BYTES] = {};
 
@@ -23,7 +23,7 @@ int on_task_rename(struct bpf_raw_tracepoint_args *ctx)
 }
 
 /* sched_process_exit(struct task_struct *task): of each thread */
-int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
+ON_TRACEPOINT(sched_process_exit)
 {
 	struct process *process = current_process();
 	struct signal_struct *signal;
@@ -46,10 +46,10 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
  * cgroup_attach_task(struct cgroup *cgroup, const char *path, struct task_struct *task, bool group):
  * the task is rarely the current one
  */
-int on_cgroup_attach_task(struct bpf_raw_tracepoint_args *ctx)
+ON_TRACEPOINT(cgroup_attach_task)
 {
-	struct cgroup *cgroup = (struct cgroup *)ctx->args[0];
-	struct task_struct *task = (struct task_struct *)ctx->args[2];
+	struct cgroup *cgroup = (struct cgroup *)arg[0];
+	struct task_struct *task = (struct task_struct *)arg[2];
 	struct process_key key = process_key_of(task);
 	struct process *process = processes.lookup(&key);
 	struct kernfs_node *node = NULL;

@@ -34,15 +34,13 @@ static __always_inline int socket_operation(void *ctx, u32 direction, struct soc
 }
 
 /* sock_send_length(struct sock *sk, int result, int flags) */
-int on_sock_send_length(struct bpf_raw_tracepoint_args *ctx)
+ON_TRACEPOINT(sock_send_length)
 {
-	return socket_operation(ctx, ACCOUNT_SOCKET_SEND, (struct sock *)ctx->args[0],
-				ctx->args[1]);
+	return socket_operation(ctx, ACCOUNT_SOCKET_SEND, (struct sock *)arg[0], arg[1]);
 }
 
 /* sock_recv_length(struct sock *sk, int result, int flags) */
-int on_sock_recv_length(struct bpf_raw_tracepoint_args *ctx)
+ON_TRACEPOINT(sock_recv_length)
 {
-	return socket_operation(ctx, receive_account(ctx->args[2], false),
-				(struct sock *)ctx->args[0], ctx->args[1]);
+	return socket_operation(ctx, receive_account(arg[2], false), (struct sock *)arg[0], arg[1]);
 }

@@ -18,9 +18,9 @@ import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
 from exporter.collector import Collector
+from probes.preemption import best_first
 from probes.session import Session, attach
 from probes.source import Settings
-from probes.taxonomy import Mode
 
 LEAKED = 60
 PAUSE = 0.4
@@ -116,7 +116,7 @@ def wait_for(port: int, expression: str, expected: float) -> None:
 
 
 def test_a_leak_is_a_slope(tmp_path: Path) -> None:
-    session = attach(list(Mode), Settings())
+    session = attach(best_first(), Settings())
     target = free_port()
     try:
         with exporter(session, target), prometheus(target, tmp_path) as port, leak() as pid:

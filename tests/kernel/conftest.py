@@ -4,12 +4,12 @@
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from probes import selftest
+from probes import preemption, selftest
 from probes.session import Session, attach
 from probes.snapshot import Accounts, Amount, ProcessKey, Snapshot, Via, slot
 from probes.source import Settings
@@ -24,6 +24,9 @@ Work = Callable[[], object]
 
 Run = Callable[[Work], Counted]
 
+_BEFORE = pytest.StashKey[tuple[Session, int]]()
+"""The probes, and how many runs of them the kernel had skipped before the test."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -34,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def modes() -> list[Mode]:
     """The attach modes to try: all, or the one that FDSCOPE_ATTACH_MODE names."""
     wanted = os.environ.get("FDSCOPE_ATTACH_MODE", "auto")
-    return list(Mode) if wanted == "auto" else [Mode(wanted)]
+    return list(preemption.best_first()) if wanted == "auto" else [Mode(wanted)]
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +50,29 @@ def session() -> Iterator[Session]:
         write_support_report(attached, Path(os.environ["FDSCOPE_REPORTS"]))
     yield attached
     attached.close()
+
+
+@pytest.fixture(autouse=True)
+def missed_before(request: pytest.FixtureRequest) -> None:
+    """Where the kernel skips runs of the probes, keep how many it had skipped before the test."""
+    if preemption.preempts():
+        attached: Session = request.getfixturevalue("session")
+        if attached.mode is not Mode.KPROBE:
+            request.node.stash[_BEFORE] = attached, attached.missed_runs()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure while the kernel skipped runs, and the probes tell so, is one that is expected."""
+    report = yield
+    if report.when == "call" and report.failed and _BEFORE in item.stash:
+        attached, before = item.stash[_BEFORE]
+        if missed := attached.missed_runs() - before:
+            report.outcome = "skipped"
+            report.wasxfail = f"the kernel skipped {missed} runs of the probes, as fdscope tells"
+    return report
 
 
 @pytest.fixture(scope="session")

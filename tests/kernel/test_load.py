@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from probes.preemption import preempts
 from probes.session import Session
+from probes.taxonomy import Mode
 from tests.scorecard import load, programs
 from tests.scorecard.served import Inside
 
@@ -28,5 +30,6 @@ def test_totals_agree_with_the_workloads_own_sums(exporter: Inside) -> None:
     size = load.Size(seconds=SECONDS, operations=20_000, births=100, every=1.0)
     result = load.run(exporter, size)
     complaints = load.complaints(result.samples)
-    assert result.passed, load.text(result, complaints)
+    skips_runs = preempts() and result.mode != Mode.KPROBE.value
+    assert result.told if skips_runs else result.passed, load.text(result, complaints)
     assert not complaints, load.text(result, complaints)

@@ -7,10 +7,11 @@ import sys
 import pytest
 
 from exporter.processes import Processes
+from probes.preemption import preempts
 from probes.session import attach
 from probes.snapshot import Snapshot, slot
 from probes.source import Settings
-from probes.taxonomy import Account, FdType, Loss
+from probes.taxonomy import Account, FdType, Loss, Mode
 from tests.kernel.conftest import modes
 
 pytestmark = pytest.mark.kernel
@@ -57,6 +58,8 @@ def test_a_flood_of_names_is_bounded_and_counted() -> None:
         command = [sys.executable, "-c", FLOOD, str(PROCESSES), str(EACH)]
         subprocess.run(command, check=True)
         snapshot = session.snapshot()
+        if preempts() and session.mode is not Mode.KPROBE and session.missed_runs():
+            pytest.xfail("the kernel skipped runs of the probes, as fdscope tells")
         after = through_pipes(snapshot, processes)
         assert all(after[account] - before[account] >= PROCESSES * EACH for account in after)
         assert snapshot.losses[Loss.COUNTERS_FULL] > 0

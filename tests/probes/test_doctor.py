@@ -32,7 +32,8 @@ def host(tmp_path: Path) -> Host:
     write(tmp_path / "sys/kernel/security/lockdown", "none [integrity] confidentiality\n")
     write(tmp_path / "sys/kernel/btf/vmlinux", EMPTY_BTF)
     write(tmp_path / "sys/kernel/tracing/kprobe_events")
-    return Host(tmp_path / "proc", tmp_path / "sys", tmp_path / "modules", "6.12.1", "x86_64")
+    proc, sys, modules, boot = (tmp_path / name for name in ("proc", "sys", "modules", "boot"))
+    return Host(proc, sys, modules, boot, "6.12.1", "#1 SMP PREEMPT_DYNAMIC", "x86_64")
 
 
 def only_tracepoint(mode: Mode) -> Trial:
@@ -49,7 +50,9 @@ def found(host: Host, name: str) -> Check:
 def test_good_machine(host: Host) -> None:
     diagnosis = examine(host, only_tracepoint)
     states = {check.name: check.state for check in diagnosis.checks}
-    assert {states[n] for n in ("kernel", "lockdown", "btf", "headers", "kprobes", "jit")} == {OK}
+    assert {
+        states[n] for n in ("kernel", "lockdown", "btf", "headers", "kprobes", "jit", "preemption")
+    } == {OK}
     assert diagnosis.mode == "tracepoint"
     assert diagnosis.verdict.endswith("in tracepoint mode: 1 of 2 hooks attach")
 
@@ -66,7 +69,7 @@ def test_json_keys_are_stable(host: Host) -> None:
     assert list(document) == ["ok", "verdict", "mode", "checks", "modes"]
     assert [check["name"] for check in document["checks"]] == [
         "kernel", "capabilities", "lockdown", "btf", "headers", "bcc", "libbpf", "numpy",
-        "kprobes", "jit",
+        "kprobes", "jit", "preemption",
     ]  # fmt: skip
     assert list(document["checks"][0]) == ["name", "state", "found", "remedy"]
     assert list(document["modes"][0]) == ["mode", "works", "why", "hooks"]

@@ -34,6 +34,7 @@ _FUNCTIONS = (Mode.FENTRY, Mode.KPROBE)
 OTHER_FAMILIES = Blind(
     "at the socket layer of a kernel without the tracepoints", _FUNCTIONS, (6, 3)
 )
+PREEMPTED = Blind("where tasks preempt the kernel", (Mode.FENTRY, Mode.TRACEPOINT))
 COPY_FILE_RANGE = Blind("copy_file_range on Linux 5.10", (Mode.FENTRY,), (5, 11))
 
 

@@ -8,11 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from probes.preemption import preempts
 from probes.session import Session
 from probes.snapshot import Snapshot
 from probes.taxonomy import Loss
 from tests.scorecard import judge
-from tests.scorecard.model import BLIND, EXACT, NOT_POSSIBLE, OFF, Line, Scenario, Verdict
+from tests.scorecard.model import (
+    BLIND,
+    EXACT,
+    NOT_POSSIBLE,
+    OFF,
+    PREEMPTED,
+    Line,
+    Scenario,
+    Verdict,
+)
 from tests.scorecard.places import MissingError
 from tests.scorecard.programs import BUILT
 from tests.scorecard.tally import Entry, Tally
@@ -20,7 +30,7 @@ from tests.scorecard.tally import Entry, Tally
 TIMEOUT_SECONDS = 300
 _NOT_POSSIBLE_STATUS = 77
 _TRIES = 3
-"""A scenario that is off while the kernel skipped runs of the probes is run again."""
+"""A scenario that is not exact while the kernel skipped runs of the probes is run again."""
 _SHOWN_LINES = 12
 
 
@@ -73,10 +83,15 @@ def _missed(snapshot: Snapshot) -> int:
     return sum(snapshot.missed_runs.values())
 
 
-def _word(scenario: Scenario, session: Session, wrong: Sequence[Line]) -> tuple[str, str]:
+def _word(
+    scenario: Scenario, session: Session, wrong: Sequence[Line], missed: int
+) -> tuple[str, str]:
     if not wrong:
         return EXACT, ""
     spots = [b for b in scenario.blind if b.applies(session.mode, kernel_version())]
+    if preempts() and PREEMPTED.applies(session.mode, kernel_version()):
+        lacking = sum(line.expected_operations - line.operations for line in wrong)
+        spots += [PREEMPTED] * (missed > 0 and lacking <= missed)
     if spots and all(line.lacks for line in wrong):
         return BLIND, "; ".join(spot.text(session.mode) for spot in spots)
     return OFF, ""
@@ -102,7 +117,8 @@ def _judge(
         wrong += judge.wrong_scopes(slots, pids, scenario.scope)
     residual = judge.residual(slots, pids) if session.sees_sockets else 0
     lost = losses(after) - losses(before)
-    word, why = _word(scenario, session, wrong)
+    missed = _missed(after) - _missed(before)
+    word, why = _word(scenario, session, wrong, missed)
     if word == EXACT and (residual or lost):
         word, why = OFF, f"residual {residual}, losses {lost}"
     session.forget([key for key, process in after.processes.items() if process.exited])
@@ -116,7 +132,7 @@ def _judge(
         processes=len(pids),
         residual_bytes=residual,
         losses=lost,
-        missed_runs=_missed(after) - _missed(before),
+        missed_runs=missed,
         wrong=wrong[:_SHOWN_LINES],
     )
 
@@ -141,12 +157,12 @@ def _once(scenario: Scenario, session: Session, scale: float, places: Mapping[st
 
 
 def run(scenario: Scenario, session: Session, scale: float, places: Mapping[str, str]) -> Verdict:
-    """Run it; again if it is off and the kernel says that it skipped runs of the probes.
+    """Run it; again if it is not exact and the kernel says that it skipped runs of the probes.
 
     RuntimeError if the workload itself fails, subprocess.TimeoutExpired if it hangs.
     """
     for number in range(1, _TRIES + 1):
         verdict = _once(scenario, session, scale, places)
-        if verdict.verdict != OFF or not verdict.missed_runs or number == _TRIES:
+        if verdict.verdict not in (OFF, BLIND) or not verdict.missed_runs or number == _TRIES:
             break
     return replace(verdict, tries=number)
