@@ -24,7 +24,7 @@ from exporter.processes import Processes
 from exporter.selftester import SelfTester
 from exporter.stacks import BoundedChains
 from probes.session import Session
-from probes.snapshot import Accounts
+from probes.snapshot import Accounts, UnderWay
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Collector(ClientCollector):
                     result += layers.process_families(totals)
                     result += fds.event_families(totals)
                     result += fds.fanotify_families(snapshot.fanotify_waits)
-                    result += self._ledger(totals)
+                    result += self._ledger(totals, snapshot.under_way)
                     result += layers.latency_families(snapshot.latency)
                     result += device_families.filesystem_families(snapshot.filesystems)
                     chains = self._chains.update(snapshot.stacks)
@@ -144,8 +144,8 @@ class Collector(ClientCollector):
             self._shown = taken, list(fds.census_families(taken, owners))
         return [*self._shown[1], fds.census_age_family(self._census.age or 0.0)]
 
-    def _ledger(self, totals: layers.Totals) -> Iterator[Family]:
-        lines = ledger(totals.values())
+    def _ledger(self, totals: layers.Totals, under_way: UnderWay) -> Iterator[Family]:
+        lines = ledger(totals.values(), under_way)
         # Without hooks on the socket layer there is nothing to compare with.
         residuals = self._residuals.update(lines) if self._session.sees_sockets else {}
         return layers.ledger_families(lines, residuals)

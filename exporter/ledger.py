@@ -3,10 +3,11 @@
 
 Each side is measured by hooks that know nothing of the other. For every fd type and direction
 
-    socket = doors - blind + residual
+    socket = doors - blind + under way + residual
 
-where blind are the doors whose bytes the kernel moves past the socket layer's hooks. Sockets of
-the kernel itself have no file, so no door; their bytes stand apart.
+where blind are the doors whose bytes the kernel moves past the socket layer's hooks, and under way
+is what sendfile and splice have given to a socket and a door will count when they return. Sockets
+of the kernel itself have no file, so no door; their bytes stand apart.
 """
 
 from collections import deque
@@ -14,11 +15,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from probes.snapshot import Amount, slot
+from probes.snapshot import Amount, UnderWay, slot
 from probes.taxonomy import Account, Door, FdType
 
 _READINGS = 4
 """Calls that have passed one layer and not yet the other explain themselves within so many."""
+
+
+NOTHING_UNDER_WAY = UnderWay({}, {})
 
 
 class Side(NamedTuple):
@@ -51,6 +55,10 @@ class Line:
     doors: dict[Door, int] = field(default_factory=dict)
     socket: int = 0
     kernel: int = 0
+    under_way: int = 0
+    """As the socket layer saw it after the other terms were read."""
+    was_under_way: int = 0
+    """As it was before."""
 
     @property
     def is_socket(self) -> bool:
@@ -65,7 +73,12 @@ class Line:
     @property
     def residual(self) -> int:
         """What is not explained: negative if the doors saw more."""
-        return self.socket - (sum(self.doors.values()) - self.blind)
+        return self.socket - self.through_doors - self.under_way
+
+    @property
+    def through_doors(self) -> int:
+        """Bytes of doors that the socket layer can see."""
+        return sum(self.doors.values()) - self.blind
 
     def minus(self, other: "Line") -> "Line":
         """What remains without ``other``, of the same side."""
@@ -75,6 +88,7 @@ class Line:
             {door: count for door, count in doors.items() if count},
             self.socket - other.socket,
             self.kernel - other.kernel,
+            self.under_way - other.under_way,
         )
 
     def as_dict(self) -> dict[str, object]:
@@ -86,13 +100,20 @@ class Line:
             "socket": self.socket,
             "kernel": self.kernel,
             "blind": self.blind,
+            "under_way": self.under_way,
             "residual": self.residual if self.is_socket else None,
         }
 
 
-def ledger(accounts: Iterable[Mapping[int, Amount]]) -> list[Line]:
+def ledger(
+    accounts: Iterable[Mapping[int, Amount]], under_way: UnderWay = NOTHING_UNDER_WAY
+) -> list[Line]:
     """The lines of the ledger, from the amounts of all owners (slot code to amount)."""
     lines: dict[Side, Line] = {}
+    for fd_type in {*under_way.before, *under_way.after}:
+        side = Side(fd_type, "sent")
+        now, then = under_way.after.get(fd_type, 0), under_way.before.get(fd_type, 0)
+        lines[side] = Line(side, under_way=now, was_under_way=then)
     for amounts in accounts:
         for code, amount in amounts.items():
             what = slot(code)
@@ -130,7 +151,7 @@ class Residuals:
     def __init__(self) -> None:
         self._readings = 0
         self._before: dict[Side, tuple[int, int]] = {}
-        """Bytes at the socket layer and through doors that it can see."""
+        """Bytes at the socket layer, and through doors that it can see or under way there."""
         self._start: dict[Side, tuple[int, int]] = {}
         """Between these was the difference when the probes were attached."""
         self._recent: dict[Side, deque[int]] = {}
@@ -141,13 +162,17 @@ class Residuals:
         self._readings += 1
         for line in lines:
             if line.is_socket:
-                self._take(line.side, line.socket, line.socket - line.residual)
+                self._take(line)
         return self._confirmed
 
-    def _take(self, side: Side, socket: int, doors: int) -> None:
+    def _take(self, line: Line) -> None:
+        side = line.side
         socket_before, doors_before = self._before.get(side, (0, 0))
-        self._before[side] = socket, doors
-        least, most = socket_before - doors, socket - doors_before
+        # With what was under way before the doors were read, of which they may have a part by now,
+        # it is no less than it was then; with what was under way after that no more.
+        self._before[side] = line.socket, line.through_doors + line.under_way
+        least = socket_before - line.through_doors - line.was_under_way
+        most = line.socket - doors_before
         low, high = self._start.get(side, (0, 0))
         missing = 0
         if self._readings <= _READINGS:
@@ -169,9 +194,10 @@ def text(lines: Iterable[Line]) -> str:
         if line.is_socket:
             doors = ", ".join(f"{door.label} {count}" for door, count in sorted(line.doors.items()))
             blind = f" (of these unseen by the socket layer: {line.blind})" if line.blind else ""
+            moving = f"; under way {line.under_way}" if line.under_way else ""
             kernel = f"; kernel sockets {line.kernel}" if line.kernel else ""
             rows.append(
                 f"{line.side.fd_type.label:16}{line.side.direction:10}{line.socket:>14}"
-                f"{sum(line.doors.values()):>14}{line.residual:>10}  {doors}{blind}{kernel}"
+                f"{sum(line.doors.values()):>14}{line.residual:>10}  {doors}{blind}{moving}{kernel}"
             )
     return "\n".join(rows)

@@ -115,7 +115,9 @@ def ledger(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tuple[
         time.sleep(arguments.seconds)
         snapshot = session.snapshot()
         sees_sockets, mode = session.sees_sockets, session.mode.value
-    before, after = (lines_of((*s.amounts.values(), s.overflow)) for s in (start, snapshot))
+    before, after = (
+        lines_of((*s.amounts.values(), s.overflow), s.under_way) for s in (start, snapshot)
+    )
     lines, losses = since(before, after), between(start, snapshot)
     if arguments.json:
         entries = [line.as_dict() for line in lines]

@@ -35,6 +35,7 @@ COMMON = (
     "account.c",
     "pending.c",
     "fd_life.c",
+    "transfers.c",
     "fd_walk.c",
     "fd_tables.c",
     "census.c",

@@ -91,6 +91,14 @@ def waits(values: Any) -> Latency:
     return Latency(tuple(slots[:-1]), slots[-1])
 
 
+def under_way(values: Any) -> dict[FdType, int]:
+    """The map ``transfers``: bytes by fd type."""
+    sums: dict[FdType, int] = {}
+    for byte_count, fd_type in values[:, 0].tolist():
+        sums[FdType(fd_type)] = sums.get(FdType(fd_type), 0) + byte_count
+    return sums
+
+
 def losses(values: Any) -> dict[Loss, int]:
     """The array ``losses``."""
     return dict(zip(Loss, values.sum(axis=1).tolist(), strict=True))

@@ -13,6 +13,7 @@ from probes.syscalls import (
     SOCKETCALL_SLOTS,
     SOCKETCALLS,
     SYSCALLS,
+    TRANSFERS,
     Syscall,
     TailCall,
     When,
@@ -151,13 +152,13 @@ def table(machine: str) -> dict[int, Syscall]:
     return slots
 
 
-def ending_numbers(machine: str) -> set[int]:
+def numbers_from_entry(machine: str) -> set[int]:
     """The numbers of calls that must be looked at on entry, 32-bit programs' among them."""
     return {
         slot % COMPAT_SLOTS
         for slot, call in table(machine).items()
         if slot < SOCKETCALL_SLOTS
-        if call.ends is not None or call.on_entry is not None
+        if call.ends is not None or call.on_entry is not None or call.door in TRANSFERS
     }
 
 

@@ -38,6 +38,8 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
     "stack_key": [("stack", "u32"), ("fd_type", "u32"), ("account", "u32")],
     # value of `pending`: what is behind the two descriptors, found on entry
     "pending": [("target[2]", "struct target"), ("started", "u64"), ("call", "u64")],
+    # value of `transfers`: what a call under way has given to a socket
+    "transfer": [("bytes", "u64"), ("fd_type", "u64")],
     # key and value of `calls`: first arguments of a function that will return
     "call_key": [("tid", "u32"), ("function", "u32")],
     "call": [("arg[4]", "u64")],

@@ -25,6 +25,7 @@ from probes.snapshot import (
     ProcessKey,
     Runs,
     Snapshot,
+    UnderWay,
 )
 from probes.source import FILESYSTEM_BYTES_ENTRIES, FILESYSTEM_ENTRIES, Settings
 from probes.stacks import Stacks
@@ -57,6 +58,9 @@ class Session:
         )
         self._processes = HashMap(
             by_name["processes"], dtype("process_key"), dtype("process"), settings.process_entries
+        )
+        self._transfers = HashMap(
+            by_name["transfers"], np.dtype("<u4"), dtype("transfer"), settings.pending_entries
         )
         self._filesystem_bytes = HashMap(
             by_name["filesystem_bytes"],
@@ -135,13 +139,16 @@ class Session:
 
     def snapshot(self) -> Snapshot:
         """Read all maps once; OSError if the kernel refuses."""
+        before = decode.under_way(self._transfers.read()[1])
         accounts = self.accounts()
+        under_way = UnderWay(before, decode.under_way(self._transfers.read()[1]))
         filesystem_bytes = self._filesystem_bytes.read()
         return Snapshot(
             accounts.amounts,
             accounts.processes,
             accounts.maps,
             overflow=decode.overflow(self._overflow.read()),
+            under_way=under_way,
             losses=decode.losses(self._losses.read()),
             missed_runs=self._statistics("recursion_misses"),
             runs=self._runs(),

@@ -145,11 +145,24 @@ class Accounts:
 
 
 @dataclass(frozen=True, slots=True)
+class UnderWay:
+    """Bytes that calls have given to sockets and that no door has yet: sendfile and splice.
+
+    Read before the amounts and again after them: a call that returned meanwhile is in the first
+    only, one that began in the second.
+    """
+
+    before: Mapping[FdType, int]
+    after: Mapping[FdType, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot(Accounts):
     """One consistent reading of every map."""
 
     overflow: Mapping[int, Amount] = field(default_factory=dict)
     """Slot code to the amount that found no room in the map; errno is not kept there."""
+    under_way: "UnderWay" = field(default_factory=lambda: UnderWay({}, {}))
     losses: Mapping[Loss, int] = field(default_factory=dict)
     """Events since the start."""
     missed_runs: Mapping[str, int] = field(default_factory=dict)

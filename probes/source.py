@@ -87,7 +87,7 @@ class Settings:
 def maps(mode: Mode, settings: Settings) -> list[str]:
     """Names of the maps that the C text of the mode declares and user space reads."""
     names = ["counters", "processes", "overflow", "losses", "filesystem_bytes", "filesystems"]
-    names += ["census", "fd_flow"]
+    names += ["census", "fd_flow", "transfers"]
     names += ["tail_calls", "census_calls"]  # emptied when their last descriptor is closed
     if mode is Mode.KPROBE:
         names.append("calls")
@@ -146,7 +146,7 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     for number, purpose in enumerate(("ACCOUNT", "EXIT", "EXEC")):
         yield f"PURPOSE_{purpose}", number
     yield from ((f"WHEN_{when.name}", when.value) for when in syscalls.When)
-    yield "ENDING_CALLS", _cases(fd_calls.ending_numbers(platform.machine()))
+    yield "CALLS_FROM_ENTRY", _cases(fd_calls.numbers_from_entry(platform.machine()))
     yield "BPF_COMMANDS_OF_FDS", _cases(fd_calls.BPF_COMMANDS)
     yield "IOCTLS_OF_FDS", _cases(fd_calls.IOCTLS)
     yield "RLIMIT_NOFILE", resource.RLIMIT_NOFILE

@@ -112,6 +112,9 @@ _AIO = Syscall(Door.AIO, tail_call=TailCall.AIO_EVENTS, least=1)
 _MESSAGES = Syscall(Door.SOCKET_CALL, tail_call=TailCall.MESSAGES, least=1)
 _RECVMMSG = replace(_MESSAGES, read=0, flags=3)
 
+TRANSFERS = (Door.SENDFILE, Door.SPLICE)
+"""Doors of calls that may go on for long, with a part of their bytes moved."""
+
 SYSCALLS: dict[str, Syscall] = {
     "read": _READ,
     "pread64": _READ,

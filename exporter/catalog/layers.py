@@ -61,10 +61,17 @@ LEDGER_BLIND_BYTES = _ledger(
     "Bytes of the doors splice and sendfile from sockets: the kernel moves them past the socket"
     " layer's hooks.",
 )
+LEDGER_UNDER_WAY_BYTES = Metric(
+    "fdscope_ledger_under_way_bytes",
+    Kind.GAUGE,
+    "Bytes that sendfile and splice calls which have not returned yet have given to sockets: the"
+    " socket layer has counted them, a door will.",
+    _LEDGER,
+)
 LEDGER_RESIDUAL_BYTES = _ledger(
     "residual",
-    "What the socket layer and the doors (blind ones apart) disagree by at least, and still did"
-    " three readings later; 0 if every byte is explained.",
+    "What the socket layer and the doors (blind ones apart, what is under way included) disagree by"
+    " at least, and still did three readings later; 0 if every byte is explained.",
 )
 
 FILE_READ_SECONDS = Metric(

@@ -95,6 +95,10 @@ def ledger_families(lines: Iterable[Line], residuals: Mapping[Side, int]) -> Ite
     ):
         yield gauge(metric, ((line.side.labels(), getattr(line, term)) for line in sockets))
     yield gauge(
+        catalog.LEDGER_UNDER_WAY_BYTES,
+        ((line.side.labels(), line.under_way) for line in sockets if line.side.direction == "sent"),
+    )
+    yield gauge(
         catalog.LEDGER_RESIDUAL_BYTES,
         ((side.labels(), count) for side, count in residuals.items()),
     )

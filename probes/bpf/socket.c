@@ -28,8 +28,11 @@ static __always_inline int socket_operation(void *ctx, u32 direction, struct soc
 		return 0;
 	account_current(direction, fd_type, sock_scope(sk) | (file ? 0 : KERNEL_SOCKET),
 			result, 1);
-	if (file)
-		sample_stack(ctx, direction, fd_type, file);
+	if (!file)
+		return 0;
+	if (direction == ACCOUNT_SOCKET_SEND)
+		transfer_goes_on(fd_type, result);
+	sample_stack(ctx, direction, fd_type, file);
 	return 0;
 }
 

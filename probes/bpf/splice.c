@@ -18,17 +18,31 @@ static __always_inline void two_fds(u32 call, u32 door, u32 in, u32 out, s64 res
 	finish(call, ACCOUNT_FILE_WRITE, target_at_return(call, 1, out), door, result, 1);
 }
 
+static __always_inline void begin_sendfile(const u64 *arg)
+{
+	remember(CALL_do_sendfile, arg[1], arg[0]);
+	begin_transfer(target_of_fd(arg[0]).fd_type);
+}
+
 /* ssize_t do_sendfile(int out_fd, int in_fd, loff_t *ppos, size_t count, loff_t max) */
-ON_FD_RETURN(do_sendfile, arg[1], arg[0])
+ON_CALL(do_sendfile, begin_sendfile(arg))
 {
 	two_fds(CALL_do_sendfile, DOOR_SENDFILE, arg[1], arg[0], result);
+	end_transfer();
 	return 0;
 }
 
+static __always_inline void begin_splice(const u64 *arg)
+{
+	remember(CALL_do_splice, NO_FD, NO_FD);
+	begin_transfer(target_of((struct file *)arg[2]).fd_type);
+}
+
 /* ssize_t do_splice(struct file *in, loff_t *, struct file *out, loff_t *, size_t, unsigned) */
-ON_RETURN(do_splice)
+ON_CALL(do_splice, begin_splice(arg))
 {
 	two_files(CALL_do_splice, ACCOUNT_FILE_READ, arg[0], arg[2], result);
+	end_transfer();
 	return 0;
 }
 

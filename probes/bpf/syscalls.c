@@ -54,14 +54,22 @@ static __always_inline u32 fd_argument(const struct under_way *now, u32 index)
 	return index == NO_ARGUMENT ? NO_FD : argument_of(now, index);
 }
 
-/* True for the numbers of calls that end descriptors, whose types are known before only. */
-static __always_inline bool may_end_fds(u32 number)
+/*
+ * True for the numbers of calls that end descriptors, whose types are known before only, and of
+ * those that may go on for long, half done.
+ */
+static __always_inline bool is_followed_from_entry(u32 number)
 {
 	switch (number) {
-	case ENDING_CALLS:
+	case CALLS_FROM_ENTRY:
 		return true;
 	}
 	return false;
+}
+
+static __always_inline bool is_transfer(const struct syscall *call)
+{
+	return call->door == DOOR_SENDFILE || call->door == DOOR_SPLICE;
 }
 
 static __always_inline void remember_ending(const struct under_way *now, struct syscall *call)
@@ -91,7 +99,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	struct syscall *call;
 
 #ifndef LATENCY
-	if (!may_end_fds(ctx->args[1]) && !fds_are_shared())
+	if (!is_followed_from_entry(ctx->args[1]) && !fds_are_shared())
 		return 0;
 #endif
 	now = call_under_way((struct pt_regs *)ctx->args[0]);
@@ -109,6 +117,8 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	}
 	remember(now.slot, fd_argument(&now, call->read_argument),
 		 fd_argument(&now, call->write_argument));
+	if (is_transfer(call))
+		begin_transfer(target_of_fd(fd_argument(&now, call->write_argument)).fd_type);
 	return 0;
 }
 
@@ -171,6 +181,8 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 		fd_type = read_side(&now, call, result, 1);
 	if (writes)
 		fd_type = write_side(&now, call, result, 1);
+	if (is_transfer(call))
+		end_transfer();
 	if (call->when == WHEN_IN_MESSAGE && is_unix_socket(fd_type) &&
 	    (writes ? takes_fds_along(fd_type, result) : result >= 0))
 		control_messages(ctx, argument_of(&now, 1), 1, writes);

@@ -2,11 +2,12 @@
 """The ledger closes, and tells when it does not."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 
 from exporter.ledger import Line, Residuals, Side, ledger, since
-from probes.snapshot import KERNEL_SOCKET, Amount
+from probes.snapshot import KERNEL_SOCKET, Amount, UnderWay
 from probes.taxonomy import Account, Door, FdType, Scope
 
 
@@ -32,12 +33,14 @@ def test_terms() -> None:
         code(Account.SOCKET_RECEIVE, tcp, Scope.REMOTE | KERNEL_SOCKET): Amount(1, 7),
         code(Account.FILE_WRITE, FdType.REGULAR, Door.SENDFILE): Amount(1, 5),
     }
-    lines = ledger([one, other])
+    lines = ledger([one, other], UnderWay({FdType.UDP: 5}, {tcp: 11}))
     received = line_of(lines, tcp, "received")
     assert received.doors == {Door.READ_WRITE: 100, Door.SPLICE: 30}
     assert (received.socket, received.kernel, received.blind) == (100, 7, 30)
     assert received.residual == 0
     assert not line_of(lines, FdType.REGULAR, "sent").is_socket
+    sent = line_of(lines, tcp, "sent")
+    assert (sent.under_way, sent.was_under_way, sent.residual) == (11, 0, -11)
 
 
 UDP_SENT = Side(FdType.UDP, "sent")
@@ -83,6 +86,47 @@ def test_what_is_missing_on_a_busy_host_is_found() -> None:
 
 def test_what_was_under_way_at_the_start_is_no_residual() -> None:
     assert not any(residual_of([(1300, 1000)] * 10))
+
+
+def sendfile(moved: Iterable[int], done: int) -> list[int]:
+    """A call that has given so much to the socket layer by each reading, and returns after them."""
+    residuals, found, total = Residuals(), [], 0
+    for before, total in pairwise((0, *moved)):
+        line = Line(UDP_SENT, {Door.SENDFILE: done}, done + total)
+        line.was_under_way, line.under_way = before, total
+        found.append(residuals.update([line])[UDP_SENT])
+    for _ in range(6):
+        line = Line(UDP_SENT, {Door.SENDFILE: done + total}, done + total)
+        found.append(residuals.update([line])[UDP_SENT])
+    return found
+
+
+def test_a_call_that_takes_hours_is_no_residual() -> None:
+    assert not any(sendfile(range(1000, 50_000, 1000), 700))
+
+
+def test_a_call_that_returns_while_the_ledger_is_read_is_no_residual() -> None:
+    """It is under way before the doors are read, and in them; or in neither of both."""
+    residuals = Residuals()
+    for _ in range(6):
+        residuals.update([Line(UDP_SENT, {Door.SENDFILE: 50}, 50)])
+    readings = [
+        Line(UDP_SENT, {Door.SENDFILE: 50}, 950, under_way=900, was_under_way=900),
+        Line(UDP_SENT, {Door.SENDFILE: 950}, 950, under_way=0, was_under_way=900),
+        Line(UDP_SENT, {Door.SENDFILE: 950}, 1850, under_way=900, was_under_way=0),
+        Line(UDP_SENT, {Door.SENDFILE: 950}, 1850, under_way=0, was_under_way=900),
+        *[Line(UDP_SENT, {Door.SENDFILE: 1850}, 1850)] * 6,
+    ]
+    assert not any(residuals.update([line])[UDP_SENT] for line in readings)
+
+
+def test_what_is_missing_beside_a_long_call_is_found() -> None:
+    residuals = Residuals()
+    found = [
+        residuals.update([Line(UDP_SENT, {Door.SENDFILE: doors}, socket, 0, 900, 900)])[UDP_SENT]
+        for socket, doors in [*[(1000, 100)] * 6, *[(1008, 100)] * 6]
+    ]
+    assert found[-1] == 8
 
 
 def test_between_two_readings() -> None:
