@@ -32,6 +32,7 @@ OF_MODE: dict[Mode, tuple[str, ...]] = {
 
 COMMON = (
     "tracepoints.c",
+    "scratch.c",
     "account.c",
     "pending.c",
     "fd_life.c",

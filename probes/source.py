@@ -11,6 +11,7 @@ from pathlib import Path
 
 from probes import c_files, fd_calls, hooks, layout, records, syscalls
 from probes.btf import Btf
+from probes.preemption import preempts
 from probes.snapshot import KERNEL_SOCKET, LATENCY_LAST_BUCKET, LATENCY_STRIDE, OVERFLOW_SHAPE
 from probes.stacks import NO_STACK, STACK_ENTRIES
 from probes.taxonomy import (
@@ -222,7 +223,8 @@ def text(mode: Mode, settings: Settings, btf: Btf | None, by_fprobe: bool) -> st
         (
             "#include <uapi/linux/ptrace.h>",
             _defines(_constants(mode, settings)),
-            "#define BY_FPROBE 1" * by_fprobe,
+            "#define BY_FPROBE 1\n" * by_fprobe,
+            "#define PREEMPTED 1\n" * (preempts() and not by_fprobe),
             records.c_structs(),
             kernel,
             '#include "kernel.h"',

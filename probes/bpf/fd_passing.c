@@ -9,20 +9,31 @@
 #define SCM_PIDFD 4 /* of the sender, made for the receiver */
 
 /* How far the control messages of a call have been read, in user memory. */
-BPF_PERCPU_ARRAY(control_walks, struct control_walk, 1);
+BPF_TABLE(SCRATCH, u32, struct control_walk, control_walks, SCRATCH_ENTRIES);
 
 static __always_inline struct control_walk *current_control(void)
 {
-	u32 zero = 0;
+	u32 key = scratch_key();
 
-	return control_walks.lookup(&zero);
+	return control_walks.lookup(&key);
+}
+
+static __always_inline struct control_walk *new_control(void)
+{
+#ifdef PREEMPTED
+	struct control_walk empty = {};
+	u32 key = scratch_key();
+
+	control_walks.update(&key, &empty);
+#endif
+	return current_control();
 }
 
 /* `headers`: the first struct msghdr, or struct mmsghdr if there are several. */
 static __always_inline void control_messages(struct bpf_raw_tracepoint_args *ctx, u64 headers,
 					     u32 count, bool sent)
 {
-	struct control_walk *walk = current_control();
+	struct control_walk *walk = new_control();
 
 	if (!walk)
 		return;

@@ -7,13 +7,24 @@
  * million instructions.
  */
 BPF_PROG_ARRAY(tail_calls, TAIL_CALL_COUNT);
-BPF_PERCPU_ARRAY(fd_walks, struct fd_walk, 1);
+BPF_TABLE(SCRATCH, u32, struct fd_walk, fd_walks, SCRATCH_ENTRIES);
 
 static __always_inline struct fd_walk *current_walk(void)
 {
-	u32 zero = 0;
+	u32 key = scratch_key();
 
-	return fd_walks.lookup(&zero);
+	return fd_walks.lookup(&key);
+}
+
+static __always_inline struct fd_walk *new_walk(void)
+{
+#ifdef PREEMPTED
+	struct fd_walk empty = {};
+	u32 key = scratch_key();
+
+	fd_walks.update(&key, &empty);
+#endif
+	return current_walk();
 }
 
 /* Sets out for the open descriptors from `first` to before `end`. */
@@ -41,7 +52,7 @@ static __always_inline struct fd_walk *begin_walk(const struct task_struct *task
 						  const struct files_struct *files, u32 first,
 						  u32 end)
 {
-	struct fd_walk *walk = current_walk();
+	struct fd_walk *walk = new_walk();
 
 	if (walk)
 		set_out(walk, task, files, first, end);

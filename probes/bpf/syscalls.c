@@ -3,13 +3,24 @@
 
 BPF_ARRAY(syscalls, struct syscall, SYSCALL_SLOTS);
 
-BPF_PERCPU_ARRAY(progress, struct progress, 1);
+BPF_TABLE(SCRATCH, u32, struct progress, progress, SCRATCH_ENTRIES);
 
 static __always_inline struct progress *current_progress(void)
 {
-	u32 zero = 0;
+	u32 key = scratch_key();
 
-	return progress.lookup(&zero);
+	return progress.lookup(&key);
+}
+
+static __always_inline struct progress *new_progress(void)
+{
+#ifdef PREEMPTED
+	struct progress empty = {};
+	u32 key = scratch_key();
+
+	progress.update(&key, &empty);
+#endif
+	return current_progress();
 }
 
 /* A system call under way: its slot in `syscalls`, and its first argument. */
@@ -84,7 +95,7 @@ static __always_inline void remember_ending(const struct under_way *now, struct 
 
 static __always_inline void begin_tail_call(void)
 {
-	struct progress *done = current_progress();
+	struct progress *done = new_progress();
 
 	if (!done)
 		return;
