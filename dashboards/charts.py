@@ -13,10 +13,19 @@ LEGEND_TABLE = {
     "showLegend": True,
     "displayMode": "table",
     "placement": "bottom",
-    "calcs": ["lastNotNull", "max"],
-    "sortBy": "Last *",
+    "calcs": ["last", "max"],
+    "sortBy": "Last",
     "sortDesc": True,
 }
+
+
+BARS: dict[str, Any] = {
+    "drawStyle": "bars",
+    "fillOpacity": 70,
+    "lineWidth": 0,
+    "stacking": {"mode": "normal", "group": "A"},
+}
+"""Of a time series: what happens now and then, one upon the other."""
 
 
 @attr.s(kw_only=True)

@@ -86,7 +86,15 @@ def instances() -> Table:
                 thresholds={"mode": "absolute", "steps": LIMIT},
                 custom_cellOptions=text,
             ),
-            style.override("residual", unit="decbytes"),
+            style.override(
+                "residual",
+                unit="decbytes",
+                thresholds={
+                    "mode": "absolute",
+                    "steps": style.thresholds((style.GOOD, None), (style.BAD, 1)),
+                },
+                custom_cellOptions=text,
+            ),
             style.override("scrape", unit="s"),
         ],
         empty="no exporter is scraped",

@@ -73,13 +73,13 @@ class Panel(core.Panel):  # type: ignore[misc] # grafanalib has no types
 
 @attr.s(kw_only=True)
 class Stat(Panel):
-    """One number, or a few."""
+    """One number, or a few; no line behind them, which would cross them out."""
 
     TYPE = "stat"
     COLOR = THRESHOLDS
     OPTIONS: ClassVar[dict[str, Any]] = {
         "colorMode": "value",
-        "graphMode": "area",
+        "graphMode": "none",
         "justifyMode": "auto",
         "orientation": "auto",
         "percentChangeColorMode": "standard",
