@@ -73,7 +73,7 @@ class Heatmap(Panel):
             "mode": "scheme",
             "scheme": "Viridis",
             "scale": "exponential",
-            "exponent": 0.5,
+            "exponent": 0.2,
             "steps": 32,
             "reverse": False,
             "fill": "dark-blue",

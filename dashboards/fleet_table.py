@@ -73,29 +73,30 @@ def instances() -> Table:
                     layer,
                     unit="Bps",
                     color={"mode": "fixed", "fixedColor": color},
-                    custom_width=108,
                 )
                 for layer, color in (("file layer", style.ORANGE), ("socket layer", style.BLUE))
             ),
             style.override("mode", custom_width=95),
             style.override("open fds", custom_width=85),
-            style.override("errors", unit="iops"),
+            style.override("errors", unit="iops", custom_width=88),
             style.override(
                 "fd limit",
                 unit="percentunit",
+                custom_width=75,
                 thresholds={"mode": "absolute", "steps": LIMIT},
                 custom_cellOptions=text,
             ),
             style.override(
                 "residual",
                 unit="decbytes",
+                custom_width=80,
                 thresholds={
                     "mode": "absolute",
                     "steps": style.thresholds((style.GOOD, None), (style.BAD, 1)),
                 },
                 custom_cellOptions=text,
             ),
-            style.override("scrape", unit="s"),
+            style.override("scrape", unit="s", custom_width=80),
         ],
         empty="no exporter is scraped",
         width=24,

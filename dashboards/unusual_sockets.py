@@ -147,7 +147,8 @@ def looks() -> list[Panel]:
             description="Time that accesses waited for the answer of a fanotify permission group.",
             targets=[heatmap_query(buckets(fds.FANOTIFY_PERMISSION_SECONDS))],
             unit="s",
-            empty="no access had to ask for permission",
+            empty="no access had to ask for permission, or nothing tells of it: in tracepoint mode,"
+            " and in fentry mode before Linux 6.6",
             width=16,
             rows=8,
         ),
