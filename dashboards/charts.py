@@ -51,7 +51,7 @@ class StateTimeline(Panel):
 
     TYPE = "state-timeline"
     OPTIONS: ClassVar[dict[str, Any]] = {
-        "legend": {"showLegend": False, "displayMode": "list", "placement": "bottom"},
+        "legend": {"showLegend": True, "displayMode": "list", "placement": "bottom"},
         "tooltip": {"mode": "single", "sort": "none"},
         "mergeValues": True,
         "rowHeight": 0.8,
@@ -74,7 +74,7 @@ class Heatmap(Panel):
             "scheme": "Viridis",
             "scale": "exponential",
             "exponent": 0.2,
-            "steps": 32,
+            "steps": 128,
             "reverse": False,
             "fill": "dark-blue",
         },
