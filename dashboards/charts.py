@@ -51,11 +51,11 @@ class StateTimeline(Panel):
 
     TYPE = "state-timeline"
     OPTIONS: ClassVar[dict[str, Any]] = {
-        "legend": {"showLegend": True, "displayMode": "list", "placement": "bottom"},
+        "legend": {"showLegend": False, "displayMode": "list", "placement": "bottom"},
         "tooltip": {"mode": "single", "sort": "none"},
         "mergeValues": True,
         "rowHeight": 0.8,
-        "showValue": "never",
+        "showValue": "auto",
     }
     CUSTOM: ClassVar[dict[str, Any]] = {"fillOpacity": 80, "lineWidth": 0}
 

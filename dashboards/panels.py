@@ -129,6 +129,17 @@ class BarGauge(Panel):
         "valueMode": "text",
     }
 
+    def to_json_data(self) -> dict[str, Any]:
+        """Make room for the longest name: Grafana forgets the gap beside it, and cuts it off.
+
+        It measures the name with the spaces at its end, and does not show them.
+        """
+        panel = super().to_json_data()
+        panel["targets"] = [target.to_json_data() for target in self.targets]
+        for target in panel["targets"]:
+            target["legendFormat"] += "    "
+        return panel
+
 
 @attr.s(kw_only=True)
 class Table(Panel):
