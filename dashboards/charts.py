@@ -13,10 +13,19 @@ LEGEND_TABLE = {
     "showLegend": True,
     "displayMode": "table",
     "placement": "bottom",
-    "calcs": ["lastNotNull", "max"],
-    "sortBy": "Last *",
+    "calcs": ["last", "max"],
+    "sortBy": "Last",
     "sortDesc": True,
 }
+
+
+BARS: dict[str, Any] = {
+    "drawStyle": "bars",
+    "fillOpacity": 70,
+    "lineWidth": 0,
+    "stacking": {"mode": "normal", "group": "A"},
+}
+"""Of a time series: what happens now and then, one upon the other."""
 
 
 @attr.s(kw_only=True)
@@ -46,7 +55,7 @@ class StateTimeline(Panel):
         "tooltip": {"mode": "single", "sort": "none"},
         "mergeValues": True,
         "rowHeight": 0.8,
-        "showValue": "never",
+        "showValue": "auto",
     }
     CUSTOM: ClassVar[dict[str, Any]] = {"fillOpacity": 80, "lineWidth": 0}
 
@@ -64,8 +73,8 @@ class Heatmap(Panel):
             "mode": "scheme",
             "scheme": "Viridis",
             "scale": "exponential",
-            "exponent": 0.5,
-            "steps": 32,
+            "exponent": 0.2,
+            "steps": 128,
             "reverse": False,
             "fill": "dark-blue",
         },

@@ -23,7 +23,6 @@ def _stats() -> list[Panel]:
             title=title,
             description=description,
             targets=[instant(expression)],
-            options={"graphMode": "none"},
             thresholds=more.pop("thresholds", style.thresholds((style.GOOD, None), (style.BAD, 1))),
             empty=more.pop("empty", "no exporter is scraped"),
             width=8,

@@ -21,7 +21,7 @@ def number(
     return Stat(
         title=title,
         description=description,
-        targets=[query(expression)],
+        targets=[instant(expression)],
         unit=unit,
         thresholds=style.thresholds(*steps),
         empty="none",
@@ -36,7 +36,7 @@ def stats() -> list[Panel]:
         Stat(
             title="Open fds",
             description="File descriptors open at the last census, of the fd types chosen.",
-            targets=[query(total(fds.OPEN_FDS, fd_type="$fd_type"))],
+            targets=[instant(total(fds.OPEN_FDS, fd_type="$fd_type"))],
             thresholds=style.thresholds((style.BLUE, None)),
             empty=NO_CENSUS,
             width=4,
@@ -123,12 +123,24 @@ def host_files() -> TimeSeries:
     by = ("instance",)
     share = f"{highest(fds.HOST_FILES, by=by)} / {highest(fds.HOST_MAX_FILES, by=by)}"
     return TimeSeries(
-        title="Open files of the host, of its limit",
-        description="Open files of the whole kernel (struct file) over fs.file-max. Several fds"
-        " can share one file.",
-        targets=[query(share, "{{instance}}")],
-        unit="percentunit",
-        defaults={"min": 0, "max": 1},
+        title="Open files of the host",
+        description="Open files of the whole kernel (struct file), and on the right axis their"
+        " share of the most that it allows (fs.file-max). Several fds can share one file.",
+        targets=[
+            query(highest(fds.HOST_FILES, by=by), "{{instance}}"),
+            query(share, "{{instance}}, of its limit"),
+        ],
+        defaults={"min": 0},
+        overrides=[
+            style.override_query(
+                "B",
+                unit="percentunit",
+                max=1,
+                custom_axisPlacement="right",
+                custom_fillOpacity=0,
+                custom_lineStyle={"fill": "dash", "dash": [8, 6]},
+            )
+        ],
         empty=NO_CENSUS,
         rows=9,
     )

@@ -7,7 +7,7 @@ from dashboards import style
 from dashboards.charts import Heatmap, TimeSeries
 from dashboards.frame import process_link
 from dashboards.panels import BarGauge, Panel, Table
-from dashboards.promql import both_rates, buckets, differs, quantile, rate, top
+from dashboards.promql import Matcher, both_rates, buckets, differs, quantile, rate, top
 from dashboards.queries import heatmap_query, instant, query
 from dashboards.tables import bar_column, column_queries, merged, process_column
 from exporter.catalog import Metric, layers
@@ -16,6 +16,8 @@ _CHOSEN: dict[str, Any] = {"fd_type": "$fd_type"}
 _BYTES = (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES)
 _OPERATIONS = (layers.FILE_READS, layers.FILE_WRITES)
 _FAULTS: dict[str, Any] = {"errno": differs("EAGAIN")}
+_WORTH_A_LINE = Matcher("!~", ".*e-0[89]")
+"""No operation is done in less than 100 ns: those buckets only take room."""
 _NO_LATENCY = "not measured: start the exporter with --probe.latency"
 
 
@@ -87,19 +89,19 @@ def latency(title: str, metric: Metric) -> list[Panel]:
             title=f"{title}: how long they take",
             description="Operations by duration; waiting for data is included, so that a server"
             " that waits for a request takes long. Only measured with --probe.latency.",
-            targets=[heatmap_query(buckets(metric, **_CHOSEN))],
+            targets=[heatmap_query(buckets(metric, le=_WORTH_A_LINE, **_CHOSEN))],
             unit="s",
             empty=_NO_LATENCY,
-            rows=9,
+            rows=10,
         ),
         TimeSeries(
             title=f"{title}: 99 % are faster than",
             description="99th percentile of the duration by fd type, waiting included.",
             targets=[query(quantile(0.99, metric, by=("fd_type",), **_CHOSEN), "{{fd_type}}")],
             unit="s",
-            custom={"scaleDistribution": {"type": "log", "log": 10}},
+            custom={"scaleDistribution": {"type": "log", "log": 10}, "fillOpacity": 0},
             overrides=style.colors(style.FD_TYPES),
             empty=_NO_LATENCY,
-            rows=9,
+            rows=10,
         ),
     ]

@@ -6,6 +6,7 @@ from typing import Any
 from grafanalib import core
 
 from dashboards import itself_health, style
+from dashboards.attachment import attach_mode, missed_runs
 from dashboards.frame import base_variables, dashboard, grid, row
 from dashboards.ledger_panels import unexplained
 from dashboards.panels import Panel, Stat, Table
@@ -16,7 +17,6 @@ from dashboards.tables import column_queries, merged
 from exporter.catalog import itself as catalog
 
 _ZERO_IS_GOOD = style.thresholds((style.GOOD, None), (style.BAD, 1))
-_NO_STATS = "not counted: sysctl kernel.bpf_stats_enabled=1 makes the kernel count (and cost more)"
 
 
 def _stats() -> list[Panel]:
@@ -24,10 +24,9 @@ def _stats() -> list[Panel]:
         return Stat(
             title=title,
             description=description,
-            targets=[instant(expression, more.pop("legend", ""))],
-            options={"graphMode": "none"} | more.pop("options", {}),
+            targets=[instant(expression)],
             thresholds=more.pop("thresholds", _ZERO_IS_GOOD),
-            width=8,
+            width=6,
             rows=3,
             **more,
         )
@@ -36,17 +35,7 @@ def _stats() -> list[Panel]:
     expected, observed = catalog.SELFTEST_EXPECTED_BYTES, catalog.SELFTEST_OBSERVED_BYTES
     wrong = f"count({select(expected)} != {select(observed)}) or 0 * max({select(catalog.BUILD)})"
     return [
-        stat(
-            "Attach mode",
-            "How it hangs on the kernel: fentry is the finest, tracepoint works where nothing else"
-            " does.",
-            f"{total(catalog.ATTACH_MODE, by=('mode',))} > 0",
-            legend="{{mode}}",
-            options={"textMode": "value_and_name", "text": style.SMALL},
-            unit="suffix: instance(s)",
-            thresholds=style.thresholds((style.BLUE, None)),
-            empty="no exporter answers",
-        ),
+        attach_mode(width=12, rows=3),
         stat(
             "Hooks missing",
             "Hooks that could not be attached. The table below names them.",
@@ -60,7 +49,7 @@ def _stats() -> list[Panel]:
             wrong,
             empty="no exporter answers",
         ),
-        unexplained(width=8, rows=3),
+        unexplained(width=6, rows=3),
         stat(
             "Lost updates",
             "Updates since the start that found no room where they belong. The bytes are not lost:"
@@ -68,6 +57,7 @@ def _stats() -> list[Panel]:
             f"sum({select(catalog.LOST_UPDATES)})",
             empty="no exporter answers",
         ),
+        missed_runs(width=6, rows=3),
         stat(
             "Last scrape took",
             "Time that the slowest instance took to answer the last scrape.",
@@ -136,6 +126,10 @@ def _selftest() -> Table:
 
 def _builds() -> Table:
     by = ("instance", "version", "kernel", "python")
+    states = {
+        "0": {"text": "no", "color": style.BAD, "index": 0},
+        "1": {"text": "yes", "color": style.GOOD, "index": 1},
+    }
     return Table(
         title="Builds",
         description="Versions of fdscope, Python and the kernel, and whether the exporter answers.",
@@ -143,6 +137,13 @@ def _builds() -> Table:
             {"info": total(catalog.BUILD, by=by), "up": total(UP, by=("instance",))}
         ),
         transformations=merged(by, {"info": "builds", "up": "answers"}, hide=("Value #info",)),
+        overrides=[
+            style.override(
+                "answers",
+                mappings=[{"type": "value", "options": states}],
+                custom_cellOptions={"type": "color-text"},
+            ),
+        ],
         empty="no exporter answers",
         width=24,
         rows=5,

@@ -4,7 +4,7 @@
 from typing import Any
 
 from dashboards import style
-from dashboards.charts import TimeSeries
+from dashboards.charts import BARS, TimeSeries
 from dashboards.panels import BarGauge, Panel
 from dashboards.prometheus import SCRAPE_SAMPLES, SCRAPE_SECONDS
 from dashboards.promql import growth, highest, rate, total
@@ -12,7 +12,6 @@ from dashboards.queries import instant, query
 from exporter.catalog import fds
 from exporter.catalog import itself as catalog
 
-_ZERO_IS_GOOD = style.thresholds((style.GOOD, None), (style.BAD, 1))
 _NO_STATS = "not counted: sysctl kernel.bpf_stats_enabled=1 makes the kernel count (and cost more)"
 
 
@@ -82,12 +81,15 @@ def drift() -> Panel:
         "Drift of the fd accounts",
         "Open at the last census less those open at the first one, less opened plus closed since:"
         " fds that the census and the events do not agree about. In tracepoint mode that are those"
-        " that io_uring opened or closed, for no system call tells of them; the README says under"
-        " 'What is not traced' what else no event tells.",
+        " that io_uring opened or closed, for no system call tells of them, in all modes those of a"
+        " table that processes share and an exec splits; the README says under 'What is not traced'"
+        " what else no event tells.",
         [query(f"{total(fds.FD_DRIFT, by=('fd_type',))} != 0", "{{fd_type}}")],
         empty="census and events agree",
     )
     panel.width = 16
+    panel.defaults = {}
+    panel.overrides = style.colors(style.FD_TYPES)
     return panel
 
 
@@ -97,6 +99,17 @@ def cost() -> list[Panel]:
     runs, seconds = (
         rate(metric, by=("program",)) for metric in (catalog.PROBE_RUNS, catalog.PROBE_RUN_SECONDS)
     )
+    counted = lines(
+        "Series",
+        "Samples that the exporters give, and on the right axis processes, by whether they have"
+        " series of their own.",
+        [
+            query(total(SCRAPE_SAMPLES), "samples"),
+            query(total(catalog.PROCESSES, by=("series",)), "processes, {{series}}"),
+        ],
+        empty="no exporter answers",
+    )
+    counted.overrides = [style.override_query("B", custom_axisPlacement="right")]
     return [
         lines(
             "Time of a scrape by part",
@@ -105,16 +118,7 @@ def cost() -> list[Panel]:
             "s",
             "no exporter answers",
         ),
-        lines(
-            "Series",
-            "Samples that the exporters give, and processes by whether they have series of their"
-            " own.",
-            [
-                query(total(SCRAPE_SAMPLES), "samples"),
-                query(total(catalog.PROCESSES, by=("series",)), "processes, {{series}}"),
-            ],
-            empty="no exporter answers",
-        ),
+        counted,
         lines(
             "Processor time in probes",
             "Share of one processor that each BPF program takes, its trampoline not included.",
@@ -134,7 +138,7 @@ def cost() -> list[Panel]:
 
 def losses() -> list[Panel]:
     """What was not counted where it belongs."""
-    return [
+    panels: list[Panel] = [
         lines(
             "Lost updates by reason",
             "Updates that found no room where they belong.",
@@ -143,9 +147,12 @@ def losses() -> list[Panel]:
         ),
         lines(
             "Missed runs",
-            "Runs of a BPF program that the kernel skipped because it was running already.",
+            "Runs of each BPF program that the kernel skipped: it starts none inside itself, nor a"
+            " kprobe program inside another. What they would have counted is missing. The alert"
+            " FdscopeMissedRuns fires at one for a thousand operations; its runbook tells what to"
+            " do.",
             [query(f"{growth(catalog.PROBE_MISSED_RUNS, by=('program',))} > 0", "{{program}}")],
-            empty="no run was missed",
+            empty="no run was missed in the chosen time",
         ),
         lines(
             "Errors of scrapes",
@@ -154,3 +161,6 @@ def losses() -> list[Panel]:
             empty="no exporter answers",
         ),
     ]
+    for panel in panels:
+        panel.custom = BARS | {"axisSoftMax": 1}
+    return panels

@@ -117,7 +117,6 @@ def unexplained(width: int, rows: int) -> Stat:
         targets=[instant(f"sum({select(layers.LEDGER_RESIDUAL_BYTES)})")],
         unit="decbytes",
         thresholds=style.thresholds((style.GOOD, None), (style.BAD, 1)),
-        options={"graphMode": "none"},
         empty=_NO_SOCKET,
         width=width,
         rows=rows,

@@ -73,13 +73,13 @@ class Panel(core.Panel):  # type: ignore[misc] # grafanalib has no types
 
 @attr.s(kw_only=True)
 class Stat(Panel):
-    """One number, or a few."""
+    """One number, or a few; no line behind them, which would cross them out."""
 
     TYPE = "stat"
     COLOR = THRESHOLDS
     OPTIONS: ClassVar[dict[str, Any]] = {
         "colorMode": "value",
-        "graphMode": "area",
+        "graphMode": "none",
         "justifyMode": "auto",
         "orientation": "auto",
         "percentChangeColorMode": "standard",
@@ -128,6 +128,17 @@ class BarGauge(Panel):
         "text": {"titleSize": 13, "valueSize": 15},
         "valueMode": "text",
     }
+
+    def to_json_data(self) -> dict[str, Any]:
+        """Make room for the longest name: Grafana forgets the gap beside it, and cuts it off.
+
+        It measures the name with the spaces at its end, and does not show them.
+        """
+        panel = super().to_json_data()
+        panel["targets"] = [target.to_json_data() for target in self.targets]
+        for target in panel["targets"]:
+            target["legendFormat"] += "    "
+        return panel
 
 
 @attr.s(kw_only=True)

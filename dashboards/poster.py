@@ -67,7 +67,7 @@ def _draw_upper(drawing: Drawing) -> None:
     for index, (door, title) in enumerate(fields.DOORS.items()):
         place = _place("system call", index, len(fields.DOORS))
         drawing.box(f"door {door}", title, place)
-        drawing.number(door, _below_title(place))
+        drawing.number(door, _below_title(place), 13)
         middle, reach = place.left + place.width / 2, place.width * 0.2
         drawing.flow(door, _APP, f"door {door}", middle, reach)
         drawing.flow(door, f"door {door}", _FILE, middle, reach)

@@ -109,7 +109,7 @@ def _numbers() -> dict[str, str]:
     blocks = (devices.BLOCK_WRITTEN_BYTES, devices.BLOCK_READ_BYTES)
     parts = _with_parts(rate(doors, by=("fd_type",)))
     return {
-        ALL: rate(doors),
+        ALL: _or_zero(rate(doors)),
         "{{door}}": _or_zero(rate(doors, by=("door",)), "door", DOORS),
         "{{part}}": _or_zero(f"sum by (part) ({parts})", "part", PARTS),
         through_doors("{{part}}"): _or_zero(

@@ -6,10 +6,10 @@ from typing import Any
 from grafanalib import core
 
 from dashboards import host_fds, process_fds, style
-from dashboards.charts import LEGEND_TABLE, StateTimeline, TimeSeries
+from dashboards.charts import BARS, LEGEND_TABLE, StateTimeline, TimeSeries
 from dashboards.frame import base_variables, dashboard, grid, pid_variable, process_variable, row
 from dashboards.panels import Panel
-from dashboards.promql import both_rates, differs, named, rate, select, total
+from dashboards.promql import both_rates, differs, events, named, rate, select, total
 from dashboards.queries import query
 from exporter.catalog import Metric, fds, itself, layers
 
@@ -107,15 +107,17 @@ def process() -> core.Dashboard:
     sockets = (layers.SOCKET_RECEIVED_BYTES, layers.SOCKET_SENT_BYTES)
     errors = rate(layers.FILE_ERRORS, by=("errno", "fd_type"), **_OWN)
     operations = both_rates(*_OPERATIONS, by=("fd_type",), **_OWN)
-    debug = rate(fds.DEBUG_ACCESSES, by=("method",), **_OWN)
+    debug = events(fds.DEBUG_ACCESSES, by=("method",), **_OWN)
     looking = process_fds.lines(
         "Reaching into others",
-        "Times per second that it took hold of another process as a debugger does.",
+        "Times that it took hold of another process as a debugger does.",
         f"{debug} > 0",
         "{{method}}",
         "it has not looked into another process",
+        "short",
     )
     looking.width = 24
+    looking.custom = BARS
     by_operations = process_fds.lines(
         "Operations by fd type",
         "Operations per second that did not fail.",

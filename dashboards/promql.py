@@ -63,6 +63,21 @@ def growth(
     return _grouped("sum", by, _over("increase", metric, window, "", **where))
 
 
+def events(
+    metric: Metric, by: Iterable[str] = (), window: str = INTERVAL, **where: str | Matcher
+) -> str:
+    """Write how often something happened in a window, the first time of its kind included.
+
+    A counter is born with its first event in it, which ``increase()`` takes for granted. So the
+    sum is compared with that of a window before, or with nothing if there was none.
+    """
+    if metric.kind is not Kind.COUNTER:
+        raise QueryError(f"{metric.name} is no counter: events of it mean nothing")
+    now = total(metric, by, **where)
+    before = _grouped("sum", by, series.earlier(select(metric, **where), window))
+    return f"clamp_min({now} - ({before} or 0 * {now}), 0)"
+
+
 def both_rates(
     first: Metric, second: Metric, by: Iterable[str] = (), offset: str = "", **where: str | Matcher
 ) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from grafanalib import core
 
 from dashboards import style
+from dashboards.attachment import attach_mode
 from dashboards.charts import BarChart, TimeSeries
 from dashboards.flow_graph import flow_graph
 from dashboards.frame import base_variables, dashboard, data_link, grid, link_to, row
@@ -14,7 +15,7 @@ from dashboards.panels import Panel, Stat, markdown
 from dashboards.poster import poster
 from dashboards.promql import rate, total
 from dashboards.queries import instant, query, table
-from exporter.catalog import fds, itself, layers
+from exporter.catalog import fds, layers
 
 _INTRODUCTION = """
 A program that sends over the network and one that writes to a disk do the same thing: they hand a
@@ -40,7 +41,7 @@ def _stats() -> list[Panel]:
         Stat(
             title="File layer",
             description="Bytes per second that all processes read and write, whatever the fd is.",
-            targets=[query(rate(layers.LEDGER_DOOR_BYTES))],
+            targets=[instant(rate(layers.LEDGER_DOOR_BYTES))],
             unit="Bps",
             empty="no data: is the exporter scraped?",
             **size,
@@ -48,7 +49,7 @@ def _stats() -> list[Panel]:
         Stat(
             title="Through sockets",
             description="Share of the bytes of the file layer that went to or came from a socket.",
-            targets=[query(f"{sockets} / ({rate(layers.LEDGER_DOOR_BYTES)} > 0)")],
+            targets=[instant(f"{sockets} / ({rate(layers.LEDGER_DOOR_BYTES)} > 0)")],
             unit="percentunit",
             defaults={"min": 0, "max": 1},
             empty="nothing is read or written",
@@ -57,7 +58,7 @@ def _stats() -> list[Panel]:
         Stat(
             title="Socket layer",
             description="Bytes per second that the socket layer took from and gave to processes.",
-            targets=[query(rate(layers.LEDGER_SOCKET_BYTES))],
+            targets=[instant(rate(layers.LEDGER_SOCKET_BYTES))],
             unit="Bps",
             empty="no socket has been used",
             **size,
@@ -66,20 +67,11 @@ def _stats() -> list[Panel]:
         Stat(
             title="Open fds",
             description="File descriptors open at the last census, of all processes.",
-            targets=[query(total(fds.OPEN_FDS))],
+            targets=[instant(total(fds.OPEN_FDS))],
             empty="no census of fds yet",
             **size,
         ),
-        Stat(
-            title="Attach mode",
-            description="How fdscope hangs on the kernel: fentry is the finest, tracepoint works"
-            " where nothing else does.",
-            targets=[instant(f"{total(itself.ATTACH_MODE, by=('mode',))} > 0", "{{mode}}")],
-            options={"textMode": "value_and_name", "graphMode": "none", "text": style.SMALL},
-            unit="suffix: instance(s)",
-            empty="no exporter answers",
-            **size,
-        ),
+        attach_mode(width=8, rows=3),
     ]
 
 
@@ -104,7 +96,7 @@ def _doors_by_fd_type(width: int, rows: int) -> BarChart:
             },
         ],
         unit="percentunit",
-        defaults={"min": 0, "max": 1},
+        defaults={"min": 0, "max": 1.06},
         overrides=style.colors(style.DOORS),
         empty="nothing is read or written at the moment",
         width=width,
@@ -150,7 +142,7 @@ def socket_is_a_file() -> core.Dashboard:
                     ledger_table(width=24, rows=9),
                     call_chains(width=24, rows=8),
                 ),
-                row("Who, through which door, to where", flow_graph(width=24, rows=26)),
+                row("Who, through which door, to where", flow_graph(width=24, rows=29)),
                 row("What this shows", markdown("How to read it", _INTRODUCTION, rows=8)),
             ],
         ),

@@ -42,9 +42,14 @@ FD_TYPES = {
     "character": GREY,
     "eventfd": ORANGE,
 }
+_SHADES = (
+    "#EE8866", "#77AADD", "#44BB99", "#BB88CC", "#CCAA44", "#CC6677", "#5599AA", "#88AA55",
+    "#AA6644", "#9966FF", "#DD77AA", "#6688EE", "#55AA77", "#BB9977", "#AA4466", "#7799AA",
+    "#AAAA66", "#CC8844", "#8866AA", "#66BB66", "#DD6655",
+)  # fmt: skip
+"""Of the rarer fd types: between the hues, no two the same."""
 _OTHERS = [value for value in FD_TYPE.values if value not in FD_TYPES]
-_HUES = (ORANGE, RED, INDIGO, TEAL, OLIVE, MAGENTA, GREEN, PURPLE, CYAN, YELLOW)
-FD_TYPES |= {value: _HUES[index % len(_HUES)] for index, value in enumerate(_OTHERS)}
+FD_TYPES |= dict(zip(_OTHERS, _SHADES, strict=True))
 LAYERS = {
     "file layer": ORANGE,
     "socket layer": BLUE,

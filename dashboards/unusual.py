@@ -149,7 +149,7 @@ def _spikes() -> list[Panel]:
 
 def unusual() -> core.Dashboard:
     """The dashboard."""
-    tapping = unusual_sockets.events()
+    tapping = unusual_sockets.looks()
     return dashboard(
         "unusual",
         "Unusual fd activity",

@@ -3,15 +3,17 @@
 
 from typing import Any
 
-from dashboards.charts import Heatmap, TimeSeries
+from dashboards import style
+from dashboards.charts import BARS, Heatmap, TimeSeries
 from dashboards.frame import process_link
 from dashboards.ledger_panels import SOCKETS
 from dashboards.panels import Panel, Table
 from dashboards.promql import (
     buckets,
-    growth,
+    events,
     one_of,
     select,
+    top,
     total,
 )
 from dashboards.queries import heatmap_query, query
@@ -28,12 +30,16 @@ def table_of(
 ) -> Table:
     """A table of one query, whose number has a title."""
     value = more.pop("value")
+    narrow = {"pid": 75, "fd": 45, "fd type": 110, value: 70} if "pid" in by else {}
     return Table(
         title=title,
         description=description,
         targets=column_queries({"it": expression}),
         transformations=merged(by, {"it": value}, sort_by=value),
-        overrides=[process_column()],
+        overrides=[
+            process_column(),
+            *(style.override(name, custom_width=width) for name, width in narrow.items()),
+        ],
         width=more.pop("width", 12),
         rows=8,
         **more,
@@ -74,8 +80,8 @@ def stdio() -> list[Panel]:
         table_of(
             "Sockets put on standard fds",
             "Times in the chosen time that a process put a socket on fd 0, 1 or 2; it is seen even"
-            " if the process ends at once.",
-            f"{growth(fds.STDIO_SOCKET_EVENTS, by=by, window='$__range')} > 0",
+            " if the process ends at once. An empty pid holds the processes that have ended.",
+            f"{events(fds.STDIO_SOCKET_EVENTS, by=by, window='$__range')} > 0",
             by,
             value="times",
             empty="no process put a socket on a standard fd",
@@ -83,7 +89,7 @@ def stdio() -> list[Panel]:
     ]
 
 
-def events() -> list[Panel]:
+def looks() -> list[Panel]:
     """Passed fds, taps on packets and files, debuggers."""
 
     def lines(title: str, description: str, expression: str, legend: str, empty: str) -> TimeSeries:
@@ -92,7 +98,7 @@ def events() -> list[Panel]:
             description=description,
             targets=[query(f"{expression} > 0", legend)],
             defaults={"min": 0, "links": [process_link()]},
-            custom={"drawStyle": "bars", "fillOpacity": 70, "lineWidth": 0},
+            custom=BARS,
             empty=empty,
             width=8,
             rows=8,
@@ -122,8 +128,8 @@ def events() -> list[Panel]:
         lines(
             "Fds passed between processes",
             "File descriptors sent or received through unix sockets (SCM_RIGHTS): a file changes"
-            " hands without being opened.",
-            growth(fds.FDS_PASSED, by=("process", "fd_type", "direction")),
+            " hands without being opened. At each moment the six kinds with the most.",
+            top(6, events(fds.FDS_PASSED, by=("process", "fd_type", "direction"))),
             "{{process}}: {{fd_type}} {{direction}}",
             "no fd was passed",
         ),
@@ -131,7 +137,7 @@ def events() -> list[Panel]:
         lines(
             "Reaching into other processes",
             "Times that a process took hold of another one as a debugger does.",
-            growth(fds.DEBUG_ACCESSES, by=("process", "method")),
+            events(fds.DEBUG_ACCESSES, by=("process", "method")),
             "{{process}}: {{method}}",
             "no process looked into another one",
         ),
@@ -141,7 +147,8 @@ def events() -> list[Panel]:
             description="Time that accesses waited for the answer of a fanotify permission group.",
             targets=[heatmap_query(buckets(fds.FANOTIFY_PERMISSION_SECONDS))],
             unit="s",
-            empty="no access had to ask for permission",
+            empty="no access had to ask for permission, or nothing tells of it: in tracepoint mode,"
+            " and in fentry mode before Linux 6.6",
             width=16,
             rows=8,
         ),

@@ -22,6 +22,9 @@ WHOLE_SECONDS = 0.5
 """A shorter time than this gives no rate."""
 
 _SOCKETS = frozenset(FdType(number).label for number in SOCKETS)
+_INTERNET = frozenset(
+    t.label for t in (FdType.TCP, FdType.UDP, FdType.RAW, FdType.ICMP, FdType.SCTP)
+)
 _FILESYSTEMS = Path("/proc/filesystems")
 
 Row = dict[str, Any]
@@ -108,6 +111,13 @@ def _flows(grown: Changes) -> list[Row]:
     ]
 
 
+def protocol(fd_type: str, scope: str) -> str:
+    """A protocol and where its peer is, if it has one that could be elsewhere."""
+    if scope in (Scope.LOOPBACK.label, Scope.REMOTE.label):
+        return f"{fd_type} {scope}"
+    return f"{fd_type}, peer unknown" if fd_type in _INTERNET else fd_type
+
+
 def _protocols(grown: Changes) -> Iterator[Row]:
     """What the socket layer saw, by protocol and where the peer is."""
     ways = {Scope.LOOPBACK.label: "loopback", Scope.REMOTE.label: "network"}
@@ -116,7 +126,7 @@ def _protocols(grown: Changes) -> Iterator[Row]:
     )
     for (fd_type, scope), (read, written) in sorted(found.items()):
         yield {
-            "fd_type": fd_type, "name": f"{fd_type} {scope}", "device": ways.get(scope, ""),
+            "fd_type": fd_type, "name": protocol(fd_type, scope), "device": ways.get(scope, ""),
             "read": read, "written": written,
         }  # fmt: skip
 

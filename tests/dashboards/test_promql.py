@@ -23,6 +23,15 @@ def test_a_rate_sums_over_the_series_of_the_chosen_targets() -> None:
     )
 
 
+def test_events_are_what_there_is_now_less_what_there_was_before_or_nothing() -> None:
+    now = 'sum by (method) (fdscope_debug_accesses_total{job=~"$job", instance=~"$instance"})'
+    assert promql.events(fds.DEBUG_ACCESSES, by=("method",)) == (
+        f"clamp_min({now} - ({now[:-1]} offset $__rate_interval) or 0 * {now}), 0)"
+    )
+    with pytest.raises(promql.QueryError, match="no counter"):
+        promql.events(fds.OPEN_FDS)
+
+
 def test_a_label_that_the_metric_does_not_have_is_refused() -> None:
     with pytest.raises(promql.QueryError, match="no label scope"):
         promql.rate(layers.FILE_READ_BYTES, by=("scope",))

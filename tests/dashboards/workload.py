@@ -100,8 +100,8 @@ def pipeline() -> None:
 
 def capture() -> None:
     """A packet socket that reads what passes over loopback, its standard input a socket."""
-    every_protocol = socket.htons(3)
-    tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, every_protocol)
+    every_protocol = 3
+    tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(every_protocol))
     tap.bind(("lo", every_protocol))
     while True:
         for _ in range(50):

@@ -13,7 +13,7 @@ from exporter.families.devices import block_families, network_families
 from exporter.families.layers import ledger_families, process_families
 from exporter.ledger import Residuals, ledger
 from exporter.owners import OTHER, Owner
-from exporter.page.state import FLOW_PROCESSES, disk_filesystems, state
+from exporter.page.state import FLOW_PROCESSES, disk_filesystems, protocol, state
 from exporter.page.sums import ENDED_PID, Reading, changes, read
 from probes.snapshot import Amount
 from probes.taxonomy import Account, Door, FdType, Scope
@@ -110,6 +110,12 @@ def test_what_is_behind_the_file() -> None:
         ("regular", "ext4", "disk", 20),
         ("regular", "tmpfs", "", 10),
     ]
+
+
+def test_where_the_peer_is_is_said_of_sockets_that_have_one_elsewhere() -> None:
+    kinds = [("unix_stream", "local"), ("packet", "unknown"), ("udp", "unknown"), ("udp", "remote")]
+    names = [protocol(fd_type, scope) for fd_type, scope in kinds]
+    assert names == ["unix_stream", "packet", "udp, peer unknown", "udp remote"]
 
 
 def test_devices_open_fds_and_losses() -> None:

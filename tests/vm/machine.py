@@ -17,7 +17,7 @@ DIE_WITH_LAB = ("setpriv", "--pdeathsig", "KILL")
 EXIT_LINE = re.compile(r"^@@EXIT (\d+)\s*$", re.MULTILINE)
 CLOCK = "clocksource=acpi_pm no_timer_check"
 """Not the TSC: a guest that boots while its host is busy measures it wrong, and its clock runs
-several times too fast. Nor does the kernel try its timer: there it comes too late, and it gives up."""
+several times too fast. Nor does the kernel try its timer: there it comes too late."""
 CMDLINE = f"console={{console}} rdinit=/init panic=-1 {{quiet}} nokaslr mitigations=off {CLOCK}"
 CPU = {
     "amd64": "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdtscp,+pdpe1gb",

@@ -87,12 +87,13 @@ function figure(picture, first, last, way, suffix, narrow) {
 function draw(plot, nodes, links, { first, last, suffix, narrow }) {
   const colour = colours();
   const middles = places(nodes, links, plot.clientHeight - 22);
+  const short = (node) => label(node.text).replace(", ", narrow ? ",<br>" : ", ");
   const detail = (node) => `${label(node.text)}: ${bytes(node.read, suffix)} read, ${bytes(node.written, suffix)} written`;
   const trace = {
     type: "sankey",
     arrangement: "snap",
     node: {
-      label: nodes.map((node) => label(node.text)),
+      label: nodes.map(short),
       x: nodes.map((node) => Math.min(Math.max((node.column - first) / (last - first), 0.001), 0.999)),
       y: middles,
       pad: GAP_PIXELS,
