@@ -77,7 +77,7 @@ def text(result: Trial, verdicts: Sequence[str]) -> str:
         f" {result.seconds:.0f} s ({rate:.0f} a second)",
         f"{len(result.lines) - len(result.wrong)} of {len(result.lines)} sums exact; ledger"
         f" residual {result.residual or 0} bytes; lost {result.lost or 0}; missed runs"
-        f" {result.missed_runs or 0}",
+        f" {result.missed_runs or 0}; failed scrapes {result.failed_parts or 0}",
         f"exporter: {result.samples[0].resident_kib / 1024:.0f} MiB at first,"
         f" {last.resident_kib / 1024:.0f} in the end; {last.series} series; scrape"
         f" {median(s.scrape_seconds for s in result.samples):.3f} s; maps at most full:"

@@ -55,6 +55,8 @@ class Trial:
     samples: list[Sample]
     missed_runs: dict[str, int]
     """Program to runs that the kernel skipped, on the whole host."""
+    failed_parts: dict[str, int]
+    """Part of the exporter to the scrapes in which it failed."""
 
     @property
     def wrong(self) -> list[Line]:
@@ -76,7 +78,7 @@ class Trial:
     @property
     def passed(self) -> bool:
         """True if all is exact, nothing is lost and the ledger closes."""
-        return not (self.wrong or self.lost or self.residual)
+        return not (self.wrong or self.lost or self.residual or self.failed_parts)
 
     @property
     def told(self) -> bool:
@@ -186,4 +188,5 @@ def run(
         lines=compare(entries, first, last),
         samples=samples,
         missed_runs=last.by_labels("fdscope_probe_missed_runs_total", "program"),
+        failed_parts=last.by_labels("fdscope_scrape_errors_total", "part"),
     )
