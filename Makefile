@@ -3,7 +3,8 @@
 PYTHON := .venv/bin/python
 # The kernel of `make vm-test` and `make vm-shell`; `python3 -m tests.vm list` shows all.
 KERNEL ?= 6.12
-# Of `make vm-deploy`: the Debian (bookworm, trixie), and what happens there (service, first-boot).
+# Of `make vm-deploy`: the Debian (bookworm, trixie, or trixie-backports: trixie with the newest
+# kernel), and what happens there (service, first-boot).
 RELEASE ?= bookworm
 STORY ?= service
 # The attach modes of `make vm-test` and `make vm-soak`, a virtual machine each, two at a time.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Disks with a whole release: systemd, its own kernel and initramfs, all scripts run."""
+"""Disks with a whole release: systemd, kernel and initramfs, all scripts run."""
 
 import os
 from collections.abc import Sequence
@@ -12,16 +12,21 @@ from tests.vm.command import LabError, run
 from tests.vm.roots import MERGED_USR_HOOK
 
 KERNEL = "linux-image-cloud-amd64"
+KERNEL_PARTS = "linux-(base|binary|image|modules)"
+"""Of the packages that it depends on: apt takes from backports only what is named."""
 PACKAGES = (
-    "ca-certificates", "curl", "dbus", "initramfs-tools", "iproute2", "kmod", KERNEL, "procps",
+    "ca-certificates", "curl", "dbus", "initramfs-tools", "iproute2", "kmod", "procps",
     "prometheus", "prometheus-alertmanager", "systemd-sysv", "udev",
 )  # fmt: skip
-CLOUD_INIT = "cloud-init"
+CLOUD_PACKAGES = ("cloud-init", "openssh-server")
 CLOUD_CONFIG = """\
 datasource_list: [NoCloud]
 network: {config: disabled}
 apt: {preserve_sources_list: true}
+locale: C.UTF-8
+resize_rootfs: false
 """
+"""Nothing comes over a network, no other locale is built, and the disk is full size already."""
 GUEST = Path(__file__).parent / "guest"
 DISK_SIZE = "3G"
 UNWANTED = (
@@ -39,15 +44,18 @@ class Disk:
     initrd: Path
 
 
-def prepare_disk(suite: Suite, depends: str, *, cloud: bool = False) -> Disk:
+def prepare_disk(suite: Suite, kernels: Suite, depends: str, *, cloud: bool = False) -> Disk:
     """Return the release's disk from the cache, building it (as root) if needed.
 
-    `depends` is the package's field of that name: apt brings all of it from the release. With
-    `cloud` there is a cloud-init, which takes what a drive labelled cidata holds.
+    Its kernel is that of the suite `kernels`. `depends` is the package's field of that name: apt
+    brings all of it from the release. With `cloud` there is a cloud-init, which takes what a drive
+    labelled cidata holds.
     """
     suite.refresh()
+    kernels.refresh()
+    kernel = [package.pin for package in kernels.closure(KERNEL, KERNEL_PARTS)]
     inputs = {
-        "kernel": suite.package(KERNEL).pin,
+        "kernel": kernel,
         "depends": depends,
         "cloud": cloud,
         "recipe": source_hash(Path(__file__), GUEST / "service.service"),
@@ -57,15 +65,23 @@ def prepare_disk(suite: Suite, depends: str, *, cloud: bool = False) -> Disk:
         if os.geteuid() != 0:
             message = "building a guest's disk needs root: run the lab once as root"
             raise LabError(message)
-        with suite.progress.step(suite.name, "building a disk with systemd"):
-            _build(suite, [*PACKAGES, CLOUD_INIT] if cloud else PACKAGES, depends, folder)
+        packages = [*PACKAGES, *kernel, *(CLOUD_PACKAGES if cloud else ())]
+        with suite.progress.step(kernels.name, "building a disk with systemd"):
+            _build(suite, _sources(suite, kernels), packages, depends, folder)
 
-    name = f"{suite.name}-cloud" if cloud else suite.name
+    name = f"{kernels.name}-cloud" if cloud else kernels.name
     folder = suite.cache.built("disks", name, inputs, build)
     return Disk(folder / "disk.img", folder / "vmlinuz", folder / "initrd.img")
 
 
-def _build(suite: Suite, packages: Sequence[str], depends: str, folder: Path) -> None:
+def _sources(*suites: Suite) -> list[str]:
+    lines = (line for suite in suites for line in suite.archive.sources(suite.name))
+    return list(dict.fromkeys(lines))
+
+
+def _build(
+    suite: Suite, sources: Sequence[str], packages: Sequence[str], depends: str, folder: Path
+) -> None:  # fmt: skip
     with suite.cache.scratch() as work:
         tree = work / "tree"
         tree.mkdir(mode=0o755)
@@ -74,8 +90,7 @@ def _build(suite: Suite, packages: Sequence[str], depends: str, folder: Path) ->
         command: list[str | Path] = [
             "mmdebstrap", "--mode=root", "--variant=apt", "--arch=amd64",
             '--aptopt=Apt::Install-Recommends "false"', f"--include={','.join(packages)}",
-            *hooks, f"--customize-hook={wanted}", suite.name, tree,
-            *suite.archive.sources(suite.name),
+            *hooks, f"--customize-hook={wanted}", suite.name, tree, *sources,
         ]  # fmt: skip
         run(command, what=f"building the system of {suite.name}")
         _finish(tree)

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.vm import results
@@ -17,7 +18,21 @@ from tests.vm.lab import SHOWN_CONSOLE, Lab, Listener
 from tests.vm.machine import BOARD, CLOCK, CPU, DIE_WITH_LAB, exit_status, read_log, watch
 from tests.vm.package import build_older, depends, package_file
 
-RELEASES = ("bookworm", "trixie")
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A Debian, the suite that its kernel is from, and the attach mode that is chosen there."""
+
+    userland: str
+    kernel: str
+    mode: str
+
+
+RELEASES = {
+    "bookworm": Release("bookworm", "bookworm", "fentry"),
+    "trixie": Release("trixie", "trixie", "fentry"),
+    "trixie-backports": Release("trixie", "trixie-backports", "kprobe"),
+}
 FIRST_BOOT = "first-boot"
 STORIES = ("service", FIRST_BOOT)
 """The scripts in guest/: by hand with a reboot and all, or by cloud-init alone."""
@@ -25,17 +40,19 @@ CMDLINE = f"root=/dev/vda rw console=ttyS0 panic=-1 nokaslr mitigations=off {CLO
 MEMORY = 2048
 
 
-def check_service(lab: Lab, release: str, story: str, limit: float) -> bool:
+def check_service(lab: Lab, choice: str, story: str, limit: float) -> bool:
     """Let a guest of this release go through the story; whether all went well."""
-    name = f"{story}-{release}"
+    name, release = f"{story}-{choice}", RELEASES[choice]
     folder = results.fresh_folder(lab.checkout, name)
     package = package_file(lab.checkout)
     cloud = story == FIRST_BOOT
-    disk = prepare_disk(lab.suite(release, AMD64), depends(package), cloud=cloud)
+    userland, kernels = lab.suite(release.userland, AMD64), lab.suite(release.kernel, AMD64)
+    disk = prepare_disk(userland, kernels, depends(package), cloud=cloud)
     lab.progress.say(name, f"booting, limit {limit:.0f} s")
     with lab.cache.scratch() as work:
         drives = [f"file={disk.image},format=raw,if=virtio,snapshot=on"]
-        drives.append(f"file={_payload(package, story, work)},format=raw,if=virtio,readonly=on")
+        payload = _payload(package, story, release.mode, work)
+        drives.append(f"file={payload},format=raw,if=virtio,readonly=on")
         if cloud:
             drives.append(_seed(lab.checkout / "deploy/cloud-init.yaml", work))
         in_time = _boot(lab, name, disk, drives, folder, limit)
@@ -48,14 +65,16 @@ def check_service(lab: Lab, release: str, story: str, limit: float) -> bool:
     return passed
 
 
-def _payload(package: Path, story: str, work: Path) -> Path:
-    """What the guest unpacks at each boot: its story, the package and an older one."""
+def _payload(package: Path, story: str, mode: str, work: Path) -> Path:
+    """What the guest unpacks at each boot: its story, the mode, the package and an older one."""
     shutil.copy(package, work / "current.deb")
     build_older(package, work / "older.deb", work)
     shutil.copy(GUEST / f"{story}.sh", work / "story.sh")
+    (work / "mode").write_text(mode)
     payload = work / "payload.tar"
-    parts: list[str | Path] = ["current.deb", "older.deb", "story.sh", "-C", GUEST, "checks.sh"]
-    run(["tar", "--create", "--file", payload, "-C", work, *parts], what="packing the payload")
+    parts = ["current.deb", "older.deb", "story.sh", "mode"]
+    command: list[str | Path] = ["tar", "--create", "--file", payload, "-C", work, *parts]
+    run([*command, "-C", GUEST, "checks.sh"], what="packing the payload")
     return payload
 
 

@@ -5,6 +5,7 @@
 
 LAB=/var/lib/lab
 METRICS=http://127.0.0.1:20253/metrics
+MODE=$(cat "$LAB/mode")
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 stty -F /dev/ttyS1 raw -echo
 
@@ -76,4 +77,19 @@ no_capability() {
 	grep -qE '^CapEff:\s0000000000000000$' "/proc/$pid/status" &&
 		grep -qE '^CapPrm:\s0000000000000000$' "/proc/$pid/status" &&
 		[ "$(stat -c %U "/proc/$pid")" = fdscope ]
+}
+
+# It asks for real-time priority at each look at a map, and the unit lets it have that.
+reads_maps_undisturbed() {
+	calls=/sys/kernel/tracing/events/syscalls/sys_exit_sched_setscheduler/enable
+	echo 1 >$calls
+	shows '^fdscope_build_info'
+	echo 0 >$calls
+	cat /sys/kernel/tracing/trace >/tmp/trace
+	cat /tmp/trace
+	grep -q 'sched_setscheduler -> 0x0$' /tmp/trace && ! grep -q 'sched_setscheduler -> 0xf' /tmp/trace
+}
+
+no_run_was_missed() {
+	shows '^fdscope_probe_missed_runs_total' >/tmp/missed && ! grep ' [1-9]' /tmp/missed
 }
