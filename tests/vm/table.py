@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from tests.vm.cells import CELLS
 
@@ -21,6 +22,15 @@ SUMMARY_HEAD = (
     "doors exact",
     "note",
 )
+ABOUT = """\
+# Tested kernels
+
+A virtual machine each, in which the tests of `tests/kernel` ran: `make vm-matrix` runs them, and
+`make vm-table` writes this page from what they left. Skipped are tests of what a kernel, the processor
+or the machine does not have, among them those of the live page, which need a browser. Failures that are
+expected (kernels where tasks preempt the kernel, in modes that miss runs there and tell so) count as
+skipped. A hook that is silent was not called by the self-test.
+"""
 FIRED = "fires"
 STATES = {"attached": "attached, silent", "failed": "failed", "absent": "absent"}
 
@@ -65,9 +75,20 @@ def read_row(path: Path) -> Row:
     report = path.parent / f"support-{result['mode']}.json"
     return Row(
         **{name: result[name] for name in ("cell", "kernel", "bcc", "arch", "mode")},
-        result=result["why"],
+        result=", ".join(filter(None, (result["why"], test_counts(path.parent / "pytest.xml")))),
         support=json.loads(report.read_text()) if report.exists() else {},
     )
+
+
+def test_counts(report: Path) -> str:
+    """How many tests passed, and what became of the others, by pytest's report if there is one."""
+    if not report.exists():
+        return ""
+    suite = ElementTree.parse(report).getroot()[0].attrib  # noqa: S314 of our own tests
+    others = {word: int(suite[word]) for word in ("skipped", "failures", "errors")}
+    total = int(suite["tests"])
+    counts = [f"{count} {word}" for word, count in others.items() if count]
+    return "; ".join([f"{total - sum(others.values())} of {total}", *counts])
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -148,7 +169,7 @@ def render(folder: Path) -> str:
     """Render the whole page part from the cells' folders below `folder`."""
     rows = read_rows(folder)
     reported = [row for row in rows if row.support]
-    parts = [f"## Kernels\n\n{summary(rows)}"]
+    parts = [f"{ABOUT}\n## Kernels\n\n{summary(rows)}"]
     if reported:
         parts.append(f"## Hooks\n\n{hook_matrix(reported)}")
         parts.append(f"## Doors\n\n{door_matrix(reported)}")

@@ -177,8 +177,12 @@ def test_table_shows_hooks_doors_and_what_never_ended(tmp_path: Path) -> None:
         folder.mkdir()
         result.write(folder)
     (tmp_path / "6.12-fentry/support-fentry.json").write_text(json.dumps(report))
+    suite = '<testsuites><testsuite errors="0" failures="1" skipped="2" tests="9"/></testsuites>'
+    (tmp_path / "6.12-kprobe/pytest.xml").write_text(suite)
     text = table.render(tmp_path)
     assert "| 5.10 |  |  |  | fentry | the guest died |" in text
     assert "| 6.12 | 6.12.1 | 0.31 |  | fentry | passed | 0 of 1 | 0 of 1 | 1 of 1 |" in text
-    assert "| 6.12 | 6.12.1 | 0.31 |  | kprobe | failed (1) |" in text
+    assert (
+        "| 6.12 | 6.12.1 | 0.31 |  | kprobe | failed (1), 6 of 9; 2 skipped; 1 failures |" in text
+    )
     assert "| vfs_read | no BTF | 6.12 fentry |" in text
