@@ -26,10 +26,10 @@ ABOUT = """\
 # Tested kernels
 
 A virtual machine each, in which the tests of `tests/kernel` ran: `make vm-matrix` runs them, and
-`make vm-table` writes this page from what they left. Skipped are tests of what a kernel, the processor
-or the machine does not have, among them those of the live page, which need a browser. Failures that are
-expected (kernels where tasks preempt the kernel, in modes that miss runs there and tell so) count as
-skipped. A hook that is silent was not called by the self-test.
+`make vm-table` writes this page from what they left. Skipped are tests of what a kernel, the
+processor or the machine does not have, among them those of the live page, which need a browser.
+Failures that are expected (where tasks preempt the kernel, in modes that miss runs there and tell
+so) count as skipped. A hook that is silent was not called by the self-test.
 """
 FIRED = "fires"
 STATES = {"attached": "attached, silent", "failed": "failed", "absent": "absent"}
