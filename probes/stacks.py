@@ -18,13 +18,14 @@ NO_STACK = 0xFFFFFFFF
 UNKNOWN_PATH = "(unknown)"
 """No stack, or none of its functions could be named."""
 
-# Functions between the socket layer and the BPF program: tracepoints, kprobes; and trampolines,
-# through which a function that is hooked was called.
+# Functions between the socket layer and the BPF program: tracepoints, kprobes.
 _INSIDE = (
-    "bpf_", "__bpf_", "__traceiter_", "__probestub_", "call_trace_sock_", "trace_call_bpf",
-    "kprobe_", "kretprobe_", "__kretprobe_", "arch_rethook_", "rethook_", "ftrace_",
+    "bpf_prog_", "bpf_trace_", "bpf_get_", "__bpf_", "__traceiter_", "__probestub_",
+    "call_trace_sock_", "trace_call_bpf", "kprobe_", "kretprobe_", "__kretprobe_", "arch_rethook_", "rethook_", "ftrace_",
     "trampoline_handler",
 )  # fmt: skip
+_TRAMPOLINE = "bpf_trampoline_"
+"""Through it a function was called on which a fentry program hangs."""
 # Functions between the processor's entry into the kernel and the door.
 _OUTSIDE = (
     "__x64_sys_", "__ia32_", "__arm64_", "__se_", "x64_sys_call", "ia32_sys_call",
@@ -38,14 +39,12 @@ def path(functions: Sequence[str]) -> str:
 
     ``functions`` is the whole stack, innermost first; "" stands for one without a name.
     """
-    inside = [not name or name.startswith(_INSIDE) for name in functions]
-    innermost = inside.index(False) if False in inside else len(inside)
-    start = max((i + 1 for i in range(innermost) if functions[i]), default=0)
+    start = max((i + 1 for i, name in enumerate(functions) if name.startswith(_INSIDE)), default=0)
     end = next(
         (i for i in range(start, len(functions)) if functions[i].startswith(_OUTSIDE)),
         len(functions),
     )
-    way = [name or "?" for name in functions[start:end] if not name.startswith(_INSIDE)]
+    way = [name or "?" for name in functions[start:end] if not name.startswith(_TRAMPOLINE)]
     return " > ".join(reversed(way)) or UNKNOWN_PATH
 
 
