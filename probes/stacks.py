@@ -21,8 +21,8 @@ UNKNOWN_PATH = "(unknown)"
 # Functions between the socket layer and the BPF program: tracepoints, kprobes.
 _INSIDE = (
     "bpf_prog_", "bpf_trace_", "bpf_get_", "__bpf_", "__traceiter_", "__probestub_",
-    "call_trace_sock_", "trace_call_bpf", "kprobe_", "kretprobe_", "__kretprobe_", "arch_rethook_", "rethook_", "ftrace_",
-    "trampoline_handler",
+    "call_trace_sock_", "trace_call_bpf", "kprobe_", "kretprobe_", "__kretprobe_",
+    "arch_rethook_", "rethook_", "ftrace_", "trampoline_handler",
 )  # fmt: skip
 _TRAMPOLINE = "bpf_trampoline_"
 """Through it a function was called on which a fentry program hangs."""
