@@ -41,7 +41,7 @@ class Cell:
     modes: tuple[str, ...] = MODES
     cpus: int = 1
     memory: int = 4096
-    limit: int = 900
+    limit: int = 1500
     headers: bool = False
 
 
