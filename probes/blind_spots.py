@@ -133,6 +133,10 @@ _KPROBES = (
         "the kernel keeps room for that many returns; it skips the others",
     ),
     BlindSpot(
+        "before Linux 5.15, the call chains from the doors down to the socket layer (--stacks)",
+        "the kernel cannot follow a stack from the return of a function on which a kprobe hangs",
+    ),
+    BlindSpot(
         "calls on a CPU where a task other than fdscope was interrupted in the middle of reading or"
         " writing a BPF map",
         "the kernel starts no kprobe program meanwhile, and before Linux 6.7 does not count what it"

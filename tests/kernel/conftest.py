@@ -15,6 +15,7 @@ from probes.snapshot import Accounts, Amount, ProcessKey, Snapshot, Via, slot
 from probes.source import Settings
 from probes.syscalls import TailCall
 from probes.taxonomy import Account, FdType, Mode
+from tests.scorecard.runner import kernel_version
 
 Counted = dict[tuple[Account, FdType, Via, int], Amount]
 """(account, fd type, via, errno) to amount."""
@@ -38,6 +39,11 @@ def modes() -> list[Mode]:
     """The attach modes to try: all, or the one that FDSCOPE_ATTACH_MODE names."""
     wanted = os.environ.get("FDSCOPE_ATTACH_MODE", "auto")
     return list(preemption.best_first()) if wanted == "auto" else [Mode(wanted)]
+
+
+def can_follow_stacks(mode: Mode) -> bool:
+    """False where kprobes at the socket layer hide the call chains: a blind spot."""
+    return mode is not Mode.KPROBE or kernel_version() >= (5, 15)
 
 
 @pytest.fixture(scope="session")
