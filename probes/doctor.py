@@ -3,31 +3,16 @@
 
 import ctypes
 import os
-import platform
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from probes import capabilities, kprobes, preemption
 from probes.btf import Btf, BtfError
 from probes.diagnosis import NOTE, OK, PROBLEM, Check, Diagnosis, Trial
-from probes.preemption import Kernel
+from probes.host import Host
 from probes.taxonomy import Mode
 
 _ARCHITECTURES = ("x86_64", "aarch64")
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """Where the checks look; tests give other places."""
-
-    proc: Path = Path("/proc")
-    sys: Path = Path("/sys")
-    modules: Path = Path("/lib/modules")
-    boot: Path = Path("/boot")
-    release: str = field(default_factory=platform.release)
-    version: str = field(default_factory=platform.version)
-    machine: str = field(default_factory=platform.machine)
 
 
 def examine(
@@ -37,7 +22,6 @@ def examine(
 ) -> Diagnosis:
     """Look at everything, and load and detach each attach mode where the privileges allow it."""
     host, try_mode = host or Host(), try_mode or _try_mode
-    kernel = Kernel(host.proc, host.sys, host.modules, host.boot, host.release, host.version)
     checks = (
         _kernel(host),
         _privileges(host),
@@ -48,10 +32,10 @@ def examine(
         _numpy(),
         _kprobes(host),
         _jit(host),
-        _preemption(kernel),
+        _preemption(host),
     )
     trials = []
-    for mode in preemption.best_first(kernel):
+    for mode in preemption.best_first(host):
         if checks[1].state == PROBLEM:
             trials.append(Trial(mode.value, None, "the capabilities are missing"))
             continue
@@ -183,11 +167,11 @@ def _kprobes(host: Host) -> Check:
     return Check("kprobes", NOTE, why, kprobes.MOUNT if why == kprobes.NOT_MOUNTED else "")
 
 
-def _preemption(kernel: Kernel) -> Check:
-    word = preemption.model(kernel) or "not told"
-    if not preemption.preempts(kernel):
+def _preemption(host: Host) -> Check:
+    word = preemption.model(host) or "not told"
+    if not preemption.preempts(host):
         return Check("preemption", OK, word)
-    order = ", ".join(mode.value for mode in preemption.best_first(kernel))
+    order = ", ".join(mode.value for mode in preemption.best_first(host))
     found = f"{word}: under load only kprobe mode sees everything; the order is {order}"
     return Check("preemption", NOTE, found)
 

@@ -9,14 +9,13 @@ first. These the kernel does not start while a task on that CPU is at work on an
 
 import gzip
 import os
-import platform
 import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from probes.host import Host
 from probes.taxonomy import Mode
 
 _PREEMPTED = {"none": False, "voluntary": False, "lazy": True, "full": True}
@@ -33,30 +32,18 @@ _ALWAYS_SINCE = 7
 _PRIORITY = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """Where a kernel tells its preemption model; tests give other places."""
-
-    proc: Path = Path("/proc")
-    sys: Path = Path("/sys")
-    modules: Path = Path("/lib/modules")
-    boot: Path = Path("/boot")
-    release: str = field(default_factory=platform.release)
-    version: str = field(default_factory=platform.version)
-
-
 def _text(path: Path) -> str:
     with suppress(OSError):
         return gzip.open(path, "rt").read() if path.suffix == ".gz" else path.read_text()
     return ""
 
 
-def _configured(kernel: Kernel) -> str:
+def _configured(host: Host) -> str:
     """The model that the kernel was built with; empty if its configuration is nowhere."""
     places = (
-        kernel.proc / "config.gz",
-        kernel.boot / f"config-{kernel.release}",
-        kernel.modules / kernel.release / "config",
+        host.proc / "config.gz",
+        host.boot / f"config-{host.release}",
+        host.modules / host.release / "config",
     )
     for place in places:
         for name in _CONFIGURED.findall(_text(place)):
@@ -65,30 +52,30 @@ def _configured(kernel: Kernel) -> str:
     return ""
 
 
-def model(kernel: Kernel | None = None) -> str:
+def model(host: Host | None = None) -> str:
     """The preemption model: ``none``, ``voluntary``, ``lazy`` or ``full``; empty if not told."""
-    kernel = kernel or Kernel()
-    if chosen := re.search(r"\((\w+)\)", _text(kernel.sys / "kernel/debug/sched/preempt")):
+    host = host or Host()
+    if chosen := re.search(r"\((\w+)\)", _text(host.sys / "kernel/debug/sched/preempt")):
         return chosen[1]
-    if re.search(r"PREEMPT(?!_DYNAMIC)", kernel.version):
+    if re.search(r"PREEMPT(?!_DYNAMIC)", host.version):
         return "full"
-    if "PREEMPT_DYNAMIC" not in kernel.version:
+    if "PREEMPT_DYNAMIC" not in host.version:
         return "voluntary"
-    arguments = _text(kernel.proc / "cmdline").split()
+    arguments = _text(host.proc / "cmdline").split()
     asked = [a.removeprefix("preempt=") for a in arguments if a.startswith("preempt=")]
-    return next((word for word in reversed(asked) if word in _PREEMPTED), _configured(kernel))
+    return next((word for word in reversed(asked) if word in _PREEMPTED), _configured(host))
 
 
-def preempts(kernel: Kernel | None = None) -> bool:
+def preempts(host: Host | None = None) -> bool:
     """True if a task can lose the CPU to another one wherever it is in the kernel."""
-    kernel = kernel or Kernel()
-    major = int(kernel.release.partition(".")[0])
-    return _PREEMPTED.get(model(kernel), major >= _ALWAYS_SINCE)
+    host = host or Host()
+    major = int(host.release.partition(".")[0])
+    return _PREEMPTED.get(model(host), major >= _ALWAYS_SINCE)
 
 
-def best_first(kernel: Kernel | None = None) -> tuple[Mode, ...]:
+def best_first(host: Host | None = None) -> tuple[Mode, ...]:
     """The attach modes, in the order in which they are to be tried here."""
-    if preempts(kernel):
+    if preempts(host):
         return (Mode.KPROBE, Mode.FENTRY, Mode.TRACEPOINT)
     return tuple(Mode)
 

@@ -134,8 +134,8 @@ def key_of(snapshot: Snapshot, tgid: int) -> ProcessKey:
     return next(key for key in snapshot.amounts if key.tgid == tgid)
 
 
-def in_child(work: Work) -> int:
-    """Run ``work`` in a forked process until it ends; its tgid. A failure there fails the test."""
+def start_child(work: Work) -> int:
+    """Start ``work`` in a forked process; its tgid."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -144,8 +144,19 @@ def in_child(work: Work) -> int:
             os.write(2, f"workload: {error!r}\n".encode())
             os._exit(1)
         os._exit(0)
+    return pid
+
+
+def end_child(pid: int) -> None:
+    """Wait until it ends. A failure there fails the test."""
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0, "the workload failed: see its message above"
+
+
+def in_child(work: Work) -> int:
+    """Run ``work`` in a forked process until it ends; its tgid."""
+    pid = start_child(work)
+    end_child(pid)
     return pid
 
 

@@ -14,6 +14,7 @@ from exporter.ledger import Residuals, Side, ledger
 from probes.session import Session
 from probes.snapshot import Snapshot
 from probes.taxonomy import FdType
+from tests.kernel.conftest import end_child, start_child
 
 BYTES = 16 << 20
 PIPE_BYTES = 1 << 20
@@ -44,19 +45,6 @@ def splice(out: int, file: int) -> None:
             piped -= os.splice(reader, out, piped)
 
 
-def start(work: Callable[[], object]) -> int:
-    """Do it in a process of its own; its pid."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        work()
-    except BaseException as error:
-        os.write(2, f"workload: {error!r}\n".encode())
-        os._exit(1)
-    os._exit(0)
-
-
 @contextmanager
 def under_way(call: Callable[[int, int], None]) -> Iterator[socket.socket]:
     """The call in a process of its own, and the other end of the connection it writes to."""
@@ -68,15 +56,14 @@ def under_way(call: Callable[[int, int], None]) -> Iterator[socket.socket]:
         ours.close()
         call(theirs.fileno(), file)
 
-    pid = start(work)
+    pid = start_child(work)
     theirs.close()
     os.close(file)
     try:
         with ours:
             yield ours
     finally:
-        _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
+        end_child(pid)
 
 
 def moving(session: Session) -> Snapshot:

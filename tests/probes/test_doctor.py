@@ -11,7 +11,8 @@ import pytest
 from probes import compiler, doctor
 from probes.compiler import LoadError
 from probes.diagnosis import NOTE, OK, PROBLEM, Check, Diagnosis, Trial
-from probes.doctor import Host, examine
+from probes.doctor import examine
+from probes.host import Host
 from probes.taxonomy import Mode
 
 EMPTY_BTF = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 0, 0, 1) + b"\0"

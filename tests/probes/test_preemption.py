@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from probes.preemption import Kernel, best_first, model, undisturbed
+from probes.host import Host
+from probes.preemption import best_first, model, undisturbed
 from probes.taxonomy import Mode
 
 DYNAMIC = "#1 SMP PREEMPT_DYNAMIC Debian 6.12.117-1 (2026-11-15)"
@@ -14,7 +15,7 @@ BUILT_LAZY = "CONFIG_PREEMPT_BUILD=y\n# CONFIG_PREEMPT is not set\nCONFIG_PREEMP
 BUILT_VOLUNTARY = "CONFIG_PREEMPT_VOLUNTARY=y\nCONFIG_PREEMPT_DYNAMIC=y\nCONFIG_PREEMPT_RCU=y\n"
 
 
-def kernel(root: Path, release: str = "6.12.1", version: str = DYNAMIC, **files: str) -> Kernel:
+def kernel(root: Path, release: str = "6.12.1", version: str = DYNAMIC, **files: str) -> Host:
     places = {
         "debugfs": "sys/kernel/debug/sched/preempt",
         "cmdline": "proc/cmdline",
@@ -26,7 +27,7 @@ def kernel(root: Path, release: str = "6.12.1", version: str = DYNAMIC, **files:
         path.parent.mkdir(parents=True)
         path.write_text(text)
     proc, sys, modules, boot = (root / name for name in ("proc", "sys", "lib/modules", "boot"))
-    return Kernel(proc, sys, modules, boot, release, version)
+    return Host(proc, sys, modules, boot, release, version)
 
 
 @pytest.mark.parametrize(
