@@ -48,7 +48,7 @@ def load(
         kind, name, b"GPL", instructions, count, ctypes.byref(options)
     )
     if program < 0:
-        raise failed("the kernel refuses this program")
+        raise failed("the kernel refuses a program of this type")
     return program
 
 
