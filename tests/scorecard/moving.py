@@ -7,6 +7,7 @@ from tests.scorecard.model import Blind, Scenario
 SKIPPED_COMPLETIONS = Blind("io_uring operations whose completion is skipped")
 MULTISHOT_BEFORE_6_12 = Blind("up to Linux 6.11 all but the last completion", before=(6, 12))
 MULTISHOT_IN_TRACEPOINT = Blind("splice and tee by io_uring", (Mode.TRACEPOINT,))
+ALL_BEFORE_5_19 = Blind("up to Linux 6.11 all but the last", (Mode.TRACEPOINT,), (5, 19))
 AIO_BY_MEMORY = Blind("aio whose results the program reads from the ring", (Mode.TRACEPOINT,))
 
 _TWO_FILES = tuple(
@@ -42,7 +43,7 @@ _RING: tuple[tuple[str, str, tuple[Blind, ...]], ...] = (
 )
 
 _IO_URING = tuple(
-    Scenario(f"io_uring, {name}", ("uring", kind, 100, "{ext4}"), blind=blind)
+    Scenario(f"io_uring, {name}", ("uring", kind, 100, "{ext4}"), blind=(*blind, ALL_BEFORE_5_19))
     for name, kind, blind in _RING
 )
 
