@@ -173,8 +173,13 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	u32 fd_type = NO_FD_TYPE;
 	bool reads, writes;
 
-	if (!call || !call->known || result == -EBADF || result == -ENOTSOCK)
+	if (!call || !call->known)
 		return 0;
+	if (result == -EBADF || result == -ENOTSOCK) {
+		if (is_transfer(call))
+			end_transfer();
+		return 0;
+	}
 	if (call->tail_call != NO_ARGUMENT && result >= call->least) {
 		begin_tail_call();
 		tail_calls.call(ctx, call->tail_call);

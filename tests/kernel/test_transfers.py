@@ -100,3 +100,13 @@ def test_half_done(session: Session, call: Callable[[int, int], None]) -> None:
     last = session.snapshot()
     assert not tcp_residual(residuals, last)
     assert not last.under_way.after
+
+
+def test_a_call_that_fails_is_not_under_way(session: Session) -> None:
+    """What the thread sends afterwards is not a part of it."""
+    ours, theirs = tcp_pair()
+    with ours, theirs:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.sendfile(theirs.fileno(), 1 << 20, 0, BYTES)
+        theirs.send(b"seven77")
+        assert FdType.TCP not in session.snapshot().under_way.after
