@@ -15,14 +15,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from probes.snapshot import Amount, UnderWay, slot
+from probes.snapshot import NOTHING_UNDER_WAY, Amount, UnderWay, slot
 from probes.taxonomy import Account, Door, FdType
 
 _READINGS = 4
 """Calls that have passed one layer and not yet the other explain themselves within so many."""
-
-
-NOTHING_UNDER_WAY = UnderWay({}, {})
 
 
 class Side(NamedTuple):

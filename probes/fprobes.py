@@ -8,6 +8,7 @@ the kernel keeps room for two calls a CPU only whose return is probed; there the
 
 import ctypes
 import os
+from functools import cache
 from typing import Any
 
 from probes import programs
@@ -98,8 +99,12 @@ class Linked:
         self.hang(name, f"__traceiter_{tracepoint}")
 
 
+@cache
 def work(btf: Btf | None) -> bool:
-    """True if this kernel has them, with room for any number of calls, and lets us use them."""
+    """True if this kernel has them, with room for any number of calls, and lets us use them.
+
+    Found once for a BTF by hanging a program that does nothing.
+    """
     if btf is None or btf.offset("fprobe", "entry_handler") is None:
         return False
     if btf.offset("fprobe", "rethook") is not None:

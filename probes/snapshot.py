@@ -156,13 +156,16 @@ class UnderWay:
     after: Mapping[FdType, int]
 
 
+NOTHING_UNDER_WAY = UnderWay({}, {})
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot(Accounts):
     """One consistent reading of every map."""
 
     overflow: Mapping[int, Amount] = field(default_factory=dict)
     """Slot code to the amount that found no room in the map; errno is not kept there."""
-    under_way: "UnderWay" = field(default_factory=lambda: UnderWay({}, {}))
+    under_way: UnderWay = NOTHING_UNDER_WAY
     losses: Mapping[Loss, int] = field(default_factory=dict)
     """Events since the start."""
     missed_runs: Mapping[str, int] = field(default_factory=dict)

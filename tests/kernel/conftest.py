@@ -15,7 +15,7 @@ from probes.snapshot import Accounts, Amount, ProcessKey, Snapshot, Via, slot
 from probes.source import Settings
 from probes.syscalls import TailCall
 from probes.taxonomy import Account, FdType, Mode
-from tests.scorecard.runner import kernel_version
+from tests.scorecard.runner import kernel_version, skips_runs
 
 Counted = dict[tuple[Account, FdType, Via, int], Amount]
 """(account, fd type, via, errno) to amount."""
@@ -63,7 +63,7 @@ def missed_before(request: pytest.FixtureRequest) -> None:
     """Where the kernel skips runs of the probes, keep how many it had skipped before the test."""
     if preemption.preempts():
         attached: Session = request.getfixturevalue("session")
-        if attached.mode is not Mode.KPROBE:
+        if skips_runs(attached.mode):
             request.node.stash[_BEFORE] = attached, attached.missed_runs()
 
 

@@ -7,12 +7,12 @@ import sys
 import pytest
 
 from exporter.processes import Processes
-from probes.preemption import preempts
 from probes.session import attach
 from probes.snapshot import Snapshot, slot
 from probes.source import Settings
-from probes.taxonomy import Account, FdType, Loss, Mode
+from probes.taxonomy import Account, FdType, Loss
 from tests.kernel.conftest import modes
+from tests.scorecard.runner import skips_runs
 
 pytestmark = pytest.mark.kernel
 
@@ -58,7 +58,7 @@ def test_a_flood_of_names_is_bounded_and_counted() -> None:
         command = [sys.executable, "-c", FLOOD, str(PROCESSES), str(EACH)]
         subprocess.run(command, check=True)
         snapshot = session.snapshot()
-        if preempts() and session.mode is not Mode.KPROBE and session.missed_runs():
+        if skips_runs(session.mode) and session.missed_runs():
             pytest.xfail("the kernel skipped runs of the probes, as fdscope tells")
         after = through_pipes(snapshot, processes)
         assert all(after[account] - before[account] >= PROCESSES * EACH for account in after)

@@ -11,7 +11,7 @@ from pathlib import Path
 from probes.preemption import preempts
 from probes.session import Session
 from probes.snapshot import Snapshot
-from probes.taxonomy import Loss
+from probes.taxonomy import Loss, Mode
 from tests.scorecard import judge
 from tests.scorecard.model import (
     BLIND,
@@ -38,6 +38,11 @@ def kernel_version() -> tuple[int, int]:
     """Major and minor number of the running kernel."""
     major, minor = platform.release().split(".")[:2]
     return int(major), int(minor)
+
+
+def skips_runs(mode: Mode) -> bool:
+    """True if the kernel skips runs of this mode's programs under load, as fdscope tells."""
+    return preempts() and PREEMPTED.applies(mode, kernel_version())
 
 
 def arguments(scenario: Scenario, scale: float, places: Mapping[str, str]) -> list[str]:
@@ -89,7 +94,7 @@ def _word(
     if not wrong:
         return EXACT, ""
     spots = [b for b in scenario.blind if b.applies(session.mode, kernel_version())]
-    if preempts() and PREEMPTED.applies(session.mode, kernel_version()):
+    if skips_runs(session.mode):
         lacking = sum(line.expected_operations - line.operations for line in wrong)
         spots += [PREEMPTED] * (missed > 0 and lacking <= missed)
     if spots and all(line.lacks for line in wrong):
