@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """One compiled BPF object, its programs loaded and attached one by one."""
 
-import contextlib
 import os
 import platform
 from pathlib import Path
@@ -73,10 +72,18 @@ class Attacher:
                 return candidate
         return choice.candidates[0]
 
+    def _answer(self, function: str, layer: Layer, door: Door | None) -> dict[str, str]:
+        """What an answer of ``attach`` has whatever the outcome."""
+        return {
+            "function": function,
+            "layer": layer.value,
+            "mode": self._mode.value,
+            "door": "" if door is None else door.label,
+        }
+
     def attach(self, hook: Hook) -> dict[str, str]:
         """Attach one hook; the answer says how it went and never raises for an optional one."""
-        answer = {"function": hook.function, "layer": hook.layer.value, "mode": self._mode.value}
-        answer["door"] = "" if hook.door is None else hook.door.label
+        answer = self._answer(hook.function, hook.layer, hook.door)
         if hook.point is Point.RAW_TRACEPOINT and not self._is_function(hook):
             answer["mode"] = Mode.TRACEPOINT.value
         if not self.has(hook):
@@ -146,20 +153,26 @@ class Attacher:
         tails = TailCall if self._mode is Mode.TRACEPOINT else IN_ALL_MODES
         return [self._load_tail_call(tail) for tail in tails]
 
-    def load_census(self) -> None:
-        """Load the programs that are run on demand; without them there is no census."""
+    def load_census(self) -> list[dict[str, str]]:
+        """Load the programs that are run on demand; without them there is no census.
+
+        One answer like those of ``attach`` if they are refused; none else, for they are no hooks.
+        """
         calls = self._bpf[b"census_calls"]
-        with contextlib.suppress(Exception):  # bcc raises nothing more precise
+        try:
             for number, name in enumerate(source.CENSUS_CALLS):
                 program = f"on_census_{name.lower()}".encode()
                 loaded = self._bpf.load_func(program, self._bpf.RAW_TRACEPOINT)
                 calls[calls.Key(number)] = calls.Leaf(loaded.fd)
             self._bpf.load_func(b"on_census", self._bpf.RAW_TRACEPOINT)
+        except Exception as error:  # bcc raises nothing more precise
+            answer = self._answer("census", Layer.PROCESS, None)
+            return [answer | {"state": "failed", "why": _reason(error)}]
+        return []
 
     def _load_tail_call(self, tail: TailCall) -> dict[str, str]:
         name = tail.name.lower()
-        answer = {"function": name, "layer": Layer.FILE.value, "mode": self._mode.value}
-        answer["door"] = _TAIL_CALL_DOORS[tail].label if tail in _TAIL_CALL_DOORS else ""
+        answer = self._answer(name, Layer.FILE, _TAIL_CALL_DOORS.get(tail))
         tail_calls = self._bpf[b"tail_calls"]
         try:
             tail_calls[tail_calls.Key(tail)] = tail_calls.Leaf(self._load(f"on_{name}"))

@@ -33,6 +33,24 @@ struct io_ring_ctx {
 };
 #endif
 
+/*
+ * What follows is in no installed header: io_uring/net.c and fs/proc/internal.h. The BTF of Linux
+ * 6.12 and 7.3 has the same.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 0, 0)
+#define HAVE_io_sr_msg_msg_flags 1
+struct io_sr_msg {
+	struct file *file;
+	void *buf;
+	u32 len;
+	u32 done_io;
+	u32 msg_flags;
+};
+#endif
+#define OFFSET_proc_inode_pid 0
+#define OFFSET_proc_inode_vfs_inode 72
+#define OFFSET_task_struct_pid_links __builtin_offsetof(struct task_struct, pid_links)
+
 #ifndef MACHINE_aarch64
 #define HAVE_thread_info_status 1
 #endif
