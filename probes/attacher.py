@@ -9,7 +9,7 @@ from probes import fprobes, source
 from probes.btf import Btf
 from probes.compiler import LoadError, compiled, import_bcc
 from probes.fd_calls import meanings, table
-from probes.hooks import Choice, Hook, Point
+from probes.hooks import WITHOUT_FUNCTION, Choice, Hook, Point
 from probes.source import Settings
 from probes.syscalls import IN_ALL_MODES, TailCall
 from probes.taxonomy import Door, Layer, Mode
@@ -103,7 +103,7 @@ class Attacher:
         latency = self._latency and hook.layer is Layer.FILE and hook.point is Point.RETURN
         with_entry = hook.point in (Point.CALL, Point.ENTRY) or latency
         if self._linked and self._is_function(hook):
-            self._linked.hang_on_tracepoint(f"on_{name}", name)
+            self._linked.hang_on_tracepoint(f"function_{name}", name)
         elif hook.point is Point.RAW_TRACEPOINT:
             self._bpf.attach_raw_tracepoint(tp=name.encode(), fn_name=f"on_{name}".encode())
         elif self._linked:
@@ -125,6 +125,8 @@ class Attacher:
     def _is_function(self, hook: Hook) -> bool:
         """True of a tracepoint that is hooked by its function."""
         if self._linked is None or self._btf is None or hook.point is not Point.RAW_TRACEPOINT:
+            return False
+        if hook.function in WITHOUT_FUNCTION:
             return False
         arity = self._btf.tracepoint_arity(hook.function) or 0
         return arity <= fprobes.MOST_TRACEPOINT_ARGUMENTS

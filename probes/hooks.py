@@ -174,6 +174,11 @@ CHOICES: dict[Mode, tuple[Choice, ...]] = {
 }
 
 
+WITHOUT_FUNCTION = () if _X86 else ("cgroup_attach_task", "io_uring_complete")
+"""Tracepoints that cannot be hooked by their function (``__traceiter_*``): what defines it also
+calls it, and where the kernel has no static calls the compiler puts it inline there."""
+
+
 def functions(mode: Mode) -> list[str]:
     """All functions that the mode's C text names, in a fixed order."""
     return [

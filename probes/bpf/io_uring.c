@@ -67,11 +67,7 @@ static __always_inline int request_done(const struct io_kiocb *request, s32 resu
  * io_uring_complete(void *ctx, struct io_kiocb *req, ...): then the completion since 6.18, or
  * user_data and the result; req is NULL for all but the last completion of a multishot request
  */
-#if IO_URING_COMPLETE_ARITY == 7
-ON_RAW_TRACEPOINT(io_uring_complete)
-#else
 ON_TRACEPOINT(io_uring_complete)
-#endif
 {
 	const struct io_kiocb *request = (const struct io_kiocb *)arg[1];
 	s32 result = 0;

@@ -7,14 +7,17 @@ import json
 import os
 import socket
 import subprocess
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from exporter.processes import Processes
+from exporter.units import hierarchy
 from probes.session import Session, attach
 from probes.snapshot import Amount, slot
 from probes.source import Settings
@@ -60,6 +63,34 @@ def test_name_is_the_one_after_exec(session: Session) -> None:
     tgid = in_child(work)
     snapshot = session.snapshot()
     assert snapshot.processes[key_of(snapshot, tgid)].name == b"true"
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Path]:
+    """A new cgroup."""
+    root = hierarchy()
+    if root is None:
+        pytest.skip("no cgroup hierarchy of version 2 is mounted")
+    try:
+        made = Path(tempfile.mkdtemp(prefix="fdscope-test-", dir=root))
+    except OSError as error:
+        pytest.skip(f"no cgroup can be made: {error}")
+    yield made
+    made.rmdir()
+
+
+def test_a_move_to_another_cgroup(cgroup: Path, session: Session) -> None:
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(b"x")
+        child.stdin.flush()
+        child.stdout.read(1)
+        snapshot = session.snapshot()
+        key = key_of(snapshot, child.pid)
+        assert snapshot.processes[key].cgroup_id != cgroup.stat().st_ino
+        (cgroup / "cgroup.procs").write_text(str(child.pid))
+        assert session.snapshot().processes[key].cgroup_id == cgroup.stat().st_ino
 
 
 def test_accounts_of_the_dead_alone(session: Session) -> None:
