@@ -87,7 +87,7 @@ def version_of(lab: Lab, cell: Cell) -> str:
     """Return the upstream version of a cell's kernel, such as 6.12.95."""
     suite = lab.suite(cell.kernel, cell.arch)
     suite.refresh()
-    return kernel_version(suite).partition("-")[0]
+    return kernel_version(suite, cell.flavour).partition("-")[0]
 
 
 def jobs_for(cell: Cell, arguments: argparse.Namespace) -> list[Job]:

@@ -28,15 +28,16 @@ ARM64 = Arch("arm64", "aarch64", "aarch64-linux-gnu")
 class Cell:
     """One machine of the matrix.
 
-    `kernel` and `root` are Debian suites; `limit` is in seconds, for each mode;
-    `memory` is in MiB. With `headers` the guest has the kernel's real headers
-    and /sys/kernel/btf is hidden.
+    `kernel` and `root` are Debian suites, `flavour` is that of the kernel; `limit` is in
+    seconds, for each mode; `memory` is in MiB. With `headers` the guest has the kernel's real
+    headers and /sys/kernel/btf is hidden.
     """
 
     name: str
     kernel: str
     root: str
     about: str
+    flavour: str = "cloud"
     arch: Arch = AMD64
     modes: tuple[str, ...] = MODES
     cpus: int = 1
@@ -55,6 +56,7 @@ CELLS = (
     Cell("newest-bookworm", "trixie-backports", "bookworm", "newest kernel, oldest BCC"),
     Cell("6.12-bookworm", "bookworm-backports", "bookworm", "backported kernel, its release's BCC"),
     Cell("6.12-smp", "trixie", "trixie", "two processors: per-CPU maps are summed", cpus=2),
+    Cell("6.12-rt", "trixie", "trixie", "real-time kernel: all is preempted", flavour="rt"),
     Cell(
         "headers",
         "bookworm",
@@ -64,14 +66,6 @@ CELLS = (
         limit=1800,
         headers=True,
     ),
-    Cell(
-        "arm64",
-        "trixie",
-        "trixie",
-        "64-bit Arm, emulated",
-        arch=ARM64,
-        modes=("kprobe", "tracepoint"),
-        memory=4096,
-        limit=1800,
-    ),
+    Cell("arm64", "trixie", "trixie", "64-bit Arm, emulated", arch=ARM64, limit=1800),
+    Cell("arm64-newest", "trixie-backports", "trixie", "and newest kernel", arch=ARM64, limit=1800),
 )

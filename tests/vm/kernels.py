@@ -25,27 +25,29 @@ class Kernel:
     archives: tuple[Path, ...]
 
 
-def image_packages(suite: Suite) -> list[Package]:
-    """Return the packages that the cloud kernel of a suite consists of."""
-    return suite.closure(f"linux-image-cloud-{suite.arch.debian}", IMAGE_PARTS)
+def image_packages(suite: Suite, flavour: str) -> list[Package]:
+    """Return the packages that a suite's kernel of this flavour (cloud, rt) consists of."""
+    return suite.closure(f"linux-image-{flavour}-{suite.arch.debian}", IMAGE_PARTS)
 
 
-def header_packages(suite: Suite) -> list[Package]:
+def header_packages(suite: Suite, flavour: str) -> list[Package]:
     """Return the packages with the headers of that kernel."""
-    return suite.closure(f"linux-headers-cloud-{suite.arch.debian}", HEADER_PARTS)
+    return suite.closure(f"linux-headers-{flavour}-{suite.arch.debian}", HEADER_PARTS)
 
 
-def kernel_version(suite: Suite) -> str:
+def kernel_version(suite: Suite, flavour: str) -> str:
     """Return the version of the kernel that a suite offers, such as 6.12.95-1."""
-    return suite.package(f"linux-image-cloud-{suite.arch.debian}").version
+    return suite.package(f"linux-image-{flavour}-{suite.arch.debian}").version
 
 
-def prepare_kernel(suite: Suite, *, headers: bool) -> Kernel:
+def prepare_kernel(suite: Suite, flavour: str, *, headers: bool) -> Kernel:
     """Return the suite's kernel from the cache, fetching and unpacking it if needed."""
     suite.refresh()
-    packages = image_packages(suite) + (header_packages(suite) if headers else [])
+    packages = image_packages(suite, flavour)
+    if headers:
+        packages += header_packages(suite, flavour)
     inputs = {"packages": [package.pin for package in packages], "recipe": source_hash(*RECIPE)}
-    name = f"{suite.name}-{suite.arch.debian}{'-headers' if headers else ''}"
+    name = f"{suite.name}-{flavour}-{suite.arch.debian}{'-headers' if headers else ''}"
 
     def build(folder: Path) -> None:
         with suite.progress.step(suite.name, f"building kernel {packages[0].version}"):

@@ -76,7 +76,8 @@ class Lab:
 
     def prepare(self, cell: Cell) -> tuple[Kernel, Root]:
         """Return the kernel and the userland of a cell, built if they are not cached."""
-        kernel = prepare_kernel(self.suite(cell.kernel, cell.arch), headers=cell.headers)
+        suite = self.suite(cell.kernel, cell.arch)
+        kernel = prepare_kernel(suite, cell.flavour, headers=cell.headers)
         wanted = guest_requirements(self.checkout)
         return kernel, prepare_root(self.suite(cell.root, cell.arch), wanted)
 
