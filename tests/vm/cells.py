@@ -67,5 +67,7 @@ CELLS = (
         headers=True,
     ),
     Cell("arm64", "trixie", "trixie", "64-bit Arm, emulated", arch=ARM64, limit=1800),
-    Cell("arm64-newest", "trixie-backports", "trixie", "and newest kernel", arch=ARM64, limit=1800),
+    Cell(
+        "arm64-newest", "trixie-backports", "trixie", "newest on 64-bit Arm", arch=ARM64, limit=1800
+    ),
 )
