@@ -2,8 +2,9 @@
 """Renders what the cells reported as the support table of the documentation."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -28,11 +29,23 @@ ABOUT = """\
 A virtual machine each, in which the tests of `tests/kernel` ran: `make vm-matrix` runs them, and
 `make vm-table` writes this page from what they left. Skipped are tests of what a kernel, the
 processor or the machine does not have, among them those of the live page, which need a browser.
-Failures that are expected (where tasks preempt the kernel, in modes that miss runs there and tell
-so) count as skipped. A hook that is silent was not called by the self-test.
+Failures are expected where tasks preempt the kernel, in modes that miss runs there and tell so. A
+hook that is silent was not called by the self-test. Where no mode is named, all modes of the cell
+are meant.
 """
 FIRED = "fires"
 STATES = {"attached": "attached, silent", "failed": "failed", "absent": "absent"}
+PROBLEMS = ("skipped", "failure", "error")
+OUTCOMES = {"pytest.skip": "skipped", "pytest.xfail": "expected to fail"}
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A test that did not pass: its module, and pytest's word for what became of it, and why."""
+
+    module: str
+    outcome: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +58,9 @@ class Row:
     arch: str
     mode: str
     result: str
+    total: int = 0
+    tests: tuple[Test, ...] = ()
     support: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def title(self) -> str:
-        """A short name for the head of a column."""
-        return f"{self.cell}<br>{self.mode}"
 
     @property
     def hooks(self) -> list[dict[str, Any]]:
@@ -70,25 +80,35 @@ def read_rows(folder: Path) -> list[Row]:
 
 
 def read_row(path: Path) -> Row:
-    """Read a row from its result.json and the report beside it."""
+    """Read a row from its result.json and the reports beside it."""
     result = json.loads(path.read_text())
     report = path.parent / f"support-{result['mode']}.json"
+    total, tests = read_tests(path.parent / "pytest.xml")
     return Row(
         **{name: result[name] for name in ("cell", "kernel", "bcc", "arch", "mode")},
-        result=", ".join(filter(None, (result["why"], test_counts(path.parent / "pytest.xml")))),
+        result=result["why"],
+        total=total,
+        tests=tests,
         support=json.loads(report.read_text()) if report.exists() else {},
     )
 
 
-def test_counts(report: Path) -> str:
-    """How many tests passed, and what became of the others, by pytest's report if there is one."""
+def read_tests(report: Path) -> tuple[int, tuple[Test, ...]]:
+    """How many tests ran, and those that did not pass, by pytest's report if there is one."""
     if not report.exists():
-        return ""
-    suite = ElementTree.parse(report).getroot()[0].attrib  # noqa: S314 of our own tests
-    others = {word: int(suite[word]) for word in ("skipped", "failures", "errors")}
-    total = int(suite["tests"])
-    counts = [f"{count} {word}" for word, count in others.items() if count]
-    return "; ".join([f"{total - sum(others.values())} of {total}", *counts])
+        return 0, ()
+    cases = list(ElementTree.parse(report).getroot().iter("testcase"))  # noqa: S314 of our own tests
+    tests = (
+        Test(
+            case.attrib["classname"].rpartition(".")[2],
+            OUTCOMES.get(problem.get("type", ""), problem.tag),
+            problem.get("message", ""),
+        )
+        for case in cases
+        for problem in case
+        if problem.tag in PROBLEMS
+    )
+    return len(cases), tuple(tests)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -121,7 +141,7 @@ def summary_line(row: Row) -> tuple[str, ...]:
         row.bcc,
         row.arch,
         row.mode,
-        row.result,
+        ", ".join([row.result, *test_counts(row)]),
         counted(present, (hook["state"] == "attached" for hook in present)),
         counted(present, (bool(hook["fired"]) for hook in present)),
         counted(row.doors, (bool(door["ok"]) for door in row.doors)),
@@ -129,49 +149,95 @@ def summary_line(row: Row) -> tuple[str, ...]:
     )
 
 
-def hook_word(hook: dict[str, Any]) -> str:
-    """Say in a word what became of a hook."""
-    return FIRED if hook["fired"] else STATES[hook["state"]]
+def test_counts(row: Row) -> list[str]:
+    """Say how many tests passed, and what became of the others."""
+    if not row.total:
+        return []
+    others = Counter(test.outcome for test in row.tests)
+    counts = [f"{count} {outcome}" for outcome, count in sorted(others.items())]
+    return ["; ".join([f"{row.total - others.total()} of {row.total}", *counts])]
 
 
-def hook_matrix(rows: Sequence[Row]) -> str:
-    """Render the hooks (lines) against kernels and modes (columns)."""
-    states = [{(h["layer"], h["function"]): hook_word(h) for h in row.hooks} for row in rows]
-    names = sorted({name for state in states for name in state})
-    head = ["layer", "function", *(row.title for row in rows)]
-    return table(head, ([*name, *(state.get(name, "") for state in states)] for name in names))
+def places(some: Sequence[Row], rows: Sequence[Row]) -> list[str]:
+    """Name the cells of some of the rows, and the modes where they are not all of the cell's."""
+    modes: dict[str, list[str]] = {}
+    for row in some:
+        modes.setdefault(row.cell, []).append(row.mode)
+    whole = Counter(row.cell for row in rows)
+    return [
+        cell if len(names) == whole[cell] else f"{cell} {', '.join(names)}"
+        for cell, names in modes.items()
+    ]
 
 
-def door_matrix(rows: Sequence[Row]) -> str:
-    """Render the doors with their fd types (lines) against kernels and modes (columns)."""
-    checks = [{(d["door"], d["fd_type"]): bool(d["ok"]) for d in row.doors} for row in rows]
-    words = {True: "exact", False: "**off**", None: ""}
-    names = sorted({name for check in checks for name in check})
-    head = ["door", "fd type", *(row.title for row in rows)]
-    return table(head, ([*name, *(words[c.get(name)] for c in checks)] for name in names))
+def matrix(
+    head: Sequence[str], rows: Sequence[Row], words: Callable[[Row], dict[tuple[str, str], str]]
+) -> str:
+    """Render pairs of names (lines) against kernels and modes, one column for all that agree."""
+    columns: dict[Hashable, list[Row]] = {}
+    for row in rows:
+        if row.support:
+            columns.setdefault(frozenset(words(row).items()), []).append(row)
+    titles = ["<br>".join(places(same, rows)) for same in columns.values()]
+    found = [words(same[0]) for same in columns.values()]
+    names = sorted({name for column in found for name in column})
+    lines = ([*name, *(column.get(name, "") for column in found)] for name in names)
+    return table([*head, *titles], lines)
+
+
+def hook_words(row: Row) -> dict[tuple[str, str], str]:
+    """Say in a word what became of each hook: layer and function."""
+    return {
+        (hook["layer"], hook["function"]): FIRED if hook["fired"] else STATES[hook["state"]]
+        for hook in row.hooks
+    }
+
+
+def door_words(row: Row) -> dict[tuple[str, str], str]:
+    """Say in a word whether each door counted the known bytes: door and fd type."""
+    return {
+        (door["door"], door["fd_type"]): "exact" if door["ok"] else "**off**" for door in row.doors
+    }
 
 
 def failures(rows: Sequence[Row]) -> str:
     """Render why hooks failed: one line for each hook and reason."""
-    reasons: dict[tuple[str, str], list[str]] = {}
+    where: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         for hook in row.hooks:
             if hook["state"] == "failed":
-                where = reasons.setdefault((hook["function"], hook["why"]), [])
-                where.append(f"{row.cell} {row.mode}")
-    return table(
-        ("function", "why", "where"),
-        ([*reason, ", ".join(where)] for reason, where in sorted(reasons.items())),
+                where.setdefault((hook["function"], hook["why"]), []).append(row)
+    lines = ([*key, "; ".join(places(some, rows))] for key, some in sorted(where.items()))
+    return table(("function", "why", "where"), lines)
+
+
+def unpassed(rows: Sequence[Row]) -> str:
+    """Render which tests did not pass, and why: one line for each module, outcome and reason."""
+    where: dict[Test, list[Row]] = {}
+    for row in rows:
+        for test in dict.fromkeys(row.tests):
+            where.setdefault(test, []).append(row)
+    lines = (
+        (
+            test.module,
+            test.outcome,
+            test.why,
+            "everywhere" if len(some) == len(rows) else "; ".join(places(some, rows)),
+        )
+        for test, some in sorted(where.items(), key=lambda item: astuple(item[0]))
     )
+    return table(("tests", "what became of them", "why", "where"), lines)
 
 
 def render(folder: Path) -> str:
     """Render the whole page part from the cells' folders below `folder`."""
     rows = read_rows(folder)
-    reported = [row for row in rows if row.support]
-    parts = [f"{ABOUT}\n## Kernels\n\n{summary(rows)}"]
-    if reported:
-        parts.append(f"## Hooks\n\n{hook_matrix(reported)}")
-        parts.append(f"## Doors\n\n{door_matrix(reported)}")
-        parts.append(f"## Hooks that failed\n\n{failures(reported)}")
+    parts = (
+        ABOUT,
+        f"## Kernels\n\n{summary(rows)}",
+        f"## Hooks\n\n{matrix(('layer', 'function'), rows, hook_words)}",
+        f"## Doors\n\n{matrix(('door', 'fd type'), rows, door_words)}",
+        f"## Hooks that failed\n\n{failures(rows)}",
+        f"## Tests that did not pass\n\n{unpassed(rows)}",
+    )
     return "\n".join(parts)
