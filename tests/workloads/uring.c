@@ -114,8 +114,10 @@ static void multishot(unsigned opcode, const char *fd_type, struct pair pair)
 			else
 				WRITTEN(fd_type, "read_write", write(pair.out, data, 700));
 			last = completion(&ring);
-			if (last.res == -EINVAL || last.res == -ENOBUFS)
+			if (last.res == -EINVAL || last.res == -ENOBUFS) {
+				errno = -last.res;
 				not_possible("the kernel's io_uring has no such multishot");
+			}
 			got(fd_type, (int)check(last.res, "multishot"));
 		}
 		WRITTEN(fd_type, opcode == IORING_OP_RECV ? "vectored" : "read_write",
