@@ -30,8 +30,9 @@ A virtual machine each, in which the tests of `tests/kernel` ran: `make vm-matri
 `make vm-table` writes this page from what they left. Skipped are tests of what a kernel, the
 processor or the machine does not have, among them those of the live page, which need a browser.
 Failures are expected, and a door can be off, where tasks preempt the kernel, in modes that miss
-runs there and tell so: the note says then how many. A hook that is silent was not called by the
-self-test. Where no mode is named, all modes of the cell are meant.
+runs there and tell so: the note says then how many, and how often that is stands in
+[Measurements](measurements.md#runs-that-the-kernel-skips). A hook that is silent was not called by
+the self-test. Where no mode is named, all modes of the cell are meant.
 """
 FIRED = "fires"
 STATES = {"attached": "attached, silent", "failed": "failed", "absent": "absent"}
