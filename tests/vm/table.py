@@ -4,9 +4,9 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from tests.vm.cells import CELLS
@@ -37,11 +37,11 @@ the self-test. Where no mode is named, all modes of the cell are meant.
 FIRED = "fires"
 STATES = {"attached": "attached, silent", "failed": "failed", "absent": "absent"}
 PROBLEMS = ("skipped", "failure", "error")
+TESTS_HEAD = ("tests", "what became of them", "why")
 OUTCOMES = {"pytest.skip": "skipped", "pytest.xfail": "expected to fail"}
 
 
-@dataclass(frozen=True, slots=True)
-class Test:
+class Test(NamedTuple):
     """A test that did not pass: its module, and pytest's word for what became of it, and why."""
 
     module: str
@@ -201,33 +201,24 @@ def door_words(row: Row) -> dict[tuple[str, str], str]:
     }
 
 
-def failures(rows: Sequence[Row]) -> str:
-    """Render why hooks failed: one line for each hook and reason."""
-    where: dict[tuple[str, str], list[Row]] = {}
+def reasons(
+    head: Sequence[str], rows: Sequence[Row], found: Callable[[Row], Iterable[tuple[str, ...]]]
+) -> str:
+    """Render what was found in the rows, one line for all that found the same, and where."""
+    where: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        for hook in row.hooks:
-            if hook["state"] == "failed":
-                where.setdefault((hook["function"], hook["why"]), []).append(row)
-    lines = ([*key, "; ".join(places(some, rows))] for key, some in sorted(where.items()))
-    return table(("function", "why", "where"), lines)
-
-
-def unpassed(rows: Sequence[Row]) -> str:
-    """Render which tests did not pass, and why: one line for each module, outcome and reason."""
-    where: dict[Test, list[Row]] = {}
-    for row in rows:
-        for test in dict.fromkeys(row.tests):
-            where.setdefault(test, []).append(row)
+        for line in dict.fromkeys(found(row)):
+            where.setdefault(line, []).append(row)
     lines = (
-        (
-            test.module,
-            test.outcome,
-            test.why,
-            "everywhere" if len(some) == len(rows) else "; ".join(places(some, rows)),
-        )
-        for test, some in sorted(where.items(), key=lambda item: astuple(item[0]))
+        (*line, "everywhere" if len(some) == len(rows) else "; ".join(places(some, rows)))
+        for line, some in sorted(where.items())
     )
-    return table(("tests", "what became of them", "why", "where"), lines)
+    return table([*head, "where"], lines)
+
+
+def failed_hooks(row: Row) -> list[tuple[str, str]]:
+    """The hooks that failed: function, and why."""
+    return [(hook["function"], hook["why"]) for hook in row.hooks if hook["state"] == "failed"]
 
 
 def render(folder: Path) -> str:
@@ -238,7 +229,7 @@ def render(folder: Path) -> str:
         f"## Kernels\n\n{summary(rows)}",
         f"## Hooks\n\n{matrix(('layer', 'function'), rows, hook_words)}",
         f"## Doors\n\n{matrix(('door', 'fd type'), rows, door_words)}",
-        f"## Hooks that failed\n\n{failures(rows)}",
-        f"## Tests that did not pass\n\n{unpassed(rows)}",
+        f"## Hooks that failed\n\n{reasons(('function', 'why'), rows, failed_hooks)}",
+        f"## Tests that did not pass\n\n{reasons(TESTS_HEAD, rows, lambda row: row.tests)}",
     )
     return "\n".join(parts)
