@@ -195,10 +195,10 @@ def hook_words(row: Row) -> dict[tuple[str, str], str]:
 
 
 def door_words(row: Row) -> dict[tuple[str, str], str]:
-    """Say in a word whether each door counted the known bytes: door and fd type."""
-    return {
-        (door["door"], door["fd_type"]): "exact" if door["ok"] else "**off**" for door in row.doors
-    }
+    """Say in a word whether each door counted all its known bytes: door and fd type."""
+    off = {(door["door"], door["fd_type"]) for door in row.doors if not door["ok"]}
+    names = ((door["door"], door["fd_type"]) for door in row.doors)
+    return {name: "**off**" if name in off else "exact" for name in names}
 
 
 def reasons(

@@ -210,7 +210,7 @@ def test_table_has_one_column_for_all_that_agree(tmp_path: Path) -> None:
         folder = tmp_path / f"{cell}-{mode}"
         folder.mkdir()
         results.Result(cell, mode, passed=ok, why="passed").write(folder)
-        report = {"hooks": [], "doors": [door | {"ok": ok}]}
+        report = {"hooks": [], "doors": [door | {"ok": ok}, door]}
         (folder / f"support-{mode}.json").write_text(json.dumps(report))
     text = table.render(tmp_path)
     assert "| door | fd type | 6.12<br>5.10 fentry | 5.10 kprobe |" in text
