@@ -58,6 +58,11 @@ def session() -> Iterator[Session]:
     attached.close()
 
 
+def skipped_runs(missed: int) -> str:
+    """Why figures may fall short: so many runs of the probes were skipped."""
+    return f"the kernel skipped {missed} runs of the probes, as fdscope tells"
+
+
 @pytest.fixture(autouse=True)
 def missed_before(request: pytest.FixtureRequest) -> None:
     """Where the kernel skips runs of the probes, keep how many it had skipped before the test."""
@@ -77,7 +82,7 @@ def pytest_runtest_makereport(
         attached, before = item.stash[_BEFORE]
         if missed := attached.missed_runs() - before:
             report.outcome = "skipped"
-            report.wasxfail = f"the kernel skipped {missed} runs of the probes, as fdscope tells"
+            report.wasxfail = skipped_runs(missed)
     return report
 
 
@@ -103,7 +108,7 @@ def write_support_report(session: Session, directory: Path) -> None:
     notes = [f"{row.case}: {row.unsupported}" for row in rows if row.unsupported]
     exact = all(row.ok for row in rows)
     if missed and not exact:
-        notes.append(f"the kernel skipped {missed} runs of the probes, as fdscope tells")
+        notes.append(skipped_runs(missed))
     report = {
         "kernel": platform.release(),
         "bcc": session.report["bcc"],
