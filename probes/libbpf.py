@@ -21,6 +21,7 @@ def libbpf() -> ctypes.CDLL:
     ]  # fmt: skip
     library.bpf_link_create.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int, pointer]
     library.bpf_raw_tracepoint_open.argtypes = [ctypes.c_char_p, ctypes.c_int]
+    library.libbpf_num_possible_cpus.argtypes = []
     library.bpf_prog_get_fd_by_id.argtypes = [u32]
     library.bpf_prog_test_run_opts.argtypes = [ctypes.c_int, pointer]
     return library

@@ -3,8 +3,8 @@
 
 import ctypes
 import errno
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,21 +12,18 @@ import numpy as np
 from probes.libbpf import failed, libbpf
 from probes.preemption import undisturbed
 
-_POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 _BATCH = 4096
 """Entries a system call; a map that needs more calls is read in several."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def possible_cpus(listing: str) -> int:
-    """Number of CPUs in a list such as ``0-3`` or ``0,2-5``: per-CPU values have one slot each."""
-    return max(int(part.rpartition("-")[2]) for part in listing.strip().split(",")) + 1
-
-
 def host_cpus() -> int:
-    """Slots of a per-CPU value on this machine."""
-    return possible_cpus(_POSSIBLE_CPUS.read_text())
+    """Slots of a per-CPU value: one for each possible CPU, without gaps; OSError if not known."""
+    cpus: int = libbpf().libbpf_num_possible_cpus()
+    if cpus < 0:
+        raise OSError(-cpus, f"cannot read the possible CPUs: {os.strerror(-cpus)}")
+    return cpus
 
 
 def over_cpus(amounts: Array) -> Array:
