@@ -30,6 +30,9 @@ _CONFIGURED_AS = {
 _ALWAYS_SINCE = 7
 """Linux 7.0 has only the models lazy and full on the architectures that fdscope knows."""
 _PRIORITY = 1
+_SCHED_DEADLINE = 6
+"""Linux has it, the module ``os`` does not name it."""
+_ABOVE_ORDINARY = (os.SCHED_FIFO, os.SCHED_RR, _SCHED_DEADLINE)
 
 
 def _text(path: Path) -> str:
@@ -81,25 +84,35 @@ def best_first(host: Host | None = None) -> tuple[Mode, ...]:
 
 
 def allow_undisturbed() -> None:
-    """Let this process use ``undisturbed`` also when it has given up its privileges."""
-    _, most = resource.getrlimit(resource.RLIMIT_RTPRIO)
-    with suppress(ValueError, OSError):
-        wanted = max(most, _PRIORITY)
-        resource.setrlimit(resource.RLIMIT_RTPRIO, (wanted, wanted))
+    """Let this process use ``undisturbed`` also when it has given up its privileges.
+
+    RLIMIT_NICE is what the kernel asks for where the policy is SCHED_IDLE.
+    """
+    nice = 20 - os.getpriority(os.PRIO_PROCESS, 0)
+    for limit, needed in ((resource.RLIMIT_RTPRIO, _PRIORITY), (resource.RLIMIT_NICE, nice)):
+        _, most = resource.getrlimit(limit)
+        if most != resource.RLIM_INFINITY:
+            with suppress(ValueError, OSError):
+                resource.setrlimit(limit, (max(most, needed),) * 2)
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """No ordinary task takes the CPU from this thread meanwhile, where that is allowed.
 
-    For what takes milliseconds: a look at BPF maps.
+    For what takes milliseconds: a look at BPF maps. Afterwards the thread has the scheduling
+    policy and the priority that it had before; one that is real-time already keeps them.
     """
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
+        policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+        flag = policy & os.SCHED_RESET_ON_FORK
+        ordinary = policy ^ flag not in _ABOVE_ORDINARY
+        if ordinary:
+            os.sched_setscheduler(0, os.SCHED_FIFO | flag, os.sched_param(_PRIORITY))
     except OSError:
-        yield
-        return
+        ordinary = False
     try:
         yield
     finally:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        if ordinary:
+            os.sched_setscheduler(0, policy, parameter)

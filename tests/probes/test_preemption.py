@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Where a kernel tells whether tasks preempt it, and what follows for the attach modes."""
 
+import ctypes
 import os
+import platform
+import resource
+import struct
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from probes.host import Host
-from probes.preemption import best_first, model, undisturbed
+from probes.preemption import allow_undisturbed, best_first, model, undisturbed
 from probes.taxonomy import Mode
 
 DYNAMIC = "#1 SMP PREEMPT_DYNAMIC Debian 6.12.117-1 (2026-11-15)"
@@ -65,9 +72,101 @@ def test_kprobe_mode_comes_first_where_tasks_preempt_the_kernel(tmp_path: Path) 
     assert {*best_first(lazy)} == {*Mode}
 
 
-def test_undisturbed_is_for_a_moment() -> None:
-    before = os.sched_getscheduler(0)
-    with undisturbed():
-        during = os.sched_getscheduler(0)
-    assert during == (os.SCHED_FIFO if os.geteuid() == 0 else before)
-    assert os.sched_getscheduler(0) == before
+Scheduling = tuple[int, int, int]
+"""Policy, priority and nice value of a thread."""
+
+
+def scheduling() -> Scheduling:
+    nice = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    return os.sched_getscheduler(0), os.sched_getparam(0).sched_priority, nice
+
+
+def before_during_after(
+    policy: int, priority: int, nice: int, prepare: Callable[[], None] = lambda: None
+) -> list[Scheduling]:
+    """The scheduling around and inside of ``undisturbed``, in a thread of its own."""
+
+    def work() -> list[Scheduling]:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
+        os.sched_setscheduler(0, policy, os.sched_param(priority))
+        prepare()
+        before = scheduling()
+        with undisturbed():
+            with undisturbed():
+                pass
+            during = scheduling()
+        return [before, during, scheduling()]
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+def test_undisturbed_where_it_is_not_allowed_changes_nothing() -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root is allowed to")
+    assert len({*before_during_after(os.SCHED_BATCH, 0, 3)}) == 1
+
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses a real-time policy")
+
+
+@root
+@pytest.mark.parametrize("nice", [-5, 0, 7])
+@pytest.mark.parametrize("flag", [0, os.SCHED_RESET_ON_FORK])
+@pytest.mark.parametrize("policy", [os.SCHED_OTHER, os.SCHED_BATCH, os.SCHED_IDLE])
+def test_undisturbed_is_for_a_moment(policy: int, flag: int, nice: int) -> None:
+    """The policy that a unit chose (``CPUSchedulingPolicy=``, ``Nice=``) is back afterwards."""
+    before, during, after = before_during_after(policy | flag, 0, nice)
+    assert before == after == (policy | flag, 0, nice)
+    assert during == (os.SCHED_FIFO | flag, 1, nice)
+
+
+@root
+@pytest.mark.parametrize("flag", [0, os.SCHED_RESET_ON_FORK])
+@pytest.mark.parametrize(("policy", "priority"), [(os.SCHED_FIFO, 5), (os.SCHED_RR, 1)])
+def test_who_is_real_time_already_keeps_the_priority(policy: int, priority: int, flag: int) -> None:
+    same = policy | flag, priority, 0
+    assert before_during_after(*same) == [same] * 3
+
+
+@root
+def test_a_deadline_is_kept() -> None:
+    """sched_setscheduler() could not give it back."""
+
+    def choose_deadline() -> None:
+        runtime, period = 10_000_000, 100_000_000
+        # struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period
+        attributes = struct.pack("IIQiIQQQ", 48, 6, 0, 0, 0, runtime, period, period)
+        number = 274 if platform.machine() == "aarch64" else 314
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syscall(number, 0, attributes, 0) != 0:
+            pytest.skip(f"no SCHED_DEADLINE here: {os.strerror(ctypes.get_errno())}")
+
+    before, during, after = before_during_after(os.SCHED_OTHER, 0, 0, choose_deadline)
+    assert before == during == after == (6, 0, 0)
+
+
+@root
+@pytest.mark.parametrize("policy", [os.SCHED_OTHER, os.SCHED_BATCH, os.SCHED_IDLE])
+def test_undisturbed_without_privileges(policy: int) -> None:
+    """What was allowed before the privileges went is allowed afterwards."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, 4)
+            os.sched_setscheduler(0, policy, os.sched_param(0))
+            allow_undisturbed()
+            os.setresuid(65534, 65534, 65534)
+            with undisturbed():
+                during = scheduling()
+            if resource.getrlimit(resource.RLIMIT_RTPRIO)[1] == 0:
+                os._exit(3)
+            fine = during == (os.SCHED_FIFO, 1, 4) and scheduling() == (policy, 0, 4)
+            status = 0 if fine else 2
+        finally:
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status == 3:
+        pytest.skip("this root may not raise its limits (CAP_SYS_RESOURCE)")
+    assert status == 0
