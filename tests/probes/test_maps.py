@@ -34,6 +34,7 @@ def test_a_slot_for_each_possible_cpu(tmp_path: Path, listing: str, slots: int) 
     place = "/sys/devices/system/cpu/possible"
     script = f'mount --bind "$1" {place} && exec "$2" -c "$3"'
     program = "from probes.maps import host_cpus; print(host_cpus())"
-    command = ["unshare", "--mount", "sh", "-c", script, "-", shown, sys.executable, program]
+    arguments = ["-", str(shown), sys.executable, program]
+    command = ["unshare", "--mount", "sh", "-c", script, *arguments]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     assert int(answer.stdout) == slots
