@@ -103,7 +103,8 @@ class Collector(ClientCollector):
                     result += itself.map_families(snapshot)
                 if self._selftest:
                     result += itself.selftest_families(self._selftest.rows)
-                result += itself.probe_families(self._session.mode, self.attachments())
+                mode, preference = self._session.mode, self._session.preference
+                result += itself.probe_families(mode, preference, self.attachments())
             result += self._own_families()
         yield from result
 

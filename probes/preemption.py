@@ -80,7 +80,7 @@ def best_first(host: Host | None = None) -> tuple[Mode, ...]:
     """The attach modes, in the order in which they are to be tried here."""
     if preempts(host):
         return (Mode.KPROBE, Mode.FENTRY, Mode.TRACEPOINT)
-    return tuple(Mode)
+    return (Mode.FENTRY, Mode.KPROBE, Mode.TRACEPOINT)
 
 
 def allow_undisturbed() -> None:

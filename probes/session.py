@@ -14,7 +14,7 @@ from probes.census import Census
 from probes.hooks import functions
 from probes.launch import launch
 from probes.maps import HashMap, PerCpuArray, host_cpus
-from probes.preemption import allow_undisturbed
+from probes.preemption import allow_undisturbed, best_first
 from probes.records import dtype
 from probes.snapshot import (
     LATENCY_STRIDE,
@@ -40,6 +40,8 @@ class Session:
     def __init__(self, report: dict[str, Any], fds: Sequence[int], settings: Settings) -> None:
         self.report = report
         self.settings = settings
+        self.preference = best_first()
+        """The attach modes, best first on this kernel: the mode in use may be another than [0]."""
         self._fds = list(fds)
         by_name = dict(zip(report["maps"], fds, strict=False))
         self._programs = dict(zip(report["programs"], fds[len(by_name) :], strict=False))

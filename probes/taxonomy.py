@@ -213,7 +213,7 @@ class Loss(Taxonomy):
 
 
 class Mode(enum.Enum):
-    """How the probes hang on the kernel, best first."""
+    """How the probes attach. Which is best depends on the kernel: ``preemption.best_first()``."""
 
     FENTRY = "fentry"
     KPROBE = "kprobe"

@@ -153,15 +153,9 @@ def _losing(settings: Settings) -> Iterable[Alert]:
 
 def _probing(settings: Settings) -> Iterable[Alert]:
     length = settings.history.settle
-    mode, hook = itself.ATTACH_MODE, itself.PROBE_ATTACHED
-    words = mode.labels[0].values
-    worse = "\n  or ".join(
-        f"{select(mode, mode=now)} == 1 and on (job, instance) ("
-        + " or ".join(f"max_over_time({select(mode, length, mode=b)}) == 1" for b in words[:rank])
-        + ")"
-        for rank, now in enumerate(words)
-        if rank
-    )
+    mode, rank, hook = itself.ATTACH_MODE, itself.ATTACH_MODE_RANK, itself.PROBE_ATTACHED
+    # The ranks are those of the kernel that runs now, also for the modes of the kernel before.
+    ranks = f"{rank.name} and max_over_time({select(mode, length)}) == 1"
     unwanted = select(mode, mode=none_of(settings.probes.modes))
     yield Alert(
         "FdscopeProbesFellBack",
@@ -169,12 +163,13 @@ def _probing(settings: Settings) -> Iterable[Alert]:
         f"""\
 {unwanted} == 1
 or (
-  {worse}
+  ({rank.name} and {mode.name} == 1)
+  > ignoring (mode) group_left () {keep("min", rank, (), ranks)}
 )
 or ({hook.name} == 0 and max_over_time({select(hook, length)}) == 1)""",
-        "The probes hang on the kernel in a worse way than before.",
+        "The probes are attached in a worse mode than before.",
         "fdscope on {{ $labels.instance }} {{ with $labels.function }}could not attach {{ . }}"
-        " {{ end }}(mode {{ $labels.mode }}). It still counts, but with more blind spots.",
+        " {{ end }}(mode {{ $labels.mode }}). It still counts, but misses more.",
         ITSELF,
         hook.label_names,
     )

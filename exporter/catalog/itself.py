@@ -20,6 +20,13 @@ ATTACH_MODE = Metric(
     "1 for the attach mode in use, 0 for the others.",
     (Label("mode", "how the probes hang on the kernel", tuple(m.value for m in Mode)),),
 )
+ATTACH_MODE_RANK = Metric(
+    "fdscope_attach_mode_rank",
+    Kind.GAUGE,
+    "Place of the attach mode in the order in which they are tried on this kernel: 1 is the best"
+    " one.",
+    ATTACH_MODE.labels,
+)
 PROBE_ATTACHED = Metric(
     "fdscope_probe_attached",
     Kind.GAUGE,

@@ -27,9 +27,13 @@ def selftest_families(rows: Iterable[Row]) -> Iterator[Family]:
         yield gauge(metric, ((labels, pair[column]) for labels, pair in sums.items()))
 
 
-def probe_families(mode: Mode, hooks: Iterable[Mapping[str, str]]) -> Iterator[Family]:
-    """What is attached, and how."""
+def probe_families(
+    mode: Mode, preference: Iterable[Mode], hooks: Iterable[Mapping[str, str]]
+) -> Iterator[Family]:
+    """What is attached, and how; ``preference`` are the modes, best first."""
     yield gauge(catalog.ATTACH_MODE, (((m.value,), float(m is mode)) for m in Mode))
+    ranks = enumerate(preference, start=1)
+    yield gauge(catalog.ATTACH_MODE_RANK, (((m.value,), rank) for rank, m in ranks))
     yield gauge(
         catalog.PROBE_ATTACHED,
         (

@@ -80,8 +80,9 @@ def _healthy(minutes: int) -> Iterable[Series]:
     yield series(itself.LOST_UPDATES, f"0x{minutes}", reason="counters_full")
     for metric in (layers.FILE_READS, layers.FILE_WRITES):
         yield series(metric, f"0+60x{minutes}", process="init", pid="1", fd_type="regular")
-    for mode, value in (("fentry", 1), ("kprobe", 0), ("tracepoint", 0)):
-        yield series(itself.ATTACH_MODE, f"{value}x{minutes}", mode=mode)
+    for rank, mode in enumerate(("fentry", "kprobe", "tracepoint"), start=1):
+        yield series(itself.ATTACH_MODE, f"{int(rank == 1)}x{minutes}", mode=mode)
+        yield series(itself.ATTACH_MODE_RANK, f"{rank}x{minutes}", mode=mode)
 
 
 def _selector(name: str, host: str, labels: Labels) -> str:

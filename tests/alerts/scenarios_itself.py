@@ -98,17 +98,43 @@ def _probes() -> tuple[Scenario, ...]:
     restart = series(itself.LOST_UPDATES, "0x120", reason="counters_full")
     busy = series(layers.FILE_READS, "0+60x120", process="init", pid="1", fd_type="regular")
 
-    def modes(about: str, values: dict[str, str], *fires: Alarm) -> Scenario:
-        told = tuple(series(itself.ATTACH_MODE, text, mode=mode) for mode, text in values.items())
-        return Scenario(
-            about, alert, 100, (*told, restart, busy, up("1x120")), fires, healthy=False
+    every_mode = ("fentry", "kprobe", "tracepoint")
+    usual = {"fentry": "1x120", "kprobe": "2x120", "tracepoint": "3x120"}
+    preemptible = {"fentry": "2x120", "kprobe": "1x120", "tracepoint": "3x120"}
+    upgrade = {"fentry": "1x60 2x60", "kprobe": "2x60 1x60", "tracepoint": "3x120"}
+    downgrade = {"fentry": "2x60 1x60", "kprobe": "1x60 2x60", "tracepoint": "3x120"}
+
+    def modes(about: str, ranks: dict[str, str], before: str, now: str, fires: bool) -> Scenario:
+        used = {mode: f"{int(mode == before)}x60 {int(mode == now)}x60" for mode in every_mode}
+        told = (
+            *(series(itself.ATTACH_MODE, text, mode=mode) for mode, text in used.items()),
+            *(series(itself.ATTACH_MODE_RANK, text, mode=mode) for mode, text in ranks.items()),
+            *(restart, busy, up("1x120")),
         )
+        alarms = (warning(alert, mode=now),) if fires else ()
+        return Scenario(about, alert, 100, told, alarms, healthy=False)
 
     return (
-        modes("from fentry to kprobe", {"fentry": "1x60 0x60", "kprobe": "0x60 1x60"},
-              warning(alert, mode="kprobe")),
-        modes("from tracepoint to fentry", {"fentry": "0x60 1x60", "tracepoint": "1x60 0x60"}),
-        modes("tracepoint from the first", {"fentry": "0x120", "tracepoint": "1x120"}),
+        modes("from fentry to kprobe", usual, "fentry", "kprobe", fires=True),
+        modes("from kprobe to tracepoint", usual, "kprobe", "tracepoint", fires=True),
+        modes("from tracepoint to fentry", usual, "tracepoint", "fentry", fires=False),
+        modes("tracepoint from the first", usual, "tracepoint", "tracepoint", fires=False),
+        modes("from kprobe to fentry where tasks preempt the kernel", preemptible,
+              "kprobe", "fentry", fires=True),
+        modes("from fentry to tracepoint where tasks preempt the kernel", preemptible,
+              "fentry", "tracepoint", fires=True),
+        modes("from fentry to kprobe where tasks preempt the kernel", preemptible,
+              "fentry", "kprobe", fires=False),
+        modes("a new kernel that tasks preempt takes kprobe", upgrade,
+              "fentry", "kprobe", fires=False),
+        modes("a new kernel that tasks preempt has no kprobes", upgrade,
+              "fentry", "fentry", fires=False),
+        modes("a new kernel that tasks preempt has only tracepoints", upgrade,
+              "fentry", "tracepoint", fires=True),
+        modes("the kernel from before takes fentry again", downgrade,
+              "kprobe", "fentry", fires=False),
+        modes("the kernel from before takes neither", downgrade,
+              "kprobe", "tracepoint", fires=True),
         Scenario("a hook that was attached", alert, 100,
                  (series(itself.PROBE_ATTACHED, "1x60 0x60", **HOOK),), (warning(alert, **HOOK),)),
         Scenario("a hook that this kernel never had", alert, 100,

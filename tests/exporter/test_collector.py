@@ -21,6 +21,7 @@ class Kernel:
     """A session whose maps a test fills, or breaks."""
 
     mode = Mode.TRACEPOINT
+    preference = (Mode.KPROBE, Mode.FENTRY, Mode.TRACEPOINT)
     sees_sockets = True
     census: Any = None
     report: dict[str, Any] = {"hooks": []}  # noqa: RUF012 # as Session has it
@@ -95,6 +96,8 @@ def test_maps_that_cannot_be_read(
     assert sample(registry, "fdscope_scrape_errors_total", part="maps") == {"maps": 1.0}
     assert sample(registry, "fdscope_build_info", version="1.2") == {"": 1.0}
     assert sample(registry, "fdscope_attach_mode", mode="tracepoint") == {"": 1.0}
+    assert sample(registry, "fdscope_attach_mode_rank", mode="kprobe") == {"": 1.0}
+    assert sample(registry, "fdscope_attach_mode_rank", mode="tracepoint") == {"": 3.0}
     assert not sample(registry, "fdscope_file_read_bytes_total")
     assert "the part 'maps' of the scrape failed" in caplog.text
     kernel.failure = None

@@ -11,6 +11,7 @@ from exporter import config
 from exporter.addresses import Address
 from exporter.config import ConfigError
 from exporter.options import Options
+from probes.preemption import best_first
 from probes.taxonomy import Mode
 
 
@@ -33,7 +34,7 @@ def test_defaults() -> None:
         telemetry_path="/metrics",
         web_config_file=None,
         log_level="info",
-        modes=tuple(Mode),
+        modes=best_first(),
         latency=False,
         stacks=False,
         stacks_every=100,
@@ -116,7 +117,7 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
 def test_flag_wins_over_file_over_environment(tmp_path: Path) -> None:
     file = '[probe]\nmode = "kprobe"'
     assert load(FDSCOPE_ATTACH_MODE="fentry").modes == (Mode.FENTRY,)
-    assert load(FDSCOPE_ATTACH_MODE="").modes == tuple(Mode)
+    assert load(FDSCOPE_ATTACH_MODE="").modes == best_first()
     assert load(toml=file, where=tmp_path, FDSCOPE_ATTACH_MODE="fentry").modes == (Mode.KPROBE,)
     assert load(["--probe.mode=tracepoint"], file, tmp_path).modes == (Mode.TRACEPOINT,)
 

@@ -93,7 +93,7 @@ def everything(name: str) -> CollectorRegistry:
         layers.ledger_families(lines, Residuals().update(lines)),
         layers.latency_families(latency),
         itself.map_families(snapshot),
-        itself.probe_families(Mode.FENTRY, [hook]),
+        itself.probe_families(Mode.FENTRY, tuple(Mode), [hook]),
         itself.selftest_families([Row("c", "splice", "tcp", "read", 9, 8, 9, False)]),
     )
 

@@ -13,6 +13,7 @@ from probes.compiler import LoadError
 from probes.diagnosis import NOTE, OK, PROBLEM, Check, Diagnosis, Trial
 from probes.doctor import examine
 from probes.host import Host
+from probes.preemption import best_first
 from probes.taxonomy import Mode
 
 EMPTY_BTF = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 0, 0, 1) + b"\0"
@@ -185,4 +186,4 @@ def test_real_machine_attaches_and_detaches() -> None:
     messages: list[str] = []
     diagnosis = doctor.examine(progress=messages.append)
     assert diagnosis.ok, diagnosis.text()
-    assert messages == [f"trying {mode.value} mode" for mode in Mode]
+    assert messages == [f"trying {mode.value} mode" for mode in best_first()]
