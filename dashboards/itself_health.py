@@ -82,8 +82,8 @@ def drift() -> Panel:
         "Open at the last census less those open at the first one, less opened plus closed since:"
         " fds that the census and the events do not agree about. In tracepoint mode that are those"
         " that io_uring opened or closed, for no system call tells of them, in all modes those of a"
-        " table that processes share and an exec splits; the README says under 'What is not traced'"
-        " what else no event tells.",
+        " table that processes share and an exec splits; docs/blind-spots.md says what"
+        " else no event tells.",
         [query(f"{total(fds.FD_DRIFT, by=('fd_type',))} != 0", "{{fd_type}}")],
         empty="census and events agree",
     )

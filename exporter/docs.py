@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Writes the parts of README.md that other files decide: ``python -m exporter.docs [--check]``."""
+"""Writes the tables of docs/ that the code decides: ``python -m exporter.docs [--check]``."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from exporter.catalog import CATALOG, ENDED, Metric
+from exporter.catalog import CATALOG, ENDED, Label, Metric
 from probes.blind_spots import BLIND_SPOTS
 from probes.taxonomy import Mode
 
-README = Path(__file__).parent.parent / "README.md"
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+class DocsError(ValueError):
+    """The tables cannot be made; the text says what is wrong where."""
 
 
 def _row(metric: Metric) -> str:
@@ -17,25 +21,44 @@ def _row(metric: Metric) -> str:
     return f"| `{metric.name}` | {metric.kind.value} | {labels} | {metric.help} |"
 
 
-def metric_tables() -> str:
-    """Markdown: every metric, then every label with its values."""
-    labels = {label.name: label for metric in CATALOG for label in metric.labels}
-    labels[ENDED.name] = ENDED
-    label_rows = (
-        f"| `{label.name}` | {label.help} | {', '.join(label.values)} |"
-        for label in labels.values()
-    )
+def metric_table(catalog: Iterable[Metric] = CATALOG) -> str:
+    """Markdown: every metric."""
     return "\n".join(
-        (
-            "| metric | kind | labels | meaning |",
-            "|---|---|---|---|",
-            *map(_row, CATALOG),
-            "",
-            "| label | meaning | values, where the set is closed |",
-            "|---|---|---|",
-            *label_rows,
-        )
+        ("| metric | kind | labels | meaning |", "|---|---|---|---|", *map(_row, catalog))
     )
+
+
+def _uses(catalog: Iterable[Metric]) -> dict[Label, list[str]]:
+    """The labels, each with the names of the metrics that have it.
+
+    DocsError where labels of one name differ, unless each of them says that it is ambiguous.
+    """
+    uses: dict[Label, list[str]] = {}
+    for metric in catalog:
+        for label in metric.labels:
+            uses.setdefault(label, []).append(metric.name)
+    meanings: dict[str, list[Label]] = {}
+    for label in uses:
+        meanings.setdefault(label.name, []).append(label)
+    for name, labels in meanings.items():
+        several = len(labels) > 1
+        if wrong := [label for label in labels if label.ambiguous is not several]:
+            told = "; ".join(f"{label.help!r} of {uses[label][0]}" for label in wrong)
+            count = "several meanings" if several else "one meaning"
+            raise DocsError(f"label {name} has {count}: ambiguous must be {several} for {told}")
+    return uses
+
+
+def label_table(catalog: Iterable[Metric] = CATALOG) -> str:
+    """Markdown: every label with its values; one row for each meaning of a name."""
+    uses = {**_uses(catalog), ENDED: []}
+    rows = (
+        f"| `{label.name}` | {label.help} | {', '.join(label.values)} |"
+        f" {', '.join(f'`{name}`' for name in names) if label.ambiguous else ''} |"
+        for label, names in sorted(uses.items(), key=lambda use: use[0].name)
+    )
+    head = "| label | meaning | values, where the set is closed | of these metrics only |"
+    return "\n".join((head, "|---|---|---|---|", *rows))
 
 
 def blind_spots() -> str:
@@ -51,30 +74,43 @@ def blind_spots() -> str:
     return "\n".join(("| what | why | in mode |", "|---|---|---|", *rows))
 
 
-PARTS: dict[str, Callable[[], str]] = {"metrics": metric_tables, "blind spots": blind_spots}
+PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "metrics.md": {"metrics": metric_table, "labels": label_table},
+    "blind-spots.md": {"blind spots": blind_spots},
+}
 
 
-def generated(text: str) -> str:
-    """The text with each part between its markers made anew; ValueError if a marker is missing."""
-    for name, make in PARTS.items():
+def generated(page: str, text: str) -> str:
+    """The text of a page with each part between its markers made anew; DocsError without them."""
+    for name, make in PAGES[page].items():
         begin, end = f"<!-- {name}: generated -->", f"<!-- {name}: end -->"
         if text.count(begin) != 1 or text.count(end) != 1:
-            raise ValueError(f"README.md must hold {begin} and {end} once each")
+            raise DocsError(f"docs/{page} must hold {begin} and {end} once each")
         before, rest = text.split(begin)
         _, after = rest.split(end)
         text = f"{before}{begin}\n{make()}\n{end}{after}"
     return text
 
 
+def stale() -> list[str]:
+    """The pages that are not what the code would make of them."""
+    texts = {page: (DOCS / page).read_text() for page in PAGES}
+    return [page for page, text in texts.items() if generated(page, text) != text]
+
+
 def main() -> int:
-    """Write README.md, or with ``--check`` tell whether it is up to date; the exit status."""
-    text = README.read_text()
-    fresh = generated(text)
-    if sys.argv[1:] == ["--check"]:
-        if text != fresh:
-            sys.stderr.write("README.md is out of date: run python -m exporter.docs\n")
-        return int(text != fresh)
-    README.write_text(fresh)
+    """Write the tables, or with ``--check`` say which are out of date; the exit status."""
+    try:
+        pages = stale()
+        if sys.argv[1:] == ["--check"]:
+            for page in pages:
+                sys.stderr.write(f"docs/{page} is out of date: run python -m exporter.docs\n")
+            return int(bool(pages))
+        for page in pages:
+            (DOCS / page).write_text(generated(page, (DOCS / page).read_text()))
+    except DocsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     return 0
 
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What lies behind the file: filesystems, and the devices at the end of the way."""
 
-from exporter.catalog.layers import DIRECTION
-from exporter.catalog.model import FD_TYPE, Kind, Label, Metric
+from exporter.catalog.model import DIRECTION, FD_TYPE, Kind, Label, Metric
 
 FILESYSTEM = Label("filesystem", "type of the filesystem, e.g. ext4, tmpfs, proc")
 DEVICE = Label("device", "name of the device, e.g. lo, eth0, vda")

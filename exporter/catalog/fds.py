@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The life of fds: opened, closed, open now, passed on, connected, looked into."""
 
-from exporter.catalog.model import FD_TYPE, OWNER, SCOPE, Kind, Label, Metric
-from probes.taxonomy import Birth, Cause, DebugMethod, Passing, Stdio
+from exporter.catalog.model import DIRECTION, FD_TYPE, OWNER, SCOPE, Kind, Label, Metric
+from probes.taxonomy import Birth, Cause, DebugMethod, Stdio
 
 BIRTH = Label("birth", "how the process came by the fd", tuple(m.label for m in Birth))
 CAUSE = Label("cause", "what ended the fd", tuple(m.label for m in Cause))
@@ -25,7 +25,7 @@ FDS_PASSED = Metric(
     "fdscope_fds_passed_total",
     Kind.COUNTER,
     "File descriptors sent or received through unix sockets (SCM_RIGHTS).",
-    (*OWNER, FD_TYPE, Label("direction", "seen from the process", tuple(m.label for m in Passing))),
+    (*OWNER, FD_TYPE, DIRECTION),
 )
 STDIO_SOCKET_EVENTS = Metric(
     "fdscope_stdio_socket_events_total",

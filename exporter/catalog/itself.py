@@ -4,6 +4,8 @@
 from exporter.catalog.model import DOOR, FD_TYPE, Kind, Label, Metric
 from probes.taxonomy import Layer, Loss, Mode
 
+MODE = Label("mode", "how the probes are attached", tuple(m.value for m in Mode))
+
 BUILD = Metric(
     "fdscope_build_info",
     Kind.INFO,
@@ -18,7 +20,7 @@ ATTACH_MODE = Metric(
     "fdscope_attach_mode",
     Kind.GAUGE,
     "1 for the attach mode in use, 0 for the others.",
-    (Label("mode", "how the probes hang on the kernel", tuple(m.value for m in Mode)),),
+    (MODE,),
 )
 ATTACH_MODE_RANK = Metric(
     "fdscope_attach_mode_rank",
@@ -32,9 +34,9 @@ PROBE_ATTACHED = Metric(
     Kind.GAUGE,
     "1 if the hook on the kernel function or tracepoint is attached, 0 if it could not be.",
     (
-        Label("layer", "what the hook observes", tuple(m.value for m in Layer)),
+        Label("layer", "what the hook observes", tuple(m.value for m in Layer), ambiguous=True),
         Label("function", "kernel function or raw tracepoint"),
-        Label("mode", "how it is attached", tuple(m.value for m in Mode)),
+        MODE,
     ),
 )
 PROBE_MISSED_RUNS = Metric(
@@ -80,8 +82,13 @@ PROCESSES = Metric(
 _SELFTEST = (
     DOOR,
     FD_TYPE,
-    Label("direction", "seen from the process", ("read", "written")),
-    Label("layer", "where it was counted", (Layer.FILE.value, Layer.SOCKET.value)),
+    Label("direction", "what the process did", ("read", "written"), ambiguous=True),
+    Label(
+        "layer",
+        "where the bytes were counted",
+        (Layer.FILE.value, Layer.SOCKET.value),
+        ambiguous=True,
+    ),
 )
 SELFTEST_EXPECTED_BYTES = Metric(
     "fdscope_selftest_expected_bytes",
@@ -95,16 +102,17 @@ SELFTEST_OBSERVED_BYTES = Metric(
     "What the probes counted of them.",
     _SELFTEST,
 )
+_PARTS = ("maps", "processes", "devices", "fds", "metrics")
 SCRAPE_SECONDS = Metric(
     "fdscope_scrape_duration_seconds",
     Kind.GAUGE,
     "Time that the part of the current scrape took.",
-    (Label("part", "of a scrape", ("maps", "processes", "devices", "fds", "metrics")),),
+    (Label("part", "of a scrape", _PARTS, ambiguous=True),),
 )
 SCRAPE_ERRORS = Metric(
     "fdscope_scrape_errors_total",
     Kind.COUNTER,
     "Failures of a part of a scrape, or of a census between scrapes; the other parts are exported"
     " all the same.",
-    (Label("part", "of a scrape", (*SCRAPE_SECONDS.labels[0].values, "census")),),
+    (Label("part", "of a scrape, or the census", (*_PARTS, "census"), ambiguous=True),),
 )

@@ -1,7 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Bytes and operations: file layer, socket layer, the ledger between them, durations."""
 
-from exporter.catalog.model import DOOR, ERRNO, FD_TYPE, OWNER, SCOPE, Kind, Label, Metric
+from exporter.catalog.model import (
+    DIRECTION,
+    DOOR,
+    ERRNO,
+    FD_TYPE,
+    OWNER,
+    SCOPE,
+    Kind,
+    Label,
+    Metric,
+)
 
 FILE_LABELS = (*OWNER, FD_TYPE, DOOR)
 SOCKET_LABELS = (*OWNER, FD_TYPE, SCOPE)
@@ -43,7 +53,6 @@ SOCKET_SENT_BYTES = _socket("sent_bytes", "Bytes that the socket layer took from
 SOCKET_PEEKED_BYTES = _socket("peeked_bytes", "Bytes looked at with MSG_PEEK.")
 SOCKET_TRUNCATED_BYTES = _socket("truncated_bytes", f"{_TRUNCATED}received.")
 
-DIRECTION = Label("direction", "seen from the processes", ("received", "sent"))
 _LEDGER = (FD_TYPE, DIRECTION)
 
 

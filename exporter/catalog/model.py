@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from probes.taxonomy import Door, FdType, Scope
+from probes.taxonomy import Door, FdType, Passing, Scope
 
 
 class Kind(Enum):
@@ -23,6 +23,8 @@ class Label:
     name: str
     help: str
     values: tuple[str, ...] = ()
+    ambiguous: bool = False
+    """Other metrics have a label of this name that means something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,12 @@ UNIT = Label("unit", "systemd unit or container id, from the cgroup")
 FD_TYPE = Label("fd_type", "what the fd refers to", tuple(m.label for m in FdType))
 DOOR = Label("door", "how the operation entered the file layer", tuple(m.label for m in Door))
 SCOPE = Label("scope", "where the socket's peer is", tuple(m.label for m in Scope))
+DIRECTION = Label(
+    "direction",
+    "which way data or fds went through the socket, seen from the process",
+    tuple(m.label for m in Passing),
+    ambiguous=True,
+)
 ERRNO = Label("errno", "name of the error, e.g. EAGAIN")
 ENDED = Label(
     "ended",
