@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Real probes on the running kernel, and known workloads in processes of their own."""
 
+import inspect
 import json
 import os
 import platform
@@ -15,6 +16,7 @@ from probes.snapshot import Accounts, Amount, ProcessKey, Snapshot, Via, slot
 from probes.source import Settings
 from probes.syscalls import TailCall
 from probes.taxonomy import Account, FdType, Mode
+from tests.kernel import skipped
 from tests.scorecard.runner import kernel_version, skips_runs
 
 Counted = dict[tuple[Account, FdType, Via, int], Amount]
@@ -25,8 +27,11 @@ Work = Callable[[], object]
 
 Run = Callable[[Work], Counted]
 
-_BEFORE = pytest.StashKey[tuple[Session, int]]()
-"""The probes, and how many runs of them the kernel had skipped before the test."""
+Exactly = Callable[[int, int], None]
+"""From operations counted and done: ``skipped.exactly()`` with the runs that were skipped."""
+
+_SKIPS = pytest.StashKey[Session]()
+"""The probes, where the kernel skips runs of them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,25 +69,43 @@ def skipped_runs(missed: int) -> str:
 
 
 @pytest.fixture(autouse=True)
-def missed_before(request: pytest.FixtureRequest) -> None:
-    """Where the kernel skips runs of the probes, keep how many it had skipped before the test."""
+def probes_that_skip(request: pytest.FixtureRequest) -> None:
+    """Keep the probes with the test where the kernel skips runs of them."""
     if preemption.preempts():
         attached: Session = request.getfixturevalue("session")
         if skips_runs(attached.mode):
-            request.node.stash[_BEFORE] = attached, attached.missed_runs()
+            request.node.stash[_SKIPS] = attached
+
+
+@pytest.fixture
+def exactly(session: Session) -> Exactly:
+    """Compares operations that were counted with those that were done."""
+    before = session.missed_runs()
+    return lambda counted, expected: skipped.exactly(
+        counted, expected, session.missed_runs() - before
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Where the kernel skips runs of the probes, a test may be run again."""
+    if _SKIPS not in pyfuncitem.stash:
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    skipped.retry(lambda: pyfuncitem.obj(**arguments), pyfuncitem.stash[_SKIPS].missed_runs)
+    return True
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failure while the kernel skipped runs, and the probes tell so, is one that is expected."""
+    """What the skipped runs explain, and only that, is a failure that is expected."""
     report = yield
-    if report.when == "call" and report.failed and _BEFORE in item.stash:
-        attached, before = item.stash[_BEFORE]
-        if missed := attached.missed_runs() - before:
-            report.outcome = "skipped"
-            report.wasxfail = skipped_runs(missed)
+    if call.excinfo and isinstance(call.excinfo.value, skipped.FewerError):
+        report.outcome = "skipped"
+        report.wasxfail = f"{call.excinfo.value}, as fdscope tells"
     return report
 
 
