@@ -14,10 +14,8 @@ from dashboards.queries import instant, query
 from exporter.catalog import devices, layers
 
 _CHOSEN: dict[str, Any] = {"fd_type": "$fd_type"}
-_BYTES = (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES)
 _OPERATIONS = (layers.FILE_READS, layers.FILE_WRITES)
 _FAULTS: dict[str, Any] = {"errno": differs("EAGAIN")}
-_NO_LATENCY = "not measured: start the exporter with --probe.latency"
 
 
 def _stats() -> list[Panel]:

@@ -7,7 +7,7 @@ from dashboards import style
 from dashboards.charts import Heatmap, TimeSeries
 from dashboards.frame import process_link
 from dashboards.panels import BarGauge, Panel, Table
-from dashboards.promql import Matcher, both_rates, buckets, differs, quantile, rate, top
+from dashboards.promql import Matcher, both_rates, buckets, quantile, rate, top
 from dashboards.queries import heatmap_query, instant, query
 from dashboards.tables import bar_column, column_queries, merged, process_column
 from exporter.catalog import Metric, layers
@@ -15,7 +15,6 @@ from exporter.catalog import Metric, layers
 _CHOSEN: dict[str, Any] = {"fd_type": "$fd_type"}
 _BYTES = (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES)
 _OPERATIONS = (layers.FILE_READS, layers.FILE_WRITES)
-_FAULTS: dict[str, Any] = {"errno": differs("EAGAIN")}
 _WORTH_A_LINE = Matcher("!~", ".*e-0[89]")
 """No operation is done in less than 100 ns: those buckets only take room."""
 _NO_LATENCY = "not measured: start the exporter with --probe.latency"

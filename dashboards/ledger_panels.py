@@ -6,10 +6,11 @@ from dashboards.charts import TimeSeries
 from dashboards.panels import Stat, Table
 from dashboards.promql import Matcher, growth, matches, rate, select, total
 from dashboards.queries import instant, query
+from dashboards.series import of_kinds
 from dashboards.tables import column_queries, merged
-from exporter.catalog import devices, layers
+from exporter.catalog import SOCKET_KINDS, devices, layers
 
-_SOCKETS = "tcp|udp|unix_.*|netlink|packet|raw|icmp|sctp|vsock|socket_other"
+_SOCKETS = of_kinds(*SOCKET_KINDS)
 SOCKETS, NO_SOCKETS = matches(_SOCKETS), Matcher("!~", _SOCKETS)
 _SIDE = ("fd_type", "direction")
 _NO_SOCKET = "no socket has been used since the exporter started"

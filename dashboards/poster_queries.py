@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dashboards.canvas import SHARE
 from dashboards.promql import both_rates, named, rate, select, total
 from dashboards.queries import Query, instant
-from exporter.catalog import devices, fds, itself, layers
+from dashboards.series import of_kinds
+from exporter.catalog import FdKind, devices, fds, itself, layers
 
 DIRECTIONS = ("sent", "received")
 DOORS = {
@@ -21,16 +22,10 @@ DOORS = {
     "directory_call": "getdents",
     "mqueue_call": "mq_send",
 }
-PATTERNS = {
-    "event": ".*",
-    "tcp": "tcp",
-    "udp": "udp",
-    "unix": "unix_.*",
-    "socket": "netlink|packet|raw|icmp|sctp|vsock|socket_other",
-    "file": "regular|directory|memfd",
-    "pipe": "fifo|mqueue",
-    "device_file": "character|block|tty",
+PATTERNS = {FdKind.EVENT.label: ".*"} | {
+    kind.label: of_kinds(kind) for kind in FdKind if kind is not FdKind.EVENT
 }
+"""What fd types a part stands for; the later ones count, so the first is the rest."""
 SOCKETS = {"tcp": "TCP", "udp": "UDP", "unix": "unix", "socket": "other sockets"}
 OTHERS = {
     "pipe": "pipe, queue",

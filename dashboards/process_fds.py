@@ -9,12 +9,12 @@ from dashboards.host_fds import NO_CENSUS
 from dashboards.panels import Panel, Table
 from dashboards.promql import both_rates, rate, total
 from dashboards.queries import query
+from dashboards.series import of_kinds
 from dashboards.tables import column_queries, merged
-from exporter.catalog import fds, layers
+from exporter.catalog import SOCKET_KINDS, fds, layers
 
 _OWN: dict[str, Any] = {"process": "$process", "pid": "$pid"}
 _OPERATIONS = (layers.FILE_READS, layers.FILE_WRITES)
-_QUIET, _ACTIVE = "quiet", "active"
 
 
 def lines(
@@ -90,10 +90,12 @@ def life() -> list[Panel]:
 def stdio() -> Table:
     """What stands behind its standard fds."""
     by = ("process", "pid", "fd", "fd_type")
-    sockets = "tcp|udp|unix_.*|netlink|packet|raw|icmp|sctp|vsock|socket_other"
     mapping = {
         "type": "regex",
-        "options": {"pattern": f"({sockets})", "result": {"color": style.BAD, "index": 0}},
+        "options": {
+            "pattern": f"({of_kinds(*SOCKET_KINDS)})",
+            "result": {"color": style.BAD, "index": 0},
+        },
     }
     return Table(
         title="Standard input, output and error",

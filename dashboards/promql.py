@@ -128,9 +128,3 @@ def top(count: int, expression: str) -> str:
 def named(expression: str, label: str, text: str, source: str = "", pattern: str = "(.*)") -> str:
     """Write a label onto an expression; ``$1`` in the text is what the pattern found in source."""
     return f'label_replace({expression}, "{label}", "{text}", "{source}", "{pattern}")'
-
-
-def with_zeros(expression: str, label: str, values: Iterable[str], alive: Metric) -> str:
-    """Write 0 for the values of a closed set that have no series, while the exporter is there."""
-    nought = f"0 * max({select(alive)})"
-    return " or ".join([f"({expression})", *(named(nought, label, value) for value in values)])

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from exporter.catalog import ENDED, Kind, Metric
+from exporter.catalog import ENDED, FdKind, Kind, Metric
 
 TARGET_LABELS = ("job", "instance")
 """Labels that Prometheus adds to everything it scrapes."""
@@ -70,6 +70,17 @@ def unlike(names: Iterable[str]) -> Matcher | None:
     """None of the names, of which ``*`` stands for anything; no matcher if there are none."""
     pattern = _pattern(names)
     return Matcher("!~", pattern) if pattern else None
+
+
+def of_kinds(*kinds: FdKind) -> str:
+    """Write a regular expression that the fd types of these kinds match, and no others."""
+    parts: list[str] = []
+    for kind in kinds:
+        labels = [fd_type.label for fd_type in kind.fd_types]
+        family = f"{kind.label}_"
+        is_family = all(label.startswith(family) for label in labels)
+        parts += [f"{family}.*"] if is_family else labels
+    return "|".join(parts)
 
 
 def _pattern(names: Iterable[str]) -> str:

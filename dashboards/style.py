@@ -6,8 +6,6 @@ One word has one colour on every dashboard. The hues are those of Paul Tol's qua
 
 from typing import Any
 
-from exporter.catalog.model import FD_TYPE
-
 BLUE, CYAN, GREEN, YELLOW = "#4477AA", "#66CCEE", "#228833", "#CCBB44"
 RED, PURPLE, GREY, ORANGE = "#EE6677", "#AA3377", "#999999", "#EE7733"
 TEAL, MAGENTA, OLIVE, INDIGO = "#009988", "#EE3377", "#999933", "#8877CC"
@@ -41,15 +39,29 @@ FD_TYPES = {
     "tty": OLIVE,
     "character": GREY,
     "eventfd": ORANGE,
+    # the rarer ones, between the hues, no two the same
+    "other": "#EE8866",
+    "directory": "#77AADD",
+    "block": "#44BB99",
+    "raw": "#BB88CC",
+    "icmp": "#CCAA44",
+    "sctp": "#CC6677",
+    "vsock": "#5599AA",
+    "socket_other": "#88AA55",
+    "eventpoll": "#AA6644",
+    "timerfd": "#9966FF",
+    "signalfd": "#DD77AA",
+    "inotify": "#6688EE",
+    "fanotify": "#55AA77",
+    "io_uring": "#BB9977",
+    "pidfd": "#AA4466",
+    "memfd": "#7799AA",
+    "bpf": "#AAAA66",
+    "perf_event": "#CC8844",
+    "userfaultfd": "#8866AA",
+    "anon_other": "#66BB66",
+    "mqueue": "#DD6655",
 }
-_SHADES = (
-    "#EE8866", "#77AADD", "#44BB99", "#BB88CC", "#CCAA44", "#CC6677", "#5599AA", "#88AA55",
-    "#AA6644", "#9966FF", "#DD77AA", "#6688EE", "#55AA77", "#BB9977", "#AA4466", "#7799AA",
-    "#AAAA66", "#CC8844", "#8866AA", "#66BB66", "#DD6655",
-)  # fmt: skip
-"""Of the rarer fd types: between the hues, no two the same."""
-_OTHERS = [value for value in FD_TYPE.values if value not in FD_TYPES]
-FD_TYPES |= dict(zip(_OTHERS, _SHADES, strict=True))
 LAYERS = {
     "file layer": ORANGE,
     "socket layer": BLUE,

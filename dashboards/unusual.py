@@ -25,7 +25,6 @@ from exporter.catalog import fds, layers
 _PAST = "1h"
 _SLOPE, _SETTLED = "30m:1m", "10m"
 _BYTES = (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES)
-_OWNER = ("process", "pid", "unit")
 
 
 def _alerts() -> list[Panel]:

@@ -18,11 +18,9 @@ from dashboards.promql import (
 )
 from dashboards.queries import heatmap_query, query
 from dashboards.tables import column_queries, merged, process_column
-from exporter.catalog import fds, layers
+from exporter.catalog import fds
 
 _PAST = "1h"
-_SLOPE = "30m:1m"
-_BYTES = (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES)
 
 
 def table_of(

@@ -41,7 +41,6 @@ _SIDES = {
     Account.SOCKET_SEND: "sent",
 }
 _BLIND_DOORS = {"received": (Door.SPLICE, Door.SENDFILE), "sent": ()}
-SOCKETS = frozenset(range(FdType.TCP, FdType.SOCKET_OTHER + 1))
 
 
 @dataclass(slots=True)
@@ -60,7 +59,7 @@ class Line:
     @property
     def is_socket(self) -> bool:
         """True if the socket layer has a part in it."""
-        return self.side.fd_type in SOCKETS
+        return self.side.fd_type.is_socket
 
     @property
     def blind(self) -> int:

@@ -59,6 +59,52 @@ class FdType(Taxonomy):
     ANON_OTHER = 31
     MQUEUE = 32
 
+    @property
+    def is_socket(self) -> bool:
+        """True of all that the socket layer knows."""
+        return self in SOCKETS
+
+    @property
+    def is_internet(self) -> bool:
+        """True of sockets whose data goes over IP."""
+        return self in INTERNET
+
+
+class FdKind(enum.Enum):
+    """What stands behind an fd, coarser than its type: each fd type is of one kind."""
+
+    TCP = (FdType.TCP,)
+    UDP = (FdType.UDP,)
+    UNIX = (FdType.UNIX_STREAM, FdType.UNIX_DGRAM, FdType.UNIX_SEQPACKET)
+    SOCKET = (
+        *(FdType.NETLINK, FdType.PACKET, FdType.RAW, FdType.ICMP, FdType.SCTP, FdType.VSOCK),
+        FdType.SOCKET_OTHER,
+    )
+    FILE = (FdType.REGULAR, FdType.DIRECTORY, FdType.MEMFD)
+    PIPE = (FdType.FIFO, FdType.MQUEUE)
+    DEVICE_FILE = (FdType.CHARACTER, FdType.BLOCK, FdType.TTY)
+    EVENT = (
+        *(FdType.EVENTFD, FdType.EVENTPOLL, FdType.TIMERFD, FdType.SIGNALFD, FdType.INOTIFY),
+        *(FdType.FANOTIFY, FdType.IO_URING, FdType.PIDFD, FdType.BPF, FdType.PERF_EVENT),
+        *(FdType.USERFAULTFD, FdType.ANON_OTHER, FdType.OTHER),
+    )
+
+    @property
+    def label(self) -> str:
+        """The word for the kind, e.g. ``device_file``."""
+        return self.name.lower()
+
+    @property
+    def fd_types(self) -> tuple[FdType, ...]:
+        """The fd types of the kind."""
+        members: tuple[FdType, ...] = self.value
+        return members
+
+
+SOCKET_KINDS = (FdKind.TCP, FdKind.UDP, FdKind.UNIX, FdKind.SOCKET)
+SOCKETS = frozenset(fd_type for kind in SOCKET_KINDS for fd_type in kind.fd_types)
+INTERNET = frozenset((FdType.TCP, FdType.UDP, FdType.RAW, FdType.ICMP, FdType.SCTP))
+
 
 class Door(Taxonomy):
     """The way an operation entered the file layer."""

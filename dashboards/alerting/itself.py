@@ -2,23 +2,12 @@
 """Alerts on fdscope itself: whether it lives, counts, and can be believed."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from dashboards.alerting.model import ITSELF, Alert
 from dashboards.alerting.settings import Settings
+from dashboards.prometheus import UP
 from dashboards.series import keep, none_of, select
 from exporter.catalog import fds, itself, layers
-
-
-@dataclass(frozen=True, slots=True)
-class _Up:
-    """The series that Prometheus makes of every scrape."""
-
-    name: str = "up"
-    label_names: tuple[str, ...] = ()
-
-
-UP = _Up()
 
 
 def alerts(settings: Settings) -> Iterable[Alert]:

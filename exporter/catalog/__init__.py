@@ -3,8 +3,21 @@
 
 from exporter.catalog import devices, fds, itself, layers
 from exporter.catalog.model import ENDED, Kind, Label, Metric
+from probes.taxonomy import SOCKET_KINDS, FdKind
 
-__all__ = ["CATALOG", "ENDED", "Kind", "Label", "Metric", "devices", "fds", "itself", "layers"]
+__all__ = [
+    "CATALOG",
+    "ENDED",
+    "SOCKET_KINDS",
+    "FdKind",
+    "Kind",
+    "Label",
+    "Metric",
+    "devices",
+    "fds",
+    "itself",
+    "layers",
+]
 
 CATALOG: tuple[Metric, ...] = tuple(
     value

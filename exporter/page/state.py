@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from exporter.catalog import Metric, devices, fds, itself, layers
-from exporter.ledger import SOCKETS
 from exporter.owners import OTHER
 from exporter.page.sums import ENDED_PID, Changes, Key, Reading, changes
 from probes.taxonomy import FdType, Scope
@@ -21,10 +20,8 @@ MOST_DEVICES = 8
 WHOLE_SECONDS = 0.5
 """A shorter time than this gives no rate."""
 
-_SOCKETS = frozenset(FdType(number).label for number in SOCKETS)
-_INTERNET = frozenset(
-    t.label for t in (FdType.TCP, FdType.UDP, FdType.RAW, FdType.ICMP, FdType.SCTP)
-)
+_SOCKETS = frozenset(t.label for t in FdType if t.is_socket)
+_INTERNET = frozenset(t.label for t in FdType if t.is_internet)
 _FILESYSTEMS = Path("/proc/filesystems")
 
 Row = dict[str, Any]

@@ -12,7 +12,6 @@ from typing import Any
 
 from probes.hooks import SOCKET_TRACEPOINTS
 from probes.selftest.cases import CASES, Case
-from probes.selftest.files import SOCKETS
 from probes.session import Session, attach
 from probes.snapshot import Amount, Snapshot, slot
 from probes.source import Settings
@@ -73,7 +72,7 @@ def _row(
         if what[:3] == (file_account, fd_type, case.door) and not what.errno
     )
     socket_bytes = None
-    if sockets and fd_type in SOCKETS and (case.door, direction) not in _BLIND:
+    if sockets and fd_type.is_socket and (case.door, direction) not in _BLIND:
         socket_bytes = sum(
             amount.bytes for what, amount in counted if what[:2] == (socket_account, fd_type)
         )

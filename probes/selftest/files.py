@@ -145,14 +145,3 @@ MAKERS: dict[FdType, Callable[[], Ends]] = {
     FdType.PACKET: packet,
     FdType.MQUEUE: mqueue,
 }
-
-SOCKETS = frozenset(
-    (
-        FdType.TCP,
-        FdType.UDP,
-        FdType.UNIX_STREAM,
-        FdType.UNIX_DGRAM,
-        FdType.UNIX_SEQPACKET,
-        FdType.PACKET,
-    )
-)

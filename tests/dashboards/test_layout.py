@@ -124,6 +124,13 @@ def test_every_door_and_fd_type_has_its_place_in_the_poster() -> None:
         assert len(matching) <= 1, fd_type
 
 
+def test_every_fd_type_has_a_colour_of_its_own() -> None:
+    lacking = {fd_type.label for fd_type in FdType} - style.FD_TYPES.keys()
+    assert not lacking, f"add {lacking} to FD_TYPES in dashboards/style.py"
+    assert style.FD_TYPES.keys() == {fd_type.label for fd_type in FdType}
+    assert len({*style.FD_TYPES.values()}) == len(FdType)
+
+
 def test_links_lead_to_dashboards_that_exist_and_keep_time_and_variables(dashboard: Json) -> None:
     assert dashboard["links"][0]["keepTime"]
     assert dashboard["links"][0]["includeVars"]

@@ -3,12 +3,29 @@
 
 from probes import records
 from probes.snapshot import KERNEL_SOCKET, OVERFLOW_SHAPE, slot
-from probes.taxonomy import Account, Door, FdType, Scope
+from probes.taxonomy import Account, Door, FdKind, FdType, Scope
 
 
 def test_the_key_is_compact() -> None:
     assert records.dtype("counter_key").itemsize == 12
     assert records.dtype("amount").itemsize == 16
+
+
+def test_every_fd_type_is_of_one_kind() -> None:
+    for fd_type in FdType:
+        kinds = [kind.name for kind in FdKind if fd_type in kind.fd_types]
+        assert len(kinds) == 1, (
+            f"{fd_type.label} is of the kinds {kinds}: see FdKind in taxonomy.py"
+        )
+
+
+def test_sockets_are_what_the_c_code_takes_for_sockets() -> None:
+    """is_socket() and is_unix() in C compare with the first and the last of them."""
+    sockets = [fd_type for fd_type in FdType if fd_type.is_socket]
+    assert sockets == list(range(FdType.TCP, FdType.SOCKET_OTHER + 1))
+    unix = range(FdType.UNIX_STREAM, FdType.UNIX_SEQPACKET + 1)
+    assert list(FdKind.UNIX.fd_types) == list(unix)
+    assert all(fd_type.is_socket for fd_type in FdType if fd_type.is_internet)
 
 
 def test_every_slot_has_a_place_in_the_overflow_array() -> None:

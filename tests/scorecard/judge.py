@@ -21,7 +21,7 @@ _WORDS = {
     "TRUNCATE": "truncated",
 }
 """End of an account's name to the word that a workload has for it."""
-SOCKETS = frozenset(FdType(n).label for n in range(FdType.TCP, FdType.SOCKET_OTHER + 1))
+SOCKETS = frozenset(fd_type.label for fd_type in FdType if fd_type.is_socket)
 PAST_THE_RECEIVE_PATH = frozenset({Door.SPLICE.label, Door.SENDFILE.label})
 """Doors by which the kernel reads a socket without calling its receive operation."""
 
