@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import attr
 
 from dashboards.panels import THRESHOLDS, Panel
+from dashboards.queries import Query
 
 TOOLTIP = {"mode": "multi", "sort": "desc"}
 LEGEND = {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []}
@@ -43,6 +44,12 @@ class TimeSeries(Panel):
         "spanNulls": False,
         "axisBorderShow": False,
     }
+
+
+def lines(title: str, description: str, *targets: Query, **more: Any) -> TimeSeries:
+    """Lines over time, none below zero unless ``more`` says so."""
+    size: dict[str, Any] = {"defaults": {"min": 0}, "rows": 9}
+    return TimeSeries(title=title, description=description, targets=[*targets], **(size | more))
 
 
 @attr.s(kw_only=True)

@@ -8,7 +8,7 @@ from grafanalib import core
 from dashboards import host_fds, host_processes, style
 from dashboards.charts import LEGEND_TABLE, TimeSeries
 from dashboards.frame import base_variables, dashboard, fd_type_variable, grid, row
-from dashboards.panels import BarGauge, Panel
+from dashboards.panels import BarGauge, Panel, number
 from dashboards.promql import both_rates, differs, rate, top
 from dashboards.queries import instant, query
 from exporter.catalog import devices, layers
@@ -21,28 +21,28 @@ _FAULTS: dict[str, Any] = {"errno": differs("EAGAIN")}
 def _stats() -> list[Panel]:
     door_bytes = layers.LEDGER_DOOR_BYTES
     return [
-        host_fds.number(
+        number(
             "Read",
             "Bytes per second that processes read, of all fd types chosen.",
             rate(door_bytes, direction="received", **_CHOSEN),
             "Bps",
             style.READ,
         ),
-        host_fds.number(
+        number(
             "Written",
             "Bytes per second that processes write, of all fd types chosen.",
             rate(door_bytes, direction="sent", **_CHOSEN),
             "Bps",
             style.WRITTEN,
         ),
-        host_fds.number(
+        number(
             "Operations",
             "Operations per second on files that did not fail.",
             both_rates(*_OPERATIONS, **_CHOSEN),
             "iops",
             style.BLUE,
         ),
-        host_fds.number(
+        number(
             "Errors",
             "Operations per second that failed; EAGAIN, which only means 'nothing there yet', is"
             " not among them.",

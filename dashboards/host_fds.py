@@ -4,7 +4,7 @@
 from dashboards import style
 from dashboards.charts import LEGEND_TABLE, TimeSeries
 from dashboards.frame import process_link
-from dashboards.panels import BarGauge, Gauge, Panel, Stat
+from dashboards.panels import BarGauge, Gauge, Panel, stat
 from dashboards.promql import highest, rate, total
 from dashboards.queries import instant, query
 from exporter.catalog import fds
@@ -13,34 +13,15 @@ NO_CENSUS = "no census yet"
 LIMIT = style.thresholds((style.GOOD, None), (style.WATCH, 0.7), (style.BAD, 0.9))
 
 
-def number(
-    title: str, description: str, expression: str, unit: str, color: str, idle: str | None = None
-) -> Stat:
-    """A number for the head of a dashboard; ``idle`` is the colour of zero."""
-    steps = [(idle or color, None), (color, 0.001)]
-    return Stat(
-        title=title,
-        description=description,
-        targets=[instant(expression)],
-        unit=unit,
-        thresholds=style.thresholds(*steps),
-        empty="none",
-        width=4,
-        rows=4,
-    )
-
-
 def stats() -> list[Panel]:
     """Two numbers for the head of a dashboard."""
     return [
-        Stat(
-            title="Open fds",
-            description="File descriptors open at the last census, of the fd types chosen.",
-            targets=[instant(total(fds.OPEN_FDS, fd_type="$fd_type"))],
+        stat(
+            "Open fds",
+            "File descriptors open at the last census, of the fd types chosen.",
+            total(fds.OPEN_FDS, fd_type="$fd_type"),
             thresholds=style.thresholds((style.BLUE, None)),
             empty=NO_CENSUS,
-            width=4,
-            rows=4,
         ),
         of_limit(
             "Fd limit",

@@ -9,10 +9,9 @@ from dashboards import itself_health, style
 from dashboards.attachment import attach_mode, missed_runs
 from dashboards.frame import base_variables, dashboard, grid, row
 from dashboards.ledger_panels import unexplained
-from dashboards.panels import Panel, Stat, Table
+from dashboards.panels import Panel, Table, stat
 from dashboards.prometheus import SCRAPE_SECONDS, UP
 from dashboards.promql import highest, select, total
-from dashboards.queries import instant
 from dashboards.tables import column_queries, merged
 from exporter.catalog import itself as catalog
 
@@ -20,17 +19,7 @@ _ZERO_IS_GOOD = style.thresholds((style.GOOD, None), (style.BAD, 1))
 
 
 def _stats() -> list[Panel]:
-    def stat(title: str, description: str, expression: str, **more: Any) -> Stat:
-        return Stat(
-            title=title,
-            description=description,
-            targets=[instant(expression)],
-            thresholds=more.pop("thresholds", _ZERO_IS_GOOD),
-            width=6,
-            rows=3,
-            **more,
-        )
-
+    size: dict[str, Any] = {"width": 6, "rows": 3}
     missing = f"count({select(catalog.PROBE_ATTACHED)} == 0) or 0 * max({select(catalog.BUILD)})"
     expected, observed = catalog.SELFTEST_EXPECTED_BYTES, catalog.SELFTEST_OBSERVED_BYTES
     wrong = f"count({select(expected)} != {select(observed)}) or 0 * max({select(catalog.BUILD)})"
@@ -40,14 +29,18 @@ def _stats() -> list[Panel]:
             "Hooks missing",
             "Hooks that could not be attached. The table below names them.",
             missing,
+            thresholds=_ZERO_IS_GOOD,
             empty="no exporter answers",
+            **size,
         ),
         stat(
             "Self-test wrong",
             "At its start the exporter moves known bytes through the doors; a row is wrong if the"
             " probes counted other numbers.",
             wrong,
+            thresholds=_ZERO_IS_GOOD,
             empty="no exporter answers",
+            **size,
         ),
         unexplained(width=6, rows=3),
         stat(
@@ -55,7 +48,9 @@ def _stats() -> list[Panel]:
             "Updates since the start that found no room where they belong. The bytes are not lost:"
             " they are kept under the process (not attributed).",
             f"sum({select(catalog.LOST_UPDATES)})",
+            thresholds=_ZERO_IS_GOOD,
             empty="no exporter answers",
+            **size,
         ),
         missed_runs(width=6, rows=3),
         stat(
@@ -65,6 +60,7 @@ def _stats() -> list[Panel]:
             unit="s",
             thresholds=style.thresholds((style.GOOD, None), (style.WATCH, 1), (style.BAD, 5)),
             empty="not scraped",
+            **size,
         ),
     ]
 

@@ -11,7 +11,7 @@ import attr
 from grafanalib import core
 
 from dashboards import style
-from dashboards.queries import DATASOURCE, Query
+from dashboards.queries import DATASOURCE, Query, instant
 
 THRESHOLDS = {"mode": "thresholds"}
 LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
@@ -88,6 +88,21 @@ class Stat(Panel):
         "textMode": "auto",
         "wideLayout": True,
     }
+
+
+def stat(title: str, description: str, expression: str, **more: Any) -> Stat:
+    """One number, for the head of a dashboard."""
+    size: dict[str, Any] = {"width": 4, "rows": 4}
+    targets = [instant(expression)]
+    return Stat(title=title, description=description, targets=targets, **(size | more))
+
+
+def number(
+    title: str, description: str, expression: str, unit: str, color: str, idle: str | None = None
+) -> Stat:
+    """One number that has a colour; ``idle`` is that of zero."""
+    steps = style.thresholds((idle or color, None), (color, 0.001))
+    return stat(title, description, expression, unit=unit, thresholds=steps, empty="none")
 
 
 @attr.s(kw_only=True)

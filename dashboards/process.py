@@ -6,9 +6,9 @@ from typing import Any
 from grafanalib import core
 
 from dashboards import host_fds, process_fds, style
-from dashboards.charts import BARS, LEGEND_TABLE, StateTimeline, TimeSeries
+from dashboards.charts import BARS, LEGEND_TABLE, StateTimeline, TimeSeries, lines
 from dashboards.frame import base_variables, dashboard, grid, pid_variable, process_variable, row
-from dashboards.panels import Panel
+from dashboards.panels import Panel, number
 from dashboards.promql import both_rates, differs, events, named, rate, select, total
 from dashboards.queries import query
 from exporter.catalog import Metric, fds, itself, layers
@@ -20,28 +20,28 @@ _QUIET, _ACTIVE = "quiet", "active"
 
 def _stats() -> list[Panel]:
     return [
-        host_fds.number(
+        number(
             "Reads",
             "Bytes per second that the process reads.",
             rate(layers.FILE_READ_BYTES, **_OWN),
             "Bps",
             style.READ,
         ),
-        host_fds.number(
+        number(
             "Writes",
             "Bytes per second that the process writes.",
             rate(layers.FILE_WRITTEN_BYTES, **_OWN),
             "Bps",
             style.WRITTEN,
         ),
-        host_fds.number(
+        number(
             "Operations",
             "Operations per second that did not fail.",
             both_rates(*_OPERATIONS, **_OWN),
             "iops",
             style.BLUE,
         ),
-        host_fds.number(
+        number(
             "Errors",
             "Operations per second that failed; EAGAIN is not among them.",
             f"{rate(layers.FILE_ERRORS, errno=differs('EAGAIN'), **_OWN)}"
@@ -50,7 +50,7 @@ def _stats() -> list[Panel]:
             style.PURPLE,
             style.BLUE,
         ),
-        host_fds.number(
+        number(
             "Open fds",
             "File descriptors open at the last census.",
             total(fds.OPEN_FDS, **_OWN),
@@ -108,25 +108,23 @@ def process() -> core.Dashboard:
     errors = rate(layers.FILE_ERRORS, by=("errno", "fd_type"), **_OWN)
     operations = both_rates(*_OPERATIONS, by=("fd_type",), **_OWN)
     debug = events(fds.DEBUG_ACCESSES, by=("method",), **_OWN)
-    looking = process_fds.lines(
+    looking = lines(
         "Reaching into others",
         "Times that it took hold of another process as a debugger does.",
-        f"{debug} > 0",
-        "{{method}}",
-        "it has not looked into another process",
-        "short",
+        query(f"{debug} > 0", "{{method}}"),
+        custom=BARS,
+        empty="it has not looked into another process",
+        width=24,
     )
-    looking.width = 24
-    looking.custom = BARS
-    by_operations = process_fds.lines(
+    by_operations = lines(
         "Operations by fd type",
         "Operations per second that did not fail.",
-        f"{operations} > 0",
-        "{{fd_type}}",
+        query(f"{operations} > 0", "{{fd_type}}"),
         unit="iops",
-        colors=style.FD_TYPES,
+        options={"legend": LEGEND_TABLE},
+        overrides=style.colors(style.FD_TYPES),
+        empty="nothing in the chosen time",
     )
-    by_operations.options = {"legend": LEGEND_TABLE}
     chosen = {"multi": False, "includeAll": False, "allValue": None}
     return dashboard(
         "process",
@@ -158,13 +156,12 @@ def process() -> core.Dashboard:
                 row(
                     "Operations and errors",
                     by_operations,
-                    process_fds.lines(
+                    lines(
                         "Errors by errno",
                         "Operations per second that failed, EAGAIN among them.",
-                        f"{errors} > 0",
-                        "{{errno}} on {{fd_type}}",
-                        "no operation has failed",
-                        "iops",
+                        query(f"{errors} > 0", "{{errno}} on {{fd_type}}"),
+                        unit="iops",
+                        empty="no operation has failed",
                     ),
                 ),
                 row("Its fds", *process_fds.life()),

@@ -4,7 +4,7 @@
 from typing import Any
 
 from dashboards import style
-from dashboards.charts import TimeSeries
+from dashboards.charts import lines
 from dashboards.host_fds import NO_CENSUS
 from dashboards.panels import Panel, Table
 from dashboards.promql import both_rates, rate, total
@@ -17,28 +17,6 @@ _OWN: dict[str, Any] = {"process": "$process", "pid": "$pid"}
 _OPERATIONS = (layers.FILE_READS, layers.FILE_WRITES)
 
 
-def lines(
-    title: str,
-    description: str,
-    expression: str,
-    legend: str,
-    empty: str = "nothing in the chosen time",
-    unit: str = "ops",
-    colors: dict[str, str] | None = None,
-) -> TimeSeries:
-    """Lines over time, none below zero."""
-    return TimeSeries(
-        title=title,
-        description=description,
-        targets=[query(expression, legend)],
-        unit=unit,
-        defaults={"min": 0},
-        overrides=style.colors(colors or {}),
-        empty=empty,
-        rows=9,
-    )
-
-
 def life() -> list[Panel]:
     """Its fds: open, standard, opened, closed, connected, passed."""
     opened = rate(fds.FDS_OPENED, by=("fd_type", "birth"), **_OWN)
@@ -49,40 +27,38 @@ def life() -> list[Panel]:
         lines(
             "Open fds",
             "File descriptors open at each census.",
-            total(fds.OPEN_FDS, by=("fd_type",), **_OWN),
-            "{{fd_type}}",
-            NO_CENSUS,
-            "short",
-            style.FD_TYPES,
+            query(total(fds.OPEN_FDS, by=("fd_type",), **_OWN), "{{fd_type}}"),
+            overrides=style.colors(style.FD_TYPES),
+            empty=NO_CENSUS,
         ),
         stdio(),
         lines(
             "Fds opened",
             "File descriptors that came to be, per second, and how.",
-            f"{opened} > 0",
-            "{{fd_type}} by {{birth}}",
-            "no fd was opened",
+            query(f"{opened} > 0", "{{fd_type}} by {{birth}}"),
+            unit="ops",
+            empty="no fd was opened",
         ),
         lines(
             "Fds closed",
             "File descriptors that ended, per second, and why.",
-            f"{closed} > 0",
-            "{{fd_type}} by {{cause}}",
-            "no fd was closed",
+            query(f"{closed} > 0", "{{fd_type}} by {{cause}}"),
+            unit="ops",
+            empty="no fd was closed",
         ),
         lines(
             "Connections",
             "Sockets that became one end of a connection, per second.",
-            f"{connected} > 0",
-            "{{fd_type}} {{role}}, {{scope}}",
-            "no connection was made",
+            query(f"{connected} > 0", "{{fd_type}} {{role}}, {{scope}}"),
+            unit="ops",
+            empty="no connection was made",
         ),
         lines(
             "Fds passed",
             "File descriptors sent or received through unix sockets, per second.",
-            f"{passed} > 0",
-            "{{fd_type}} {{direction}}",
-            "no fd was passed",
+            query(f"{passed} > 0", "{{fd_type}} {{direction}}"),
+            unit="ops",
+            empty="no fd was passed",
         ),
     ]
 

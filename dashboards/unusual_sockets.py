@@ -4,7 +4,7 @@
 from typing import Any
 
 from dashboards import style
-from dashboards.charts import BARS, Heatmap, TimeSeries
+from dashboards.charts import BARS, Heatmap, lines
 from dashboards.frame import process_link
 from dashboards.ledger_panels import SOCKETS
 from dashboards.panels import Panel, Table
@@ -89,55 +89,48 @@ def stdio() -> list[Panel]:
 
 def looks() -> list[Panel]:
     """Passed fds, taps on packets and files, debuggers."""
-
-    def lines(title: str, description: str, expression: str, legend: str, empty: str) -> TimeSeries:
-        return TimeSeries(
-            title=title,
-            description=description,
-            targets=[query(f"{expression} > 0", legend)],
-            defaults={"min": 0, "links": [process_link()]},
-            custom=BARS,
-            empty=empty,
-            width=8,
-            rows=8,
-        )
-
+    shape: dict[str, Any] = {
+        "defaults": {"min": 0, "links": [process_link()]},
+        "width": 8,
+        "rows": 8,
+    }
+    bars: dict[str, Any] = shape | {"custom": BARS}
     packet = total(fds.OPEN_FDS, by=("process", "fd_type"), fd_type=one_of(("packet", "raw")))
+    passed = top(6, events(fds.FDS_PASSED, by=("process", "fd_type", "direction")))
+    looks_into = events(fds.DEBUG_ACCESSES, by=("process", "method"))
     groups = total(fds.FANOTIFY_GROUPS, by=("process", "class"))
     tapping = lines(
         "Packet and raw sockets",
         "Open sockets that see packets of others: captures, DHCP clients, and what hides among"
         " them.",
-        packet,
-        "{{process}}: {{fd_type}}",
-        "no packet or raw socket is open",
+        query(f"{packet} > 0", "{{process}}: {{fd_type}}"),
+        empty="no packet or raw socket is open",
+        **shape,
     )
-    tapping.custom = {}
     watching = lines(
         "fanotify groups",
         "Who watches the files of the host. Groups of the class permission answer before an access"
         " goes on, and can hold everybody up.",
-        groups,
-        "{{process}}: {{class}}",
-        "no fanotify group is open",
+        query(f"{groups} > 0", "{{process}}: {{class}}"),
+        empty="no fanotify group is open",
+        **shape,
     )
-    watching.custom = {}
     return [
         lines(
             "Fds passed between processes",
             "File descriptors sent or received through unix sockets (SCM_RIGHTS): a file changes"
             " hands without being opened. At each moment the six kinds with the most.",
-            top(6, events(fds.FDS_PASSED, by=("process", "fd_type", "direction"))),
-            "{{process}}: {{fd_type}} {{direction}}",
-            "no fd was passed",
+            query(f"{passed} > 0", "{{process}}: {{fd_type}} {{direction}}"),
+            empty="no fd was passed",
+            **bars,
         ),
         tapping,
         lines(
             "Reaching into other processes",
             "Times that a process took hold of another one as a debugger does.",
-            events(fds.DEBUG_ACCESSES, by=("process", "method")),
-            "{{process}}: {{method}}",
-            "no process looked into another one",
+            query(f"{looks_into} > 0", "{{process}}: {{method}}"),
+            empty="no process looked into another one",
+            **bars,
         ),
         watching,
         Heatmap(
