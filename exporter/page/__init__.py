@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The live page at ``/``: ``page.html`` is what it says before, and without, its scripts."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -9,6 +10,14 @@ from importlib import resources
 from string import Template
 
 from exporter.options import HEALTHY_PATH, READY_PATH
+from probes.taxonomy import SOCKET_KINDS, Door, FdKind
+
+DOORS = (
+    *(Door.SOCKET_CALL, Door.SENDFILE, Door.SPLICE, Door.IO_URING, Door.AIO, Door.VECTORED),
+    *(Door.READ_WRITE, Door.COPY_FILE_RANGE, Door.MQUEUE_CALL, Door.DIRECTORY_CALL),
+)
+KINDS = (*SOCKET_KINDS, FdKind.EVENT, FdKind.PIPE, FdKind.DEVICE_FILE, FdKind.FILE)
+"""Doors and kinds of fd in the picture, from top to bottom: sockets above, files below."""
 
 _CHARTS = '<script src="static/plotly.min.js" defer></script>'
 
@@ -32,6 +41,7 @@ def render(data: PageData, telemetry_path: str, has_charts: bool = True) -> str:
         mode=escape(data.mode),
         attached=sum(row["state"] == "attached" for row in data.attachments),
         hooks=len(data.attachments),
+        order=escape(json.dumps(order())),
         charts=_CHARTS if has_charts else "",
         metrics=escape(telemetry_path.removeprefix("/")),
         healthy=HEALTHY_PATH.removeprefix("/"),
@@ -39,6 +49,12 @@ def render(data: PageData, telemetry_path: str, has_charts: bool = True) -> str:
         rows="".join(_row(row) for row in data.attachments),
         blind="".join(_item(line) for line in data.not_traced),
     )
+
+
+def order() -> dict[str, list[str]]:
+    """The names of ``doors`` and ``fd_types`` in the picture, from top to bottom."""
+    fd_types = (fd_type for kind in KINDS for fd_type in kind.fd_types)
+    return {"doors": [d.label for d in DOORS], "fd_types": [t.label for t in fd_types]}
 
 
 def _row(row: Mapping[str, str]) -> str:

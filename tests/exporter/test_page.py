@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The landing page as text."""
 
+import json
 import re
+from html import unescape
 
 import pytest
 
 from exporter.page import render
 from exporter.page.files import CHARTS, files
+from probes.taxonomy import Door, FdType
 from tests.exporter.serving import PAGE
 
 LOADED = ("page.css", "page.js", CHARTS)
@@ -23,6 +26,17 @@ LOADED = ("page.css", "page.js", CHARTS)
 )  # fmt: skip
 def test_it_shows(expected: str) -> None:
     assert expected in " ".join(render(PAGE, "/metrics").split())
+
+
+def test_the_picture_knows_every_door_and_fd_type() -> None:
+    """The scripts get their order from the page, and name none themselves."""
+    (attribute,) = re.findall('data-order="([^"]+)"', render(PAGE, "/metrics"))
+    order = json.loads(unescape(attribute))
+    assert sorted(order["doors"]) == sorted(door.label for door in Door)
+    assert sorted(order["fd_types"]) == sorted(fd_type.label for fd_type in FdType)
+    scripts = [file.path.read_text() for name, file in files().items() if name.endswith(".js")]
+    named = "|".join(door.label for door in Door if "_" in door.label)
+    assert not [t for t in scripts if len(t) < 100_000 and re.search(f'"({named})"', t)]
 
 
 def test_what_is_shown_cannot_be_markup() -> None:

@@ -7,6 +7,7 @@ import { bytes, label } from "./words.js";
 const NARROW_PIXELS = 640;
 const GAP_PIXELS = 16;
 const HOVER_MILLISECONDS = 8000;
+const ORDER = JSON.parse(document.getElementById("live").dataset.order);
 
 let hoveredUntil = 0;
 
@@ -73,7 +74,7 @@ function summary(nodes, links, suffix) {
 }
 
 function figure(picture, first, last, way, suffix, narrow) {
-  const { nodes, links } = graph(picture, first, last, way);
+  const { nodes, links } = graph(picture, first, last, way, ORDER);
   const element = document.createElement("figure");
   element.className = "flow";
   const plot = document.createElement("div");

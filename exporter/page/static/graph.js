@@ -11,16 +11,7 @@ export const LAYERS = [
 const OTHER_PROCESSES = "(other processes)";
 const OTHERS = "(others)";
 const MOST_NODES = 9;
-const DOORS = ["socket_call", "sendfile", "splice", "io_uring", "aio", "vectored", "read_write", "copy_file_range"];
 const DEVICES = ["loopback", "network", "disk"];
-const SOCKETS = ["tcp", "udp", "unix_stream", "unix_dgram", "unix_seqpacket", "netlink", "packet", "raw", "icmp", "sctp", "vsock", "socket_other"];
-const FILES = ["fifo", "tty", "character", "block", "regular", "directory"];
-
-/** Sockets at the top, files at the bottom, what is neither in between. */
-function typeRank(name) {
-  if (SOCKETS.includes(name)) return SOCKETS.indexOf(name);
-  return FILES.includes(name) ? 100 + FILES.indexOf(name) : 50;
-}
 
 function position(list, name) {
   const at = list.indexOf(name);
@@ -47,26 +38,27 @@ function lines(picture) {
 }
 
 /** Nodes of a column in their order; the small ones beyond MOST_NODES become one. */
-function column(number, sizes, ranks) {
+function column(number, sizes, ranks, order) {
   const names = [...sizes.keys()].sort((a, b) => sizes.get(b) - sizes.get(a));
   const kept = names.slice(0, names.length > MOST_NODES ? MOST_NODES - 1 : MOST_NODES);
-  const order = {
+  const place = {
     0: (name) => (name === OTHER_PROCESSES ? Infinity : -sizes.get(name)),
-    1: (name) => position(DOORS, name),
-    2: typeRank,
+    1: (name) => position(order.doors, name),
+    2: (name) => position(order.fd_types, name),
     3: (name) => ranks.get(name),
     4: (name) => position(DEVICES, name),
   }[number];
-  const rank = new Map(kept.map((name) => [name, order(name)]));
+  const rank = new Map(kept.map((name) => [name, place(name)]));
   kept.sort((a, b) => (rank.get(a) === rank.get(b) ? a.localeCompare(b) : rank.get(a) - rank.get(b)));
   return { kept, merged: new Set(names.slice(kept.length)) };
 }
 
 /**
  * The nodes and links of the columns from `first` to `last`, for one direction or "both".
+ * `order` has the names of doors and of fd types, from top to bottom.
  * Node: {column, name, text, read, written}; link: {from, to (numbers of nodes), way, value}.
  */
-export function graph(picture, first, last, way) {
+export function graph(picture, first, last, way, order) {
   const ways = way === "both" ? ["read", "written"] : [way];
   const amounts = (row) => ({ read: ways.includes("read") ? row[3] : 0, written: ways.includes("written") ? row[4] : 0 });
   const isShown = (row) => row[0] >= first && row[0] < last && amounts(row).read + amounts(row).written > 0;
@@ -88,7 +80,7 @@ export function graph(picture, first, last, way) {
     for (const [name, sum] of [...into, ...out]) {
       sizes.set(name, Math.max(sizes.get(name) ?? 0, sum.read + sum.written));
     }
-    const { kept, merged } = column(number, sizes, ranks);
+    const { kept, merged } = column(number, sizes, ranks, order);
     for (const name of merged.size ? [...kept, OTHERS] : kept) {
       const sum = (name === OTHERS ? null : into.get(name) ?? out.get(name)) ?? { read: 0, written: 0 };
       const text = number === 4 ? deviceLabel(name, picture.devices) : name;
