@@ -3,11 +3,14 @@
 
 import json
 import re
+import shutil
+import subprocess
 from html import unescape
+from pathlib import Path
 
 import pytest
 
-from exporter.page import render
+from exporter.page import order, render
 from exporter.page.files import CHARTS, files
 from probes.taxonomy import Door, FdType
 from tests.exporter.serving import PAGE
@@ -31,12 +34,42 @@ def test_it_shows(expected: str) -> None:
 def test_the_picture_knows_every_door_and_fd_type() -> None:
     """The scripts get their order from the page, and name none themselves."""
     (attribute,) = re.findall('data-order="([^"]+)"', render(PAGE, "/metrics"))
-    order = json.loads(unescape(attribute))
-    assert sorted(order["doors"]) == sorted(door.label for door in Door)
-    assert sorted(order["fd_types"]) == sorted(fd_type.label for fd_type in FdType)
+    told = json.loads(unescape(attribute))
+    assert told == order()
+    assert sorted(told["doors"]) == sorted(door.label for door in Door)
+    assert sorted(told["fd_types"]) == sorted(fd_type.label for fd_type in FdType)
     scripts = [file.path.read_text() for name, file in files().items() if name.endswith(".js")]
     named = "|".join(door.label for door in Door if "_" in door.label)
     assert not [t for t in scripts if len(t) < 100_000 and re.search(f'"({named})"', t)]
+
+
+GRAPH = """
+import { graph } from "./graph.mjs";
+const order = JSON.parse(process.argv[1]);
+const flow = (name) => ({ process: "p", door: name, fd_type: "tcp", read: 1, written: 2 });
+const file = (name) => ({ process: "p", door: "splice", fd_type: name, read: 1, written: 2 });
+const behind = (name) => ({ fd_type: name, name: `of ${name}`, read: 1, written: 2 });
+const names = (rows, column, more = []) =>
+  graph({ flows: rows, behind: more, devices: [] }, 0, 4, "both", order)
+    .nodes.filter((node) => node.column === column).map((node) => node.name);
+const some = order.fd_types.filter((_, number) => number % 5 === 0);
+console.log(JSON.stringify([
+  names(order.doors.slice(-9).reverse().map(flow), 1),
+  names([...some].reverse().map(file), 2),
+  names([...some].reverse().map(file), 3, [...some].reverse().map(behind)),
+]));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node here: `make test` installs it")
+def test_the_picture_has_doors_and_fd_types_in_that_order(tmp_path: Path) -> None:
+    shutil.copy(files()["graph.js"].path, tmp_path / "graph.mjs")
+    command = ["node", "--input-type=module", "--eval", GRAPH, json.dumps(order())]
+    answer = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    doors, fd_types, behind = json.loads(answer.stdout)
+    assert doors == order()["doors"][-9:]
+    assert fd_types == order()["fd_types"][::5]
+    assert behind == [f"of {name}" for name in fd_types]
 
 
 def test_what_is_shown_cannot_be_markup() -> None:

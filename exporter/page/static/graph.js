@@ -71,7 +71,7 @@ export function graph(picture, first, last, way, order) {
       sides[where][side].set(name, { read: sum.read + read, written: sum.written + written });
     }
   }
-  const ranks = new Map(picture.behind.map((row) => [row.name, typeRank(row.fd_type)]));
+  const ranks = new Map(picture.behind.map((row) => [row.name, position(order.fd_types, row.fd_type)]));
   const nodes = [];
   const numbers = new Map();
   for (let number = first; number <= last; number += 1) {
