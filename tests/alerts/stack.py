@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A real exporter, Prometheus and Alertmanager on loopback, with the rules of short windows."""
+"""A real exporter, Prometheus and Alertmanager on loopback, with the rules of short windows.
+
+The exporter counts the whole machine. Prometheus keeps of it what this process and its children
+do, by their unit: alerts on what else runs here are true and no matter of the tests.
+"""
 
 import http.client
 import json
@@ -16,12 +20,18 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dashboards.alerting.command import files
+from tests import ours
 
 ROOT = Path(__file__).parents[2]
 SHORT = Path(__file__).with_name("short.toml")
 START_SECONDS = 180
-ROOM = ("--probe.counter-entries=262144", "--probe.process-entries=65536")
-"""So that whatever else runs on the machine cannot fill the maps."""
+SCRAPE_SECONDS = 3
+ROOM = (
+    "--probe.counter-entries=262144",
+    "--probe.process-entries=65536",
+    "--process.max-series=20000",
+)
+"""So that whatever else runs on the machine cannot fill the maps, or take all series."""
 
 
 def wait_for(condition: Callable[[], object], seconds: float, state: Callable[[], str]) -> None:
@@ -64,6 +74,8 @@ class Stack:
     """The three programs, and what was seen of them."""
 
     folder: Path
+    unit: str
+    """What Prometheus keeps of the processes; all if it is empty."""
     exporter: int
     prometheus: int
     alertmanager: int
@@ -104,6 +116,22 @@ class Stack:
             for m in (sample["metric"] for sample in answer["data"]["result"])
         }
 
+    def scrapes(self) -> int:
+        """Scrapes that have succeeded."""
+        query = urlencode({"query": "sum(sum_over_time(up[1h]))"})
+        answer = json.loads(get(self.prometheus, f"/api/v1/query?{query}") or b"{}")
+        found = answer.get("data", {}).get("result", [])
+        return int(found[0]["value"][1]) if found else 0
+
+    def settle(self, seconds: float) -> None:
+        """Wait until Prometheus has scraped for so long, from now on or from its start."""
+        wanted = self.scrapes() + seconds / SCRAPE_SECONDS
+        wait_for(
+            lambda: self.scrapes() >= wanted,
+            10 * seconds + 60,
+            lambda: f"{self.scrapes()} of {wanted:.0f} scrapes",
+        )
+
     def end(self, name: str) -> None:
         process = self.running.pop(name)
         process.send_signal(signal.SIGTERM)
@@ -129,7 +157,7 @@ class Stack:
 def _configure(stack: Stack) -> None:
     (stack.folder / "rules.yml").write_text(files(SHORT)["rules/fdscope.yml"])
     config = {
-        "global": {"scrape_interval": "3s", "evaluation_interval": "2s"},
+        "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "evaluation_interval": "2s"},
         "rule_files": ["rules.yml"],
         "alerting": {
             "alertmanagers": [
@@ -140,6 +168,7 @@ def _configure(stack: Stack) -> None:
             {
                 "job_name": "fdscope",
                 "static_configs": [{"targets": [f"127.0.0.1:{stack.exporter}"]}],
+                "metric_relabel_configs": ours.relabelling(stack.unit),
             }
         ],
     }
@@ -149,8 +178,13 @@ def _configure(stack: Stack) -> None:
 @contextmanager
 def running(folder: Path) -> Iterator[Stack]:
     """Start all three; they end with the block."""
+    with ours.own_unit() as unit:
+        yield from _running(folder, unit)
+
+
+def _running(folder: Path, unit: str) -> Iterator[Stack]:
     exporter, prometheus, alertmanager = free_ports(3)
-    stack = Stack(folder, exporter, prometheus, alertmanager)
+    stack = Stack(folder, unit, exporter, prometheus, alertmanager)
     _configure(stack)
     listen = "--web.listen-address=127.0.0.1"
     try:

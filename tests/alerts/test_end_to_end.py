@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,8 @@ pytestmark = pytest.mark.kernel
 
 SETTLE_SECONDS = 55
 """History enough for every comparison of short.toml: a day, an hour and more."""
-ALERT_SECONDS = 90
+ALERT_SECONDS = 240
+"""For a busy machine; alerts are there after some 20 seconds else."""
 
 Process = subprocess.Popen[bytes]
 
@@ -49,7 +49,7 @@ def spiker(stack: Stack) -> Iterator[Process]:
 
 
 def test_a_quiet_host_fires_nothing(stack: Stack, spiker: Process) -> None:
-    time.sleep(SETTLE_SECONDS)
+    stack.settle(SETTLE_SECONDS)
     assert spiker.poll() is None
     assert not stack.ever()
     assert not stack.ask()
@@ -70,7 +70,7 @@ def test_a_busy_and_healthy_host_fires_nothing_above_info(stack: Stack, spiker: 
         work.join()
     assert (folder / "build/program").exists()
     assert (folder / "package/root/opt/fdscope-test/0/0").exists()
-    time.sleep(5)
+    stack.settle(6)
     assert spiker.poll() is None
     assert not [alert for alert in stack.ever() if alert[1] != "info"]
 

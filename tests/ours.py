@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the tests started themselves, on a machine where others do things too.
+
+The exporter counts the whole machine. Tests that judge what it shows put themselves and their
+children into a unit of their own, and keep of the series of processes only those of that unit.
+
+``python -m tests.ours UNIT ARGUMENTS...`` is ``fdscope ARGUMENTS...`` of which the exporter shows
+no processes but those of the unit.
+"""
+
+import copy
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from prometheus_client import Metric
+from prometheus_client.registry import Collector as ClientCollector
+
+from exporter import cli
+from exporter.run import REAL, run_exporter
+from exporter.units import hierarchy
+
+if TYPE_CHECKING:
+    from exporter.collector import Collector
+
+_END_SECONDS = 30
+
+
+def _new_cgroup() -> Path | None:
+    root = hierarchy()
+    if root is not None:
+        with suppress(OSError):
+            return Path(tempfile.mkdtemp(prefix="fdscope-test-", suffix=".scope", dir=root))
+    return None
+
+
+@contextmanager
+def own_unit() -> Iterator[str]:
+    """Put this process, and what it starts in the block, into a unit; its name.
+
+    "" where no cgroup can be made: then all processes count as ours.
+    """
+    made = _new_cgroup()
+    if made is None:
+        yield ""
+        return
+    (here,) = re.findall(r"^0::/(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
+    processes = made / "cgroup.procs"
+    try:
+        processes.write_text(str(os.getpid()))
+        yield made.name
+    finally:
+        (made.parent / here / "cgroup.procs").write_text(str(os.getpid()))
+        deadline = time.monotonic() + _END_SECONDS
+        while processes.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        made.rmdir()
+
+
+def relabelling(unit: str) -> list[dict[str, Any]]:
+    """What lets Prometheus keep of the series of processes only those of the unit."""
+    if not unit:
+        return []
+    pattern = f";.*|.+;{re.escape(unit)}"
+    return [{"source_labels": ["process", "unit"], "regex": pattern, "action": "keep"}]
+
+
+class OwnCollector(ClientCollector):
+    """The exporter's collector without the processes of other units."""
+
+    def __init__(self, real: "Collector", unit: str) -> None:
+        self._real = real
+        self._unit = unit
+
+    def describe(self) -> list[Metric]:
+        return self._real.describe()
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._real.collect():
+            own = copy.copy(family)
+            own.samples = [s for s in family.samples if self._is_own(s.labels)]
+            yield own
+
+    def _is_own(self, labels: Mapping[str, str]) -> bool:
+        return "process" not in labels or labels.get("unit") == self._unit
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def main() -> int:
+    """Run the command."""
+    unit = sys.argv.pop(1)
+    if unit:
+        parts = replace(
+            REAL,
+            collector=lambda *given: cast("Collector", OwnCollector(REAL.collector(*given), unit)),
+        )
+        run_exporter.__defaults__ = (parts,)
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
