@@ -14,8 +14,8 @@ from tornado.iostream import IOStream, SSLIOStream
 from tornado.netutil import add_accept_handler
 
 from exporter.addresses import Address
+from exporter.strict import ConfigError as WebConfigError
 from exporter.web_config.gate import Gate
-from exporter.web_config.sections import WebConfigError
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def bind(addresses: Sequence[Address]) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     for address in addresses:
         try:
-            sockets += _listen(address)
+            sockets += _listen(address)  # type: ignore[arg-type]
         except OSError as error:  # also what a name that cannot be resolved raises
             release(sockets)
             advice = _BIND_ADVICE.get(error.errno or 0, "choose another --web.listen-address")

@@ -125,7 +125,7 @@ REAL = Parts(check_capabilities, own_tgid, _attach, _drop_privileges, _collector
 def run_exporter(options: Options, parts: Parts = REAL) -> None:
     """Bind, attach and serve until SIGTERM or SIGINT; nothing is attached when it returns.
 
-    RunError, BindError and WebConfigError say what went wrong.
+    RunError, BindError and ConfigError say what went wrong.
     """
     log.info("fdscope %s", version())
     # numpy's threads would keep the privileges that the others give up.
@@ -134,7 +134,7 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
     parts.check()
     settings = _settings(options, parts)
     with ExitStack() as stack:
-        sockets = listen.bind(options.listen_addresses)
+        sockets = listen.bind(options.listen_addresses)  # type: ignore[arg-type]
         stack.callback(listen.release, sockets)
         stack.callback(_on_signals, signal.SIG_DFL)
         # KeyboardInterrupt at once, until the event loop takes the signals over.
