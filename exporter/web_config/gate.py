@@ -44,8 +44,10 @@ class Gate:
         except ConfigError:
             return {}
 
-    async def admit(self, request: HTTPServerRequest, stream: IOStream | None) -> None:
-        """Return if the request may pass; HTTPError if it may not.
+    async def admit(
+        self, request: HTTPServerRequest, stream: IOStream | None, peer: str = ""
+    ) -> None:
+        """Return if the request of this peer may pass; HTTPError if it may not.
 
         ConnectionError for a connection that is closed, or was made under another configuration
         of TLS.
@@ -62,12 +64,12 @@ class Gate:
         if not _has_allowed_name(now, stream):
             raise web.HTTPError(403, reason="The client certificate has no allowed name")
         if now.config.users:
-            await self._authenticate(now, request)
+            await self._authenticate(now, request, peer)
 
-    async def _authenticate(self, now: InForce, request: HTTPServerRequest) -> None:
+    async def _authenticate(self, now: InForce, request: HTTPServerRequest, peer: str) -> None:
         authorization = request.headers.get("Authorization", "")
         try:
-            if await self._passwords.accepts(now.config.users, authorization):
+            if await self._passwords.accepts(now.config.users, authorization, peer):
                 return
         except BusyError as error:
             raise web.HTTPError(503, reason="Too many passwords wait for their check") from error

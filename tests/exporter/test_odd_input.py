@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from dashboards.alerting import reading
 from exporter import cli, config, strict
-from exporter.options import OPTIONS, Options
+from exporter.options import OPTIONS, Option, Options
 from exporter.strict import ConfigError
 from exporter.web_config import model, protection
 from exporter.web_config.context import context
@@ -86,6 +86,11 @@ def _fifo(path: Path) -> None:
     os.mkfifo(path)
 
 
+def _link(path: Path) -> None:
+    os.mkfifo(path.with_suffix(".f"))
+    path.symlink_to(path.with_suffix(".f"))
+
+
 def _socket(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -102,8 +107,7 @@ def _loop(path: Path) -> None:
 
 NO_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a FIFO": (_fifo, "it is a FIFO, not a regular file"),
-    "a link to a FIFO": (lambda p: (_fifo(p.with_suffix(".f")), p.symlink_to(p.with_suffix(".f"))),
-                         "it is a FIFO"),
+    "a link to a FIFO": (_link, "it is a FIFO"),
     "an endless device": (lambda p: p.symlink_to("/dev/zero"), "it is a device"),
     "a terminal": (lambda p: p.symlink_to("/dev/ptmx"), "it is a device"),
     "a directory": (lambda p: p.mkdir(), "Is a directory"),
@@ -274,7 +278,7 @@ def test_toml_as_editors_write_it(text: str, tmp_path: Path) -> None:
         st.integers().map(str),
     ),
 )
-def test_any_value_of_any_option(option: config.Option, text: str) -> None:
+def test_any_value_of_any_option(option: Option, text: str) -> None:
     given_flag = [text] if option.kind is list else option.kind is bool or text
     accept(lambda: config.load({option.flag: given_flag}, {}, Path("/nonexistent")))
     variable = {option.variable: text} if option.variable else {}
@@ -289,8 +293,8 @@ def mutated(text: str, seed: int) -> bytes:
         b"\0", b"\r", b"\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\t", b"[", b"]", b"{", b"}",
         b"*a", b"&a ", b"!!int ", b"!!timestamp ", b"!!bool ", b"!!binary ", b"!x ", b"<<: ", b"? ",
         b": ", b"- ", b"|\n", b">", b"%YAML 9.9\n", b"---\n", b"...\n", b'"', b"'", b'"\\ud800"',
-        b"~", b"nan", b"0o9", b"0x", b"1e999", b"2001-99-99", b"190:20:30", b"9" * 5000, b"\\", b"#",
-        b"\n", b"=",
+        b"~", b"nan", b"0o9", b"0x", b"1e999", b"2001-99-99", b"190:20:30", b"9" * 5000, b"#",
+        b"\\", b"\n", b"=",
     ]  # fmt: skip
     for _ in range(chance.randint(1, 4)):
         at, length = chance.randrange(len(content) + 1), chance.choice((0, 0, 1, 5, 40))
@@ -415,7 +419,7 @@ def test_no_rate_limit(tmp_path: Path, text: str) -> None:
 # --- While serving -----------------------------------------------------------------------------
 
 USERS = f"basic_auth_users: {{alice: '{HASH}'}}\n"
-WAYS = {
+WAYS: dict[str, Callable[[Path], object]] = {
     **{name: make for name, (make, _) in NO_FILES.items()},
     "empty": lambda p: p.touch(),
     "not UTF-8": lambda p: p.write_bytes(b"\xff"),
