@@ -7,14 +7,13 @@ configuration as the exporter later.
 """
 
 import asyncio
-import ctypes
 import logging
 import os
 import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from exporter import privileges
 from exporter.connections import Connections, LimitedServer
@@ -41,7 +40,6 @@ _PAGE = f"""\
 the page loads again by itself.</p></main>
 """
 _GRACE_SECONDS, _END_SECONDS = 0.5, 2.0
-_PR_SET_PDEATHSIG = 1
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 log = logging.getLogger(__name__)
@@ -66,69 +64,72 @@ def answering(
     options: Options, sockets: Sequence[socket.socket], protection: Protection
 ) -> Iterator[None]:
     """Answer on these sockets until the end of the block; call it while there is one thread."""
-    # Until each side has its own handlers, no signal may reach those of the other.
+    # The child ends when nobody holds the other end any more, however we end: it can belong to
+    # another user, to whom we may send no signal.
+    theirs, ours = os.pipe()
+    # Until the child has its own handlers, no signal may reach ours in it.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
-        parent = os.getpid()
         child = os.fork()
         if child == 0:
-            _run(options, sockets, protection, parent)
+            os.close(ours)
+            _run(options, sockets, protection, theirs)
     except OSError as error:
         log.warning("nobody answers until the start is over: no process for it: %s", error)
         child = 0
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        os.close(theirs)
     try:
         yield
     finally:
+        os.close(ours)
         if child:
-            _end(child)
+            _wait(child)
 
 
-def _end(child: int) -> None:
+def _wait(child: int) -> None:
     """It has a moment to finish what it sends."""
-    os.kill(child, signal.SIGTERM)
     deadline = time.monotonic() + _END_SECONDS
     while os.waitpid(child, os.WNOHANG) == (0, 0):
         if time.monotonic() > deadline:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+            log.warning("what answered during the start does not end: process %d", child)
+            with suppress(PermissionError):
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
             return
         time.sleep(0.005)
 
 
 def _run(
-    options: Options, sockets: Sequence[socket.socket], protection: Protection, parent: int
+    options: Options, sockets: Sequence[socket.socket], protection: Protection, end: int
 ) -> None:
-    """Be the child; never returns."""
+    """Be the child, until ``end`` can be read; never returns."""
     try:
-        # A Ctrl-C reaches it too: the parent tells it when to end.
+        # A Ctrl-C reaches it too, and it ends with the parent.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         privileges.drop(options.privileges_user, ())
-        # After the change of user, which resets it.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() == parent:
-            asyncio.run(_serve(sockets, Gate(protection)))
+        asyncio.run(_serve(sockets, Gate(protection), end))
     except Exception:
         log.exception("nobody answers until the start is over")
     finally:
         os._exit(0)
 
 
-async def _serve(sockets: Sequence[socket.socket], gate: Gate) -> None:
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+async def _serve(sockets: Sequence[socket.socket], gate: Gate, end: int) -> None:
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(end, stopped.set)
     connections = Connections()
     routes = (Route(HEALTHY_PATH, Healthy, {}),)
-    server = LimitedServer(
-        application(Access(gate, connections), routes, _Starting), connections, gate
-    )
+    access = Access(gate, connections)
+    server = LimitedServer(application(access, routes, _Starting), connections, gate)
     server.add_sockets(sockets)
     await stopped.wait()
+    loop.remove_reader(end)
     server.stop()
-    deadline = asyncio.get_running_loop().time() + _GRACE_SECONDS
-    while connections.are_busy and asyncio.get_running_loop().time() < deadline:
+    deadline = loop.time() + _GRACE_SECONDS
+    while connections.are_busy and loop.time() < deadline:
         await asyncio.sleep(0.01)
