@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 MAX_CONNECTIONS = 256
 MAX_PER_PEER = 64
 """Connections of one address, or of one user of this machine."""
+SURE_PER_PEER = 4
+"""Connections that every peer can have, whatever those do that have more."""
 MAX_SLOW_SCRAPES = 16
 """Metrics that are being sent at the same time; each can hold a body of its own."""
 MAX_HEADER_BYTES = 16384
@@ -73,7 +75,7 @@ class Standing(IntEnum):
     OTHER = 2
     NEW = 3
     SCRAPE = 4
-    """Never taken away for a new connection."""
+    """Not taken away for a new connection, unless its peer has many and the new one's few."""
 
 
 @dataclass(slots=True)
@@ -152,7 +154,7 @@ class Connections:
             rivals = list(self._all)
         else:
             rivals = []
-        if rivals and not self._evict(rivals):
+        if rivals and not self._evict(rivals) and not self._evict_of_crowd(len(mine)):
             return None
         connection = Connection(peer, close, self._clock())
         self._all[connection] = None
@@ -183,6 +185,16 @@ class Connections:
             return False
         self.forget(worst)
         worst.close()
+        return True
+
+    def _evict_of_crowd(self, mine: int) -> bool:
+        """All are being served what goes last: one of the peer that has most gives way."""
+        crowd = max(self._per_peer.values(), key=len, default={})
+        if mine >= SURE_PER_PEER or len(crowd) <= SURE_PER_PEER:
+            return False
+        oldest = next(iter(crowd))
+        self.forget(oldest)
+        oldest.close()
         return True
 
     def attach(self, connection: Connection, stream: IOStream) -> None:

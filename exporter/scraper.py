@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Metric
 from exporter.exposition import Exposition, expose
 from exporter.negotiation import accepts_gzip, metrics_form
 
-MAX_WAITING = 128
+MAX_WAITING = 256
 """Scrapes that may wait for a collection; more are turned away."""
 
 Result = TypeVar("Result")

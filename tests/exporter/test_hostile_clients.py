@@ -354,6 +354,25 @@ def test_the_one_that_loses_least_goes_first() -> None:
 
 
 @pytest.mark.usefixtures("small")
+def test_every_peer_has_a_sure_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where all places are those of scrapes."""
+    monkeypatch.setattr(connections, "SURE_PER_PEER", 1)
+    table = Connections(lambda: 0.0)
+    closed: list[str] = []
+    for name in ("a1", "a2", "b1", "b2"):
+        found = table.admit(name[0], lambda name=name: closed.append(name))  # type: ignore[misc]
+        assert found
+        found.request = Standing.SCRAPE
+    newcomer = table.admit("c", lambda: closed.append("c"))
+    assert newcomer
+    newcomer.request = Standing.SCRAPE
+    assert closed == ["a1"]
+    assert table.admit("c", lambda: None) is None
+    assert table.admit("d", lambda: None)
+    assert closed == ["a1", "b1"]
+
+
+@pytest.mark.usefixtures("small")
 def test_a_peer_past_its_share_loses_its_own() -> None:
     table = Connections(lambda: 0.0)
     closed: list[str] = []
