@@ -12,10 +12,10 @@ from typing import Any
 
 from exporter import plugins
 from exporter.commands import COMMANDS, FAILED, OK
-from exporter.config import ConfigError
 from exporter.listen import BindError
 from exporter.output import readers_may_leave
 from exporter.run import RunError
+from exporter.strict import ConfigError
 
 USAGE = 2
 

@@ -95,6 +95,7 @@ SIGTERM or Ctrl-C; then nothing stays attached. Needs root, or CAP_BPF and CAP_P
 examples:
   sudo fdscope exporter
   sudo fdscope exporter --web.listen-address=[::1]:9100 --web.listen-address=127.0.0.1:9100
+  sudo fdscope exporter --web.listen-address=unix:/run/fdscope/metrics.sock
   sudo fdscope exporter --probe.mode=kprobe --probe.latency --log.level=debug
   sudo fdscope exporter --config.file=fdscope.toml
 

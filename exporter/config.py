@@ -5,14 +5,14 @@ A flag wins over the file, the file over the environment, the environment over t
 """
 
 import argparse
-import difflib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from exporter import strict
 from exporter.options import OPTIONS, Option, Options
+from exporter.strict import ConfigError
 
 DEFAULT_FILE = Path("/etc/fdscope/fdscope.toml")
 FILE_HELP = """\
@@ -23,12 +23,6 @@ flags win over the file:
   listen-address = ["127.0.0.1:20253"]
   [process]
   max-series = 500"""
-
-_TYPES = {str: "a string", bool: "true or false", int: "a whole number", list: "a list of strings"}
-
-
-class ConfigError(Exception):
-    """An option that cannot be used; the text says where it stands and what is wrong with it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,24 +82,29 @@ def _number(option: Option, value: Any) -> Any:
 
 
 def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and not required:
-            return {}
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text: byte {error.start} is wrong") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    if not required and not _exists(path):
+        return {}
     options = {option.flag: option for option in OPTIONS}
     values = {}
-    for key, value in _flat(content):
+    where = strict.shown_path(path)
+    for key, value in _flat(strict.read_toml(path)):
         if key not in options:
-            raise ConfigError(f"{path}: unknown key {key}{_suggestion(key)}")
+            advice = strict.suggestion(key, options)
+            raise ConfigError(f"{where}: unknown key {key[:200]}{advice}")
         option = options[key]
-        values[option.field] = _checked(option, value, f"{path}: {key}")
+        values[option.field] = _checked(option, value, f"{where}: {key}")
     return values
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is such a file; one that may not be looked at counts as there."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -119,18 +118,15 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield name, value
 
 
-def _suggestion(key: str) -> str:
-    known = [option.flag for option in OPTIONS]
-    nearest = difflib.get_close_matches(key.replace("_", "-"), known, 1, 0.5)
-    return f"; did you mean {nearest[0]}?" if nearest else f". Known keys: {', '.join(known)}"
-
-
 def _checked(option: Option, value: Any, where: str) -> Any:
     # Not isinstance(): in Python, true is an int.
     items = value if isinstance(value, list) else []
     if type(value) is not option.kind or not all(isinstance(item, str) for item in items):
-        raise ConfigError(f"{where} must be {_TYPES[option.kind]}, not {value!r}")
+        raise ConfigError(f"{where} must be {strict.KINDS[option.kind]}, not {strict.shown(value)}")
     try:
+        for text in (value, *items):
+            if isinstance(text, str):
+                strict.plain(text)
         return option.check(value)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from error

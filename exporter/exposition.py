@@ -2,13 +2,14 @@
 """Families that were collected, as they go over the wire."""
 
 import gzip
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+
+from exporter.negotiation import accepts_gzip, metrics_form
 
 _GZIP_LEVEL = 4
 
@@ -33,20 +34,8 @@ class _Collected(Collector):
 
 def expose(families: Sequence[Metric], accept: str, accept_encoding: str) -> Exposition:
     """Encode in the form that the client accepts."""
-    try:
-        encode, content_type = choose_encoder(accept)
-    except (TypeError, ValueError):  # a version in the header that is none
-        encode, content_type = choose_encoder("")
+    encode, content_type = choose_encoder(metrics_form(accept))
     body = encode(_Collected(families))
-    if not _accepts_gzip(accept_encoding):
+    if not accepts_gzip(accept_encoding):
         return Exposition(body, content_type, "")
     return Exposition(gzip.compress(body, _GZIP_LEVEL), content_type, "gzip")
-
-
-def _accepts_gzip(header: str) -> bool:
-    """Tell if an Accept-Encoding header names gzip, and not with a weight of 0."""
-    for entry in header.lower().split(","):
-        name, _, weight = entry.replace(" ", "").partition(";")
-        if name == "gzip":
-            return not re.fullmatch(r"q=0(\.0*)?", weight)
-    return False

@@ -1,30 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Sockets: listening on addresses, and connections within limits."""
+"""Listening sockets: TCP and unix ones that are made, and those that systemd passes."""
 
 import errno
-import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Sequence
+import stat
+from collections.abc import Collection, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
-from tornado import web
-from tornado.http1connection import HTTP1ServerConnection
-from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream, SSLIOStream
-from tornado.netutil import add_accept_handler
+from exporter.addresses import Address, AnyAddress, UnixAddress
+from exporter.strict import ConfigError
 
-from exporter.addresses import Address
-from exporter.web_config.gate import Gate
-from exporter.web_config.sections import WebConfigError
+BACKLOG = 1024
+"""Connections that wait to be accepted; the kernel takes less where net.core.somaxconn is less."""
 
-log = logging.getLogger(__name__)
-
-MAX_CONNECTIONS = 256
-MAX_HEADER_BYTES = 16384
-HEADER_SECONDS = 20.0
-"""How long a request's header may take, and how long a connection may idle."""
-
-_BIND_ADVICE = {
+_FIRST_PASSED, _MOST_PASSED = 3, 64
+_ADVICE = {
     errno.EADDRINUSE: "another program listens there. See which with `ss -ltnp`, and end it or"
     " choose another --web.listen-address",
     errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE. Choose another"
@@ -38,19 +30,60 @@ class BindError(Exception):
     """An address that cannot be listened on; the text names it and says what to do."""
 
 
-def bind(addresses: Sequence[Address]) -> list[socket.socket]:
-    """Listen on every address; BindError if one cannot be had, and then none is held."""
+class UnixListener(socket.socket):
+    """A listening unix socket that knows its place in the file system."""
+
+    def __init__(self, address: UnixAddress) -> None:
+        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.address = address
+        self.identity: tuple[int, int] | None = None
+        """Device and inode of the socket's file, once it is in its place."""
+
+    def remove(self) -> None:
+        """Remove the file, unless another one has taken its place or it cannot be removed."""
+        path = Path(self.address.path)
+        with suppress(OSError):
+            status = path.lstat()
+            if (status.st_dev, status.st_ino) == self.identity:
+                path.unlink()
+
+
+def bind(
+    addresses: Sequence[AnyAddress],
+    unix_mode: int = 0o660,
+    unix_group: int | None = None,
+    owner: int | None = None,
+) -> list[socket.socket]:
+    """Listen on every address; BindError if one cannot be had, and then none is held.
+
+    Folders of unix sockets may belong to ``owner`` besides root and this process's user.
+    """
+    trusted = {0, os.geteuid(), *(() if owner is None else (owner,))}
     sockets: list[socket.socket] = []
     for address in addresses:
         try:
-            sockets += _listen(address)
-        except OSError as error:  # also what a name that cannot be resolved raises
+            if isinstance(address, UnixAddress):
+                sockets.append(_listen_unix(address, unix_mode, unix_group, trusted))
+            else:
+                sockets += _listen(address)
+        except BindError:
             release(sockets)
-            advice = _BIND_ADVICE.get(error.errno or 0, "choose another --web.listen-address")
-            known = isinstance(error, socket.gaierror) or not error.errno
-            reason = error.strerror if known else os.strerror(error.errno or 0)
-            raise BindError(f"cannot listen on {address}: {reason}: {advice}") from error
+            raise
+        except (OSError, ValueError) as error:  # also what a name that is none raises
+            release(sockets)
+            raise BindError(_why(address, error)) from error
     return sockets
+
+
+def _why(address: AnyAddress, error: OSError | ValueError) -> str:
+    number = error.errno or 0 if isinstance(error, OSError) else 0
+    if isinstance(address, UnixAddress):
+        advice = "see who may write to its folder, or choose another --web.listen-address"
+    else:
+        advice = _ADVICE.get(number, "choose another --web.listen-address")
+    if isinstance(error, socket.gaierror) or not number:
+        return f"cannot listen on {address}: {getattr(error, 'strerror', None) or error}: {advice}"
+    return f"cannot listen on {address}: {os.strerror(number)}: {advice}"
 
 
 def _listen(address: Address) -> list[socket.socket]:
@@ -63,7 +96,9 @@ def _listen(address: Address) -> list[socket.socket]:
         # Port 0 is to be the same free port for IPv6 as for IPv4.
         port = sockets[0].getsockname()[1] if sockets else address.port
         try:
-            listener = socket.create_server((where[0], port, *where[2:]), family=family)
+            listener = socket.create_server(
+                (where[0], port, *where[2:]), family=family, backlog=BACKLOG
+            )
         except OSError as error:
             # A name, and an empty host, can stand for IPv6 where it is switched off.
             if sockets and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
@@ -75,81 +110,181 @@ def _listen(address: Address) -> list[socket.socket]:
     return sockets
 
 
+def _listen_unix(
+    address: UnixAddress, mode: int, group: int | None, trusted: Collection[int]
+) -> UnixListener:
+    """Listen on a socket that comes into its place with its rights, and listening."""
+    path = Path(address.path)
+    _refuse_folders_of_others(address, path.parent, trusted)
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    listener = UnixListener(address)
+    fresh = f".{path.name[:40]}.{os.getpid()}.new"
+    try:
+        with _named(fresh, folder):
+            before = os.umask(0o777)  # nobody may connect to it before its rights are right
+            try:
+                listener.bind(f"/proc/self/fd/{folder}/{fresh}")
+            finally:
+                os.umask(before)
+            listener.identity = _give_rights(fresh, folder, mode, group)
+            listener.listen(BACKLOG)
+            listener.setblocking(False)
+            _put_in_place(address, fresh, path.name, folder)
+    except BaseException:
+        listener.close()
+        raise
+    finally:
+        os.close(folder)
+    return listener
+
+
+def _refuse_folders_of_others(address: UnixAddress, folder: Path, trusted: Collection[int]) -> None:
+    """BindError if somebody else could put another file in the socket's place."""
+    for place in (folder, *folder.parents):
+        status = place.stat()
+        others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if status.st_uid not in trusted or (others and not status.st_mode & stat.S_ISVTX):
+            raise BindError(
+                f"cannot listen on {address}: others may write to {place}, and could put a socket"
+                " of their own there: use a folder that only root and the exporter's user may"
+                " write to, such as /run/fdscope"
+            )
+
+
+@contextmanager
+def _named(name: str, folder: int) -> Iterator[None]:
+    """Leave no file of this name behind, whatever happens."""
+
+    def remove() -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+
+    remove()  # of a process with our number that was killed
+    try:
+        yield
+    finally:
+        remove()
+
+
+def _give_rights(name: str, folder: int, mode: int, group: int | None) -> tuple[int, int]:
+    """Set group and permissions of the very file; its device and inode."""
+    number = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        same = f"/proc/self/fd/{number}"
+        if group is not None:
+            os.chown(same, -1, group)
+        os.chmod(same, mode)  # noqa: PTH101 - a descriptor
+        status = os.fstat(number)
+        return status.st_dev, status.st_ino
+    finally:
+        os.close(number)
+
+
+def _put_in_place(address: UnixAddress, fresh: str, name: str, folder: int) -> None:
+    """Give the fresh socket its name; in the place of a stale socket, and of nothing else."""
+    for _ in range(2):
+        try:
+            os.link(fresh, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except FileExistsError:
+            _take_stale(address, name, folder)
+        else:
+            return
+    raise BindError(f"cannot listen on {address}: another program made it at the same time")
+
+
+def _take_stale(address: UnixAddress, name: str, folder: int) -> None:
+    """Remove a socket on which nobody listens; BindError if it is anything else."""
+    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if not stat.S_ISSOCK(status.st_mode):
+        raise BindError(
+            f"cannot listen on {address}: there is a file that is no socket: remove it, or choose"
+            " another --web.listen-address"
+        )
+    # Out of its place first: what is looked at then is what is removed.
+    taken = f".{name[:40]}.{os.getpid()}.old"
+    with _named(taken, folder):
+        os.rename(name, taken, src_dir_fd=folder, dst_dir_fd=folder)
+        if _is_in_use(f"/proc/self/fd/{folder}/{taken}"):
+            with suppress(FileExistsError):
+                os.link(taken, name, src_dir_fd=folder, dst_dir_fd=folder)
+            raise BindError(
+                f"cannot listen on {address}: another program listens there. See which with"
+                " `ss -lxp`, and end it or choose another --web.listen-address"
+            )
+
+
+def _is_in_use(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        try:
+            client.connect(path)
+        except ConnectionRefusedError:
+            return False
+        except OSError:  # its backlog is full, or it is a socket of another type
+            return True
+    return True
+
+
+def passed(environment: MutableMapping[str, str]) -> list[socket.socket]:
+    """The listening sockets that systemd passes (sd_listen_fds(3)); ConfigError if there is none.
+
+    What tells of them is taken out of the environment: it is not for our children.
+    """
+    count = environment.pop("LISTEN_FDS", "")
+    process = environment.pop("LISTEN_PID", "")
+    environment.pop("LISTEN_FDNAMES", None)
+    if process != str(os.getpid()) or not count.isascii() or not count.isdecimal():
+        raise ConfigError(
+            "--web.systemd-socket: systemd passes no socket to this process: start it by a socket"
+            " unit of the same name, or leave the option out"
+        )
+    if not 1 <= int(count[:9]) <= _MOST_PASSED:
+        raise ConfigError(
+            f"--web.systemd-socket: systemd passes {count[:9]} sockets, not from 1 to"
+            f" {_MOST_PASSED}"
+        )
+    numbers = range(_FIRST_PASSED, _FIRST_PASSED + int(count))
+    return [_checked(number) for number in numbers]
+
+
+def _checked(number: int) -> socket.socket:
+    try:
+        os.set_inheritable(number, False)
+        listener = socket.socket(fileno=number)
+    except OSError as error:
+        raise ConfigError(
+            f"--web.systemd-socket: descriptor {number} is no socket: {error.strerror}"
+        ) from error
+    families = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
+    listens = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    if not listens or listener.type != socket.SOCK_STREAM or listener.family not in families:
+        raise ConfigError(
+            f"--web.systemd-socket: socket {number} is no listening stream socket: the socket unit"
+            " needs ListenStream= and Accept=no"
+        )
+    listener.setblocking(False)
+    return listener
+
+
 def release(sockets: Sequence[socket.socket]) -> None:
-    """Close them; one that is closed already is no error."""
+    """Close them and remove what they have in the file system; closed already is no error."""
     for listener in sockets:
+        if isinstance(listener, UnixListener):
+            listener.remove()
         listener.close()
 
 
 def urls(sockets: Sequence[socket.socket], scheme: str = "http") -> list[str]:
-    """Where a browser on this machine finds each: ``http://127.0.0.1:20253``."""
+    """Where a client on this machine finds each: ``http://127.0.0.1:20253``, ``unix:/PATH``."""
+    return list(dict.fromkeys(_url(listener, scheme) for listener in sockets))
+
+
+def _url(listener: socket.socket, scheme: str) -> str:
+    if isinstance(listener, UnixListener):
+        return str(listener.address)
+    name = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        text = os.fsdecode(name)
+        return f"unix:{text.replace(chr(0), '@', 1)}"
     here = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read here, not bound
-    names = (listener.getsockname()[:2] for listener in sockets)
-    found = (f"{scheme}://{Address(here.get(host, host), port)}" for host, port in names)
-    return list(dict.fromkeys(found))
-
-
-class LimitedServer(HTTPServer):
-    """At most ``MAX_CONNECTIONS``: a new one takes the place of the oldest idle one."""
-
-    def initialize(  # type: ignore[override]  # the arguments of the constructor
-        self, application: web.Application, busy: set[IOStream], gate: Gate
-    ) -> None:
-        """Set the limits of every connection."""
-        super().initialize(
-            application,
-            max_header_size=MAX_HEADER_BYTES,
-            max_buffer_size=2 * MAX_HEADER_BYTES,
-            max_body_size=0,
-            idle_connection_timeout=HEADER_SECONDS,
-            body_timeout=HEADER_SECONDS,
-        )
-        self._busy = busy
-        self._gate = gate
-        self._streams: dict[IOStream, None] = {}
-        self._accepting: list[tuple[socket.socket, Callable[[], None]]] = []
-
-    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept connections, each under the web configuration that is then in force."""
-        for listener in sockets:
-            self._accepting.append((listener, add_accept_handler(listener, self._accept)))
-
-    def stop(self) -> None:
-        """Accept no more."""
-        for listener, end in self._accepting:
-            end()
-            listener.close()
-        self._accepting = []
-
-    def _accept(self, connection: socket.socket, address: tuple) -> None:  # type: ignore[type-arg]  # as tornado has it
-        try:
-            context = self._gate.tls()
-            if context is None:
-                stream = IOStream(connection)
-            else:
-                secured = context.wrap_socket(
-                    connection, server_side=True, do_handshake_on_connect=False
-                )
-                stream = SSLIOStream(secured, ssl_options=context)
-        except (OSError, WebConfigError) as error:  # the client has left, or nobody may come
-            log.debug("a connection is closed: %s", error)
-            connection.close()
-            return
-        self.handle_stream(stream, address)
-
-    def handle_stream(self, stream: IOStream, address: tuple) -> None:  # type: ignore[type-arg]  # as tornado has it
-        """Make room and serve, or close where every connection is busy."""
-        if len(self._streams) >= MAX_CONNECTIONS:
-            idle = next((old for old in self._streams if old not in self._busy), stream)
-            idle.close()
-            self._streams.pop(idle, None)
-            if idle is stream:
-                return
-        self._streams[stream] = None
-        super().handle_stream(stream, address)
-
-    def on_close(self, server_conn: object) -> None:
-        """Forget a connection."""
-        super().on_close(server_conn)
-        if isinstance(server_conn, HTTP1ServerConnection):
-            self._streams.pop(server_conn.stream, None)
+    return f"{scheme}://{Address(here.get(name[0], name[0]), name[1])}"

@@ -3,6 +3,7 @@
 
 import logging
 import os
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -18,7 +19,8 @@ class Notifier:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         microseconds = environment.get("WATCHDOG_USEC", "") if ours else ""
-        self.watchdog_seconds = int(microseconds) / 1e6 if microseconds.isdecimal() else None
+        asked = re.fullmatch("[0-9]{1,18}", microseconds)
+        self.watchdog_seconds = (int(microseconds) / 1e6 if asked else 0.0) or None
         """How often it must hear that we are alive; None if it does not ask."""
 
     def ready(self, status: str) -> None:
@@ -44,5 +46,5 @@ class Notifier:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as peer:
                 peer.connect(self._address)
                 peer.send("\n".join(lines).encode())
-        except OSError as error:
+        except (OSError, ValueError) as error:
             log.warning("the service manager cannot be told %s: %s", lines[0], error)

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The options of ``fdscope exporter``: one table, and what each value must be."""
 
+import grp
+import pwd
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exporter.addresses import Address, addresses
+from exporter.addresses import AnyAddress, addresses
+from exporter.strict import shown
 from probes import preemption
 from probes.taxonomy import Mode
 
@@ -15,6 +18,7 @@ HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
 EVENTS_PATH, STATIC_PATH = "/events", "/static/"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
+_MAX_PATH = 256
 _PATH = re.compile(r"(/\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
 
 
@@ -22,7 +26,13 @@ _PATH = re.compile(r"(/\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
 class Options:
     """Every option with a checked value."""
 
-    listen_addresses: tuple[Address, ...]
+    listen_addresses: tuple[AnyAddress, ...]
+    systemd_socket: bool
+    """Listen on the sockets that systemd passes, instead of ``listen_addresses``."""
+    unix_socket_mode: int
+    """Permissions of unix sockets."""
+    unix_socket_group: int | None
+    """Group id of unix sockets; None: the process's own."""
     telemetry_path: str
     web_config_file: Path | None
     log_level: str
@@ -63,19 +73,21 @@ class Option:
 
 def _telemetry_path(text: str) -> str:
     if not text.startswith("/"):
-        raise ValueError(f"{text!r} does not start with /")
+        raise ValueError(f"{shown(text)} does not start with /")
     taken = ("/", HEALTHY_PATH, READY_PATH, EVENTS_PATH)
     if text in taken or text.startswith(STATIC_PATH):
         raise ValueError(f"{text} is another page of the exporter")
-    if not _PATH.fullmatch(text):
-        raise ValueError(f"{text!r} is not a plain path of letters, digits and . _ ~ -")
+    if len(text) > _MAX_PATH or not _PATH.fullmatch(text):
+        raise ValueError(
+            f"{shown(text)} is not a plain path of up to {_MAX_PATH} letters, digits and . _ ~ -"
+        )
     return text
 
 
 def _one_of(words: Sequence[str]) -> Callable[[str], str]:
     def check(word: str) -> str:
         if word not in words:
-            raise ValueError(f"{word!r} is not one of {', '.join(words)}")
+            raise ValueError(f"{shown(word)} is not one of {', '.join(words)}")
         return word
 
     return check
@@ -84,7 +96,7 @@ def _one_of(words: Sequence[str]) -> Callable[[str], str]:
 def _between(least: int, most: int) -> Callable[[int], int]:
     def check(number: int) -> int:
         if not least <= number <= most:
-            raise ValueError(f"{number} is not from {least} to {most}")
+            raise ValueError(f"{shown(number)} is not from {least} to {most}")
         return number
 
     return check
@@ -92,6 +104,32 @@ def _between(least: int, most: int) -> Callable[[int], int]:
 
 def _zero_or_between(least: int, most: int) -> Callable[[int], int]:
     return lambda number: number and _between(least, most)(number)
+
+
+def _permissions(text: str) -> int:
+    if not re.fullmatch("0?[0-7]{3}", text):
+        raise ValueError(f"{shown(text)} is not three octal digits such as 0660")
+    return int(text, 8)
+
+
+def _group(name: str) -> int | None:
+    if re.fullmatch("[0-9]{1,9}", name):
+        return int(name)
+    try:
+        return grp.getgrnam(name).gr_gid if name else None
+    except KeyError as error:
+        raise ValueError(f"there is no group {shown(name)}") from error
+
+
+def _user(name: str) -> str:
+    try:
+        if name:
+            pwd.getpwnam(name)
+    except KeyError as error:
+        raise ValueError(
+            f"there is no user {shown(name)}: make one (useradd --system NAME) or name another"
+        ) from error
+    return name
 
 
 _MODE_WORDS = ("auto", *(mode.value for mode in Mode))
@@ -106,9 +144,26 @@ _ENTRIES = _between(256, 4_194_304)
 OPTIONS = (
     Option(
         "web.listen-address", "listen_addresses", list, ["127.0.0.1:20253"],
-        "Where to serve; can be repeated. An empty host (:20253) means every address of the"
-        " machine, port 0 a free port.",
-        "HOST:PORT", addresses,
+        "Where to serve: HOST:PORT or unix:/PATH; can be repeated. An empty host (:20253) means"
+        " every address of the machine, port 0 a free port. A port on the loopback is open to"
+        " every local user, who then sees the names, pids, units and fds of all processes; a unix"
+        " socket is open to those that its mode and group admit, and --web.config.file asks for"
+        " passwords or client certificates.",
+        "ADDRESS", addresses,
+    ),
+    Option(
+        "web.systemd-socket", "systemd_socket", bool, False,
+        "Serve on the sockets that systemd passes (socket activation) instead of"
+        " --web.listen-address.",
+    ),
+    Option(
+        "web.unix-socket-mode", "unix_socket_mode", str, "0660",
+        "Permissions of the unix sockets of --web.listen-address; who may write may ask.",
+        "MODE", _permissions,
+    ),
+    Option(
+        "web.unix-socket-group", "unix_socket_group", str, "",
+        "Group of the unix sockets of --web.listen-address.", "GROUP", _group,
     ),
     Option(
         "web.telemetry-path", "telemetry_path", str, "/metrics",
@@ -163,7 +218,7 @@ OPTIONS = (
         "privileges.user", "privileges_user", str, "",
         "User to become once everything is attached. Capabilities that serving does not need are"
         " given up in any case.",
-        "USER",
+        "USER", _user,
     ),
     Option(
         "process.max-series", "max_series", int, 1000,

@@ -5,7 +5,9 @@ import asyncio
 import logging
 import os
 import platform
+import pwd
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from exporter.notify import Notifier
 from exporter.options import Options
 from exporter.page import PageData
 from exporter.server import Server
+from exporter.starting import answering
 from exporter.web_config.protection import Protection
 from probes import blind_spots, capabilities
 from probes.source import Settings
@@ -125,7 +128,7 @@ REAL = Parts(check_capabilities, own_tgid, _attach, _drop_privileges, _collector
 def run_exporter(options: Options, parts: Parts = REAL) -> None:
     """Bind, attach and serve until SIGTERM or SIGINT; nothing is attached when it returns.
 
-    RunError, BindError and WebConfigError say what went wrong.
+    RunError, BindError and ConfigError say what went wrong.
     """
     log.info("fdscope %s", version())
     # numpy's threads would keep the privileges that the others give up.
@@ -134,14 +137,16 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
     parts.check()
     settings = _settings(options, parts)
     with ExitStack() as stack:
-        sockets = listen.bind(options.listen_addresses)
+        sockets = _sockets(options)
         stack.callback(listen.release, sockets)
         stack.callback(_on_signals, signal.SIG_DFL)
         # KeyboardInterrupt at once, until the event loop takes the signals over.
         _on_signals(signal.default_int_handler)
-        attached = parts.attach(options.modes, settings, log.info)
-        session, rows = attached
-        stack.callback(session.close)
+        signal.signal(signal.SIGHUP, lambda *_: None)  # there is nothing to read again yet
+        with answering(options, sockets, protection):
+            attached = parts.attach(options.modes, settings, log.info)
+            session, rows = attached
+            stack.callback(session.close)
         stack.callback(_on_signals, signal.SIG_IGN)
         report.attached(session.report)
         report.self_tested(rows)
@@ -160,9 +165,26 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
             collector.ready,
             protection,
         )
-        for url in listen.urls(sockets, "https" if protection.has_tls else "http"):
-            log.info("metrics: %s%s, page: %s/", url, options.telemetry_path, url)
+        _tell_addresses(sockets, options, "https" if protection.has_tls else "http")
         asyncio.run(served.serve(Notifier(os.environ)))
+
+
+def _sockets(options: Options) -> list[socket.socket]:
+    if options.systemd_socket:
+        return listen.passed(os.environ)
+    addresses, mode = options.listen_addresses, options.unix_socket_mode
+    user = options.privileges_user
+    owner = pwd.getpwnam(user).pw_uid if user else None
+    return listen.bind(addresses, mode, options.unix_socket_group, owner)
+
+
+def _tell_addresses(sockets: Sequence[socket.socket], options: Options, scheme: str) -> None:
+    for url in listen.urls(sockets, scheme):
+        if url.startswith("unix:"):
+            path, metrics = url.removeprefix("unix:"), options.telemetry_path
+            log.info("metrics: curl --unix-socket %s %s://localhost%s", path, scheme, metrics)
+        else:
+            log.info("metrics: %s%s, page: %s/", url, options.telemetry_path, url)
 
 
 def _on_signals(action: Any) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dashboards.alerting import grafana, prometheus
 from dashboards.alerting.groups import from_file
-from dashboards.alerting.reading import DEFAULTS, SettingsError
+from dashboards.alerting.reading import DEFAULTS
+from exporter.strict import ConfigError
 
 SUMMARY = "write the alerting and recording rules, with your thresholds and allow-lists"
 DESCRIPTION = """\
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             path = arguments.out / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-    except SettingsError as error:
+    except ConfigError as error:
         sys.stderr.write(f"fdscope rules: {error}\n")
         return 2
     except OSError as error:
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def files(config: Path | None) -> dict[str, str]:
-    """Name below the folder to text, of every file; SettingsError for a wrong ``config``."""
+    """Name below the folder to text, of every file; ConfigError for a wrong ``config``."""
     settings, groups = from_file(config)
     return {
         "rules/fdscope.yml": prometheus.rule_file(groups, settings),

@@ -3,8 +3,10 @@
 
 import re
 
+from exporter.strict import shown
+
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(?:[0-9]+(?:ms|[smhdw]))+")
+_DURATION = re.compile(r"(?:[0-9]{1,12}(?:ms|[smhdw])){1,5}")
 
 
 class Duration(str):
@@ -15,7 +17,7 @@ class Duration(str):
     def __new__(cls, text: str) -> "Duration":
         """Check the text."""
         if not _DURATION.fullmatch(text):
-            raise ValueError(f"{text!r} is not a duration such as 30s, 5m, 1h or 7d")
+            raise ValueError(f"{shown(text)} is not a duration such as 30s, 5m, 1h or 7d")
         made = super().__new__(cls, text)
         if made.seconds <= 0:
             raise ValueError(f"{text!r} is no time at all")

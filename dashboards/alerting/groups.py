@@ -40,6 +40,6 @@ def alert_names() -> tuple[str, ...]:
 
 
 def from_file(path: Path | None) -> tuple[Settings, tuple[Group, ...]]:
-    """Settings and rules with the changes of a user's file; SettingsError if it is wrong."""
+    """Settings and rules with the changes of a user's file; ConfigError if it is wrong."""
     settings = load(path, alert_names())
     return settings, groups(settings)

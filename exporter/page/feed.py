@@ -5,16 +5,17 @@ import asyncio
 import json
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
 from prometheus_client import Metric as Family
 
-from exporter.handlers import CrowdedError
 from exporter.page.state import disk_filesystems, state
 from exporter.page.sums import Reading, read
+from exporter.scraper import CrowdedError
 
 MAX_CLIENTS = 16
+MAX_CLIENTS_PER_PEER = 8
 INTERVAL_SECONDS = 2.0
 WINDOW_SECONDS = 10.0
 """Rates are over this time, so that the picture does not flicker."""
@@ -38,7 +39,7 @@ class Feed:
         self._readings: deque[Reading] = deque()
         self._message = b""
         self._number = 0
-        self._clients = 0
+        self._clients: Counter[str] = Counter()
         self._news = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
@@ -47,18 +48,26 @@ class Feed:
     @property
     def is_watched(self) -> bool:
         """True while somebody looks, and a moment longer."""
-        return self._task is not None
+        return self._task is not None and not self._task.done()
 
     def take(self, families: Iterable[Family]) -> None:
-        """Keep what a scrape found; may be called in another thread."""
-        self._readings.append(read(families, self._clock()))
+        """Keep what a scrape found, if somebody looks; may be called in another thread."""
+        if not self.is_watched:
+            return
+        now = read(families, self._clock())
+        self._readings.append(now)
+        while now.at - self._readings[0].at > WINDOW_SECONDS:
+            self._readings.popleft()
 
-    async def messages(self) -> AsyncGenerator[bytes, None]:
-        """The last message at once, then each new one; CrowdedError if too many listen."""
-        if self._clients >= MAX_CLIENTS:
+    async def messages(self, peer: str = "") -> AsyncGenerator[bytes, None]:
+        """The last message at once, then each new one.
+
+        CrowdedError if too many listen, in all or from this peer.
+        """
+        if self._clients.total() >= MAX_CLIENTS or self._clients[peer] >= MAX_CLIENTS_PER_PEER:
             raise CrowdedError
-        self._clients += 1
-        if (self._task is None or self._task.done()) and not self._stopped:
+        self._clients[peer] += 1
+        if not self.is_watched and not self._stopped:
             self._task = asyncio.create_task(self._run())
         seen = 0
         try:
@@ -71,7 +80,7 @@ class Feed:
                 seen = self._number
                 yield self._message
         finally:
-            self._clients -= 1
+            self._clients -= Counter((peer,))
 
     async def stop(self) -> None:
         """End all that listen."""
@@ -82,9 +91,9 @@ class Feed:
             self._news.notify_all()
 
     async def _run(self) -> None:
-        self._on_disk = disk_filesystems()
         idle_since = None
-        while idle_since is None or self._clock() - idle_since < WINDOW_SECONDS:
+        # Who came back during the last pause is served, too.
+        while self._clients or idle_since is None or self._clock() - idle_since < WINDOW_SECONDS:
             if self._clients:
                 idle_since = None
                 await self._publish()
@@ -98,6 +107,7 @@ class Feed:
 
     async def _publish(self) -> None:
         try:
+            self._on_disk = self._on_disk or disk_filesystems()
             if not self._readings or self._clock() - self._readings[-1].at > FRESH_SECONDS:
                 await self._collect()
             payload = await asyncio.to_thread(self._state)
@@ -110,8 +120,6 @@ class Feed:
             self._news.notify_all()
 
     def _state(self) -> dict[str, object]:
-        now = self._readings[-1]
-        while now.at - self._readings[0].at > WINDOW_SECONDS:
-            self._readings.popleft()
-        before = self._readings[0] if len(self._readings) > 1 else None
-        return state(now, before, self._on_disk)
+        readings = tuple(self._readings)
+        now, before = readings[-1], readings[0]
+        return state(now, before if before is not now else None, self._on_disk)

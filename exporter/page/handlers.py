@@ -2,15 +2,15 @@
 """HTTP for the live page: the page, its files and its events."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 
-from tornado.iostream import StreamClosedError
-
-from exporter.handlers import CrowdedError, Handler, Routes
+from exporter.handlers import Access, Handler, Route
+from exporter.negotiation import accepts_gzip, knows
 from exporter.options import EVENTS_PATH, STATIC_PATH
-from exporter.page import render
-from exporter.page.files import CHARTS, File, files
+from exporter.page.feed import Feed
+from exporter.page.files import File, files
+from exporter.scraper import CrowdedError
 
 _POLICY = "; ".join(
     (
@@ -27,52 +27,52 @@ _POLICY = "; ".join(
 _GZIP_LEVEL, _GZIP_FORMAT = 4, 31
 
 
-class _Streaming(Handler):
-    async def push(self, piece: bytes) -> None:
-        """Send a piece; StreamClosedError if the client has left or does not take it."""
-        self.write(piece)
-        sent = self.flush()
-        await self.deliver(sent)
-        if sent.done():
-            sent.result()
-        if self.stream is None or self.stream.closed():
-            raise StreamClosedError
-
-
 class _Page(Handler):
+    def initialize(self, access: Access, page: Callable[[], str]) -> None:  # type: ignore[override]
+        """Take what the route table gives."""
+        super().initialize(access)
+        self.page = page
+
     async def respond(self) -> None:
         """Send the page."""
         self.set_header("Content-Security-Policy", _POLICY)
         self.set_header("Referrer-Policy", "no-referrer")
-        page = render(self.server.page(), self.server.options.telemetry_path, CHARTS in files())
-        await self.send(page, "text/html; charset=utf-8")
+        await self.send(self.page(), "text/html; charset=utf-8")
 
 
-class _File(_Streaming):
+class _File(Handler):
+    def initialize(self, access: Access, file: File) -> None:  # type: ignore[override]
+        """Take what the route table gives."""
+        super().initialize(access)
+        self.file = file
+
     async def respond(self) -> None:
-        """Send a file, or 304 if the client has it already."""
-        file = files()[self.request.path.removeprefix(STATIC_PATH)]
-        self.set_header("ETag", file.tag)
+        """Send the file, or 304 if the client has it already."""
+        header, file = self.request.headers.get, self.file
+        packed = accepts_gzip(header("Accept-Encoding", ""))
+        # The same file, and not the same bytes: a tag of its own.
+        tag = f'{file.tag[:-1]}-gzip"' if packed else file.tag
+        self.set_header("ETag", tag)
         self.set_header("Cache-Control", "no-cache")  # that is: ask whether it has changed
         self.set_header("Vary", "Accept-Encoding")
-        if file.tag in self.request.headers.get("If-None-Match", ""):
+        if knows(header("If-None-Match", ""), tag):
             self.set_status(304)
             await self.deliver(self.finish())
             return
         self.set_header("Content-Type", file.content_type)
-        packed = "gzip" in self.request.headers.get("Accept-Encoding", "")
         if packed:
             self.set_header("Content-Encoding", "gzip")
         else:
             self.set_header("Content-Length", str(file.path.stat().st_size))
-        if self.request.method != "HEAD":
-            for piece in _gzip(file) if packed else file.pieces():
-                await self.push(piece)
-        await self.deliver(self.flush())
-        await self.deliver(self.finish())
+        await self.push_all(_gzip(file) if packed else file.pieces())
 
 
-class _Events(_Streaming):
+class _Events(Handler):
+    def initialize(self, access: Access, feed: Feed) -> None:  # type: ignore[override]
+        """Take what the route table gives."""
+        super().initialize(access)
+        self.feed = feed
+
     async def respond(self) -> None:
         """Send the state of the page, then again at each change, until the client leaves."""
         self.set_header("X-Accel-Buffering", "no")  # a proxy is to pass each event on at once
@@ -81,7 +81,7 @@ class _Events(_Streaming):
             return
         self.set_header("Content-Type", "text/event-stream")
         try:
-            async with aclosing(self.server.feed.messages()) as messages:
+            async with aclosing(self.feed.messages(self.peer)) as messages:
                 async for message in messages:
                     await self.push(message)
         except CrowdedError:
@@ -99,10 +99,10 @@ def _gzip(file: File) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def routes() -> Routes:
-    """The page's paths."""
+def routes(page: Callable[[], str], feed: Feed) -> Sequence[Route]:
+    """The page's paths; ``page`` makes its text."""
     return (
-        ("/", _Page),
-        (EVENTS_PATH, _Events),
-        *((STATIC_PATH + name, _File) for name in files()),
+        Route("/", _Page, {"page": page}),
+        Route(EVENTS_PATH, _Events, {"feed": feed}),
+        *(Route(STATIC_PATH + name, _File, {"file": file}) for name, file in files().items()),
     )

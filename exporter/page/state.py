@@ -48,7 +48,10 @@ def state(now: Reading, before: Reading | None, on_disk: frozenset[str]) -> Row:
 
 def disk_filesystems(listing: Path = _FILESYSTEMS) -> frozenset[str]:
     """Types of filesystem that need a block device, and those that lie on others."""
-    lines = listing.read_text().splitlines()
+    try:
+        lines = listing.read_text().splitlines()
+    except OSError:
+        lines = []
     needing = {line.strip() for line in lines if not line.startswith("nodev")}
     return frozenset(needing | {"overlay", "btrfs", "zfs"})
 

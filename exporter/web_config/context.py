@@ -4,46 +4,47 @@
 import ssl
 from pathlib import Path
 
-from exporter.web_config.sections import WebConfigError
-from exporter.web_config.tls import TlsSettings
+from exporter import strict
+from exporter.strict import ConfigError
+from exporter.web_config.tls import Pem, TlsSettings
 
 
 def context(settings: TlsSettings) -> ssl.SSLContext:
-    """A server's context; WebConfigError for certificates and keys that cannot be used."""
+    """A server's context; ConfigError for certificates and keys that cannot be used."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.minimum_version, made.maximum_version = settings.minimum, settings.maximum
-    made.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    if not settings.server_preference:
-        made.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-    if settings.ciphers:
-        made.set_ciphers(":".join(settings.ciphers))
-    if settings.curve:
-        made.set_ecdh_curve(settings.curve)
+    try:
+        made.minimum_version, made.maximum_version = settings.minimum, settings.maximum
+        made.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+        if not settings.server_preference:
+            made.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+        if settings.ciphers:
+            made.set_ciphers(":".join(settings.ciphers))
+        if settings.curve:
+            made.set_ecdh_curve(settings.curve)
+    except (OSError, ValueError) as error:  # what OpenSSL's own settings on this host forbid
+        raise ConfigError(f"OpenSSL refuses these versions, ciphers or curves: {error}") from error
     with settings.certificate.path() as certificate, settings.key.path() as key:
         try:
             # A key with a passphrase: refuse instead of asking on the terminal.
             made.load_cert_chain(certificate, key, password=lambda: b"")
         except (OSError, ValueError) as error:
-            raise _unusable("certificate and key", settings.files()[:2], error) from error
+            parts = (settings.certificate, settings.key)
+            raise _unusable("certificate and key", parts, error) from error
     if settings.client_authority:
         with settings.client_authority.path() as authority:
             try:
                 made.load_verify_locations(authority)
             except (OSError, ValueError) as error:
-                raise _unusable("client_ca", settings.files()[-1:], error) from error
+                raise _unusable("client_ca", (settings.client_authority,), error) from error
     made.verify_mode = settings.client_verification
     return made
 
 
-def _unusable(what: str, files: list[Path], error: OSError | ValueError) -> WebConfigError:
-    for file in files:
-        try:
-            file.open("rb").close()
-        except OSError as reason:
-            return WebConfigError(f"cannot read {file}: {reason.strerror}")
-    names = f" ({', '.join(map(str, files))})" if files else ""
+def _unusable(what: str, parts: tuple[Pem, ...], error: OSError | ValueError) -> ConfigError:
+    files: list[Path] = [part.file for part in parts if part.file]
+    names = f" ({', '.join(map(strict.shown_path, files))})" if files else ""
     why = getattr(error, "reason", None) or str(error) or "not understood"
-    return WebConfigError(
+    return ConfigError(
         f"{what}{names} cannot be used: {why}. They must be PEM, belong together, and have no"
         " passphrase"
     )

@@ -10,9 +10,9 @@ from tornado import web
 from tornado.httputil import HTTPServerRequest
 from tornado.iostream import IOStream, SSLIOStream
 
+from exporter.strict import ConfigError
 from exporter.web_config.passwords import BusyError, Passwords
 from exporter.web_config.protection import InForce, Protection
-from exporter.web_config.sections import WebConfigError
 
 CHALLENGE = 'Basic realm="fdscope", charset="UTF-8"'
 
@@ -25,10 +25,10 @@ class Gate:
         self._passwords = Passwords()
 
     def tls(self) -> ssl.SSLContext | None:
-        """For a new connection: its context, None for plain HTTP; WebConfigError to refuse it."""
+        """For a new connection: its context, None for plain HTTP; ConfigError to refuse it."""
         try:
             return self._protection.current().tls
-        except WebConfigError:
+        except ConfigError:
             if self._protection.has_tls:
                 raise
             return None  # each request is then told that it is refused
@@ -41,18 +41,20 @@ class Gate:
         """What an answer carries besides its own headers; nothing while the files are wrong."""
         try:
             return self._protection.current().headers
-        except WebConfigError:
+        except ConfigError:
             return {}
 
-    async def admit(self, request: HTTPServerRequest, stream: IOStream | None) -> None:
-        """Return if the request may pass; HTTPError if it may not.
+    async def admit(
+        self, request: HTTPServerRequest, stream: IOStream | None, peer: str = ""
+    ) -> None:
+        """Return if the request of this peer may pass; HTTPError if it may not.
 
         ConnectionError for a connection that is closed, or was made under another configuration
         of TLS.
         """
         try:
             now = self._protection.current()
-        except WebConfigError as error:
+        except ConfigError as error:
             raise web.HTTPError(500, reason="The web configuration cannot be used") from error
         if stream and stream.closed():  # tornado has let go of its socket
             raise ConnectionError("the client has left")
@@ -62,12 +64,12 @@ class Gate:
         if not _has_allowed_name(now, stream):
             raise web.HTTPError(403, reason="The client certificate has no allowed name")
         if now.config.users:
-            await self._authenticate(now, request)
+            await self._authenticate(now, request, peer)
 
-    async def _authenticate(self, now: InForce, request: HTTPServerRequest) -> None:
+    async def _authenticate(self, now: InForce, request: HTTPServerRequest, peer: str) -> None:
         authorization = request.headers.get("Authorization", "")
         try:
-            if await self._passwords.accepts(now.config.users, authorization):
+            if await self._passwords.accepts(now.config.users, authorization, peer):
                 return
         except BusyError as error:
             raise web.HTTPError(503, reason="Too many passwords wait for their check") from error
@@ -95,4 +97,7 @@ def _has_allowed_name(now: InForce, stream: IOStream | None) -> bool:
 
 def _plain(kind: str, name: str) -> str:
     """The name as people write it: OpenSSL prints every zero of an IPv6 address."""
-    return str(ipaddress.ip_address(name)) if kind == "IP Address" else name
+    try:
+        return str(ipaddress.ip_address(name)) if kind == "IP Address" else name
+    except ValueError:  # an address of a length that there is not
+        return name

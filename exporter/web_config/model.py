@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.web_config.sections import Section, WebConfigError, read
+from exporter import strict
+from exporter.strict import ConfigError
+from exporter.web_config.sections import Section, read
 from exporter.web_config.tls import TlsSettings, tls_settings
 
 _HASH = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+_MAX_COST = 18
+"""A check takes twice as long with each step: some 20 s with this one."""
 _HEADERS: Mapping[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
     "Strict-Transport-Security": (),
@@ -17,8 +21,12 @@ _HEADERS: Mapping[str, tuple[str, ...]] = {
     "X-Frame-Options": ("deny", "sameorigin"),
     "X-XSS-Protection": (),
 }
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = r"([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(ns|us|µs|μs|ms|s|m|h)"
+_DURATION = re.compile(rf"\+?(?:{_PART}){{1,8}}")
+_MAX_BURST = 1_000_000_000
+_SECONDS = {
+    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class WebConfig:
 
 
 def parse(path: Path) -> WebConfig:
-    """Read the file; WebConfigError says what of it cannot be used."""
+    """Read the file; ConfigError says what of it cannot be used."""
     file = read(path)
     tls = file.section("tls_server_config")
     config = WebConfig(
@@ -57,18 +65,20 @@ def parse(path: Path) -> WebConfig:
 def _headers(section: Section | None) -> dict[str, str]:
     if section is None:
         return {}
-    section.take("http2", bool, True)  # served or not, HTTP/1.1 is always offered
+    section.flag("http2", True)  # served or not, HTTP/1.1 is always offered
     headers = section.section("headers")
     section.end()
     found: dict[str, str] = {}
     if headers:
         for name, allowed in _HEADERS.items():
-            value = headers.take(name, str, "")
-            if any(not character.isprintable() for character in value):
-                raise WebConfigError(f"{headers.where}: {name} must be one line of text")
+            value = headers.text(name, "")
+            if not (value.isascii() and value.isprintable()):
+                raise ConfigError(f"{headers.where}: {name} must be one line of ASCII text")
             if value and allowed and value not in allowed:
                 words = " or ".join(allowed)
-                raise WebConfigError(f"{headers.where}: {name} must be {words}, not {value!r}")
+                raise ConfigError(
+                    f"{headers.where}: {name} must be {words}, not {strict.shown(value)}"
+                )
             if value:
                 found[name] = value
         headers.end()
@@ -80,31 +90,51 @@ def _users(section: Section | None) -> dict[str, bytes]:
         return {}
     users: dict[str, bytes] = {}
     for name, value in section.rest().items():
-        if not isinstance(name, str) or not name or ":" in name:
-            raise WebConfigError(
-                f"{section.where}: {name!r} is no user name: it must be a string without a colon"
-                " (numbers in quotes)"
+        try:
+            strict.plain(name).encode()
+        except ValueError:
+            name = ""
+        if not name or ":" in name:
+            raise ConfigError(
+                f"{section.where}: a user name must be text without a colon and without control"
+                " characters"
             )
-        if not isinstance(value, str) or not _HASH.fullmatch(value):
-            raise WebConfigError(
-                f"{section.where}: the password of {name} is not a bcrypt hash ($2b$ and so on):"
-                " make one with `htpasswd -nBC 10 NAME`"
+        match = _HASH.fullmatch(value or "")
+        if not match:
+            raise ConfigError(
+                f"{section.where}: the password of {strict.shown(name)} is not a bcrypt hash ($2b$"
+                " and so on): make one with `htpasswd -nBC 10 NAME`"
             )
-        users[name] = value.encode()
+        if int(match[1]) > _MAX_COST:
+            raise ConfigError(
+                f"{section.where}: the bcrypt cost of {strict.shown(name)} is above {_MAX_COST}:"
+                " every check would take minutes. Make one with `htpasswd -nBC 10 NAME`"
+            )
+        users[name] = match[0].encode()
     if not users:
-        raise WebConfigError(f"{section.where} names nobody: add a user, or leave it out")
+        raise ConfigError(f"{section.where} names nobody: add a user, or leave it out")
     return users
 
 
 def _rate_limit(section: Section | None) -> RateLimit | None:
     if section is None:
         return None
-    interval, burst = section.take("interval", str, "0s"), section.take("burst", int, 0)
+    interval, burst = section.text("interval", "0"), section.number("burst", 0)
     section.end()
-    match = _DURATION.fullmatch(interval)
-    if interval != "0" and not match:
-        raise WebConfigError(f"{section.where}: interval must be a time such as 500ms or 1s")
-    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+    seconds = _seconds(interval)
+    if seconds is None:
+        raise ConfigError(
+            f"{section.where}: interval must be a time with its unit, such as 500ms or 1h30m, or 0"
+        )
     if seconds and burst < 1:
-        raise WebConfigError(f"{section.where}: burst must be 1 or more, or nothing gets through")
-    return RateLimit(seconds, burst) if seconds else None
+        raise ConfigError(f"{section.where}: burst must be 1 or more, or nothing gets through")
+    return RateLimit(seconds, min(burst, _MAX_BURST)) if seconds else None
+
+
+def _seconds(text: str) -> float | None:
+    """A duration as Go writes it; None if it is none."""
+    if text == "0":
+        return 0.0
+    if not _DURATION.fullmatch(text):
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PART, text))

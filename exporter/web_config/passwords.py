@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import hmac
 import secrets
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +15,7 @@ import bcrypt
 
 MAX_CHECKS = 8
 """Passwords that may be under test or wait for it; more are turned away."""
+MAX_CHECKS_PER_PEER = 4
 MAX_BYTES = 72
 """Of a password that bcrypt looks at."""
 
@@ -28,11 +30,14 @@ class Passwords:
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
         self._good: dict[str, bytes] = {}
-        self._under_test = 0
+        self._under_test: Counter[str] = Counter()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="password")
 
-    async def accepts(self, users: Mapping[str, bytes], authorization: str) -> bool:
-        """Tell if the header names a user with its password; BusyError past ``MAX_CHECKS``."""
+    async def accepts(self, users: Mapping[str, bytes], authorization: str, peer: str = "") -> bool:
+        """Tell if the header names a user with its password.
+
+        BusyError past ``MAX_CHECKS``, or ``MAX_CHECKS_PER_PEER`` of this peer.
+        """
         name, password = _credentials(authorization)
         if password is None:
             return False
@@ -40,16 +45,16 @@ class Passwords:
         digest = hmac.digest(self._secret, (expected or b"") + b"\0" + password, hashlib.sha256)
         if expected and hmac.compare_digest(self._good.get(name, b""), digest):
             return True
-        if self._under_test >= MAX_CHECKS:
+        if self._under_test.total() >= MAX_CHECKS or self._under_test[peer] >= MAX_CHECKS_PER_PEER:
             raise BusyError
-        self._under_test += 1
+        self._under_test[peer] += 1
         try:
             # An unknown name takes as long as a known one: some hash is tested.
             tested = expected or next(iter(users.values()))
             loop = asyncio.get_running_loop()
             matches = await loop.run_in_executor(self._pool, _matches, password, tested)
         finally:
-            self._under_test -= 1
+            self._under_test -= Counter((peer,))
         if not expected or not matches:
             return False
         self._good = {user: known for user, known in self._good.items() if user in users}

@@ -5,15 +5,20 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from exporter import strict
+from exporter.strict import ConfigError
 from exporter.web_config.context import context
 from exporter.web_config.model import RateLimit, WebConfig, parse
-from exporter.web_config.sections import WebConfigError
+from exporter.web_config.tls import TlsSettings
 
 log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+"""How often files that cannot be used are tried again, changed or not."""
 
 _Stamps = tuple[tuple[int, ...] | None, ...]
 
@@ -59,12 +64,14 @@ OPEN = InForce(WebConfig(None, {}, {}, None), None, None)
 
 
 class Protection:
-    """Follows the file of ``--web.config.file``; WebConfigError if it cannot be used at start."""
+    """Follows the file of ``--web.config.file``; ConfigError if it cannot be used at start."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
+        self._clock = clock
         self._now = OPEN
-        self._why: WebConfigError | None = None
+        self._why: ConfigError | None = None
+        self._read_at = clock()
         self._files: list[Path] = []
         self._stamps: _Stamps = ()
         if path:
@@ -80,23 +87,28 @@ class Protection:
     def reload(self) -> bool:
         """Read the files again; whether they can be used."""
         if self._path:
+            before = str(self._why)
             self._read(self._path)
-            if self._why:
+            if self._why is None:
+                log.info("read again: %s", strict.shown_path(self._path))
+            elif str(self._why) != before:
                 log.error("every request is refused: %s", self._why)
-            else:
-                log.info("read again: %s", self._path)
         return self._why is None
 
     def current(self) -> InForce:
-        """What is in force now; WebConfigError as long as the files are wrong."""
-        if self._path and self._stamp() != self._stamps:
+        """What is in force now; ConfigError as long as the files are wrong."""
+        if self._path and (self._stamp() != self._stamps or self._is_worth_a_try()):
             self.reload()
         if self._why:
             raise self._why
         return self._now
 
+    def _is_worth_a_try(self) -> bool:
+        """A file that could not be read can be readable again without a change to it."""
+        return self._why is not None and self._clock() - self._read_at >= RETRY_SECONDS
+
     def _read(self, path: Path) -> None:
-        self._files = [path]
+        self._files, self._read_at = [path], self._clock()
         # Stamps from before reading: what changes meanwhile is read once more.
         self._stamps, self._why = self._stamp(), None
         try:
@@ -104,16 +116,22 @@ class Protection:
             if config.tls:
                 self._files += config.tls.files()
                 self._stamps = self._stamp()
-            self._refuse_weaker(config)
+            self._refuse_weaker(path, config)
             self._now = InForce(
                 config,
-                context(config.tls) if config.tls else None,
+                _context(path, config.tls) if config.tls else None,
                 Bucket(config.rate_limit) if config.rate_limit else None,
             )
-        except WebConfigError as error:
+        except ConfigError as error:
             self._why = error
+        except Exception as error:
+            # Whatever it is, the configuration before it is not what the file says now.
+            log.exception("this is a bug in fdscope: the web configuration cannot be read")
+            self._why = ConfigError(
+                f"{strict.shown_path(path)} cannot be used: {type(error).__name__}"
+            )
 
-    def _refuse_weaker(self, config: WebConfig) -> None:
+    def _refuse_weaker(self, path: Path, config: WebConfig) -> None:
         """A file that is read while somebody writes it can lack its end."""
         before = self._now.config
         gone = [
@@ -126,13 +144,20 @@ class Protection:
             if had and not has
         ]
         if gone:
-            raise WebConfigError(
-                f"{self._path} has lost {' and '.join(gone)}: to serve without, restart the"
-                " exporter"
+            raise ConfigError(
+                f"{strict.shown_path(path)} has lost {' and '.join(gone)}: to serve without,"
+                " restart the exporter"
             )
 
     def _stamp(self) -> _Stamps:
         return tuple(map(_stamp, self._files))
+
+
+def _context(path: Path, settings: TlsSettings) -> ssl.SSLContext:
+    try:
+        return context(settings)
+    except ConfigError as error:
+        raise ConfigError(f"{strict.shown_path(path)}: {error}") from error
 
 
 def _verifies(config: WebConfig) -> bool:
@@ -143,6 +168,6 @@ def _stamp(path: Path) -> tuple[int, ...] | None:
     """What changes when the file does; None if there is none."""
     try:
         status = os.stat(path)  # noqa: PTH116 - the same, for a hot path
-    except OSError:
+    except (OSError, ValueError):
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

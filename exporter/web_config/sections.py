@@ -1,97 +1,177 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""YAML without surprises: no key twice, no key unknown, every value of its type."""
+"""YAML without surprises: no key twice, no key unknown, every value of its type.
 
-import difflib
-from collections.abc import Hashable
+Values are taken from the nodes as they are written, as Go's yaml package does for the exporter
+toolkit: where a string is wanted, ``0`` is the string "0".
+"""
+
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
-from exporter.config import ConfigError
+from exporter import strict
+from exporter.strict import ConfigError
 
 T = TypeVar("T")
 
-_KINDS = {str: "a string", bool: "true or false", int: "a whole number", list: "a list of strings"}
-
-
-class WebConfigError(ConfigError):
-    """A web configuration that cannot be used; the text says where and what is wrong."""
+_PREFIX = "tag:yaml.org,2002:"
+_TAGS = {
+    f"{_PREFIX}{name}": words
+    for name, words in (
+        ("str", "a string"),
+        ("int", "a number"),
+        ("float", "a number"),
+        ("bool", "true or false"),
+        ("null", "nothing"),
+        ("timestamp", "a date"),
+        ("value", "a string"),
+        ("map", "a mapping"),
+        ("seq", "a list"),
+    )
+}
+_MERGE, _NULL = f"{_PREFIX}merge", f"{_PREFIX}null"
+_TRUE, _FALSE = {"y", "yes", "true", "on"}, {"n", "no", "false", "off"}
+_INTEGER = re.compile("([-+]?)(0x|0b|0o|0)?([0-9a-f]{1,18})", re.IGNORECASE)
+_BASES = {"0x": 16, "0b": 2, "0o": 8, "0": 8}
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice: the first of them would be lost silently."""
+    """Makes nodes of plain YAML only."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                line = node.start_mark.line + 1
-                raise WebConfigError(f"the mapping at line {line} has the key {key!r} twice")
-        return super().construct_mapping(node, deep)
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        node = super().compose_node(parent, index)
+        if node and node.tag == _MERGE:
+            raise yaml.MarkedYAMLError(
+                problem="merge keys (<<) are not taken: write the keys out",
+                problem_mark=node.start_mark,
+            )
+        if node and node.tag not in _TAGS:
+            raise yaml.MarkedYAMLError(
+                problem="a value has a tag that is not plain YAML", problem_mark=node.start_mark
+            )
+        return node
 
 
 class Section:
     """A mapping of the file: values are taken from it, and at the end none may be left."""
 
-    def __init__(self, content: object, where: str) -> None:
-        if not isinstance(content, dict):
-            raise WebConfigError(f"{where} must be a mapping of keys to values, not {content!r}")
+    def __init__(self, node: yaml.Node, where: str) -> None:
+        if not isinstance(node, yaml.MappingNode):
+            raise ConfigError(f"{where} must be a mapping of keys to values, not {_kind(node)}")
         self.where = where
-        self._left = dict(content)
+        self._left: dict[str, yaml.Node] = {}
         self._known: list[str] = []
+        for key, value in node.value:
+            name = _text(key)
+            if name is None:
+                raise ConfigError(f"{where}: a key is {_kind(key)}, not a string")
+            if name in self._left:
+                line = key.start_mark.line + 1
+                raise ConfigError(f"{where}: line {line} has the key {strict.shown(name)} twice")
+            self._left[name] = value
 
-    def take(self, key: str, kind: type[T], default: T) -> T:
-        """The value of this key, or ``default`` where it is left out or empty."""
+    def text(self, key: str, default: str) -> str:
+        """The string under this key, or ``default`` where it is left out or empty."""
+        return self._take(key, str, _text, default)
+
+    def flag(self, key: str, default: bool) -> bool:
+        """Likewise, true or false."""
+        return self._take(key, bool, _flag, default)
+
+    def number(self, key: str, default: int) -> int:
+        """Likewise, a whole number."""
+        return self._take(key, int, _number, default)
+
+    def texts(self, key: str) -> list[str]:
+        """The list of strings under this key, empty where it is left out."""
+        return self._take(key, list, _texts, [])
+
+    def _take(self, key: str, kind: type, read: Callable[[yaml.Node], T | None], default: T) -> T:
         self._known.append(key)
-        value = self._left.pop(key, None)
-        if value is None:
+        node = self._left.pop(key, None)
+        if (
+            node is None
+            or node.tag == _NULL
+            or (isinstance(node, yaml.MappingNode) and not node.value)
+        ):
             return default
-        items = value if isinstance(value, list) else []
-        if type(value) is not kind or not all(isinstance(item, str) for item in items):
-            raise WebConfigError(f"{self.where}: {key} must be {_KINDS[kind]}, not {_brief(value)}")
+        value = read(node)
+        if value is None:
+            raise ConfigError(
+                f"{self.where}: {key} must be {strict.KINDS[kind]}, not {_kind(node)}"
+            )
         return value
 
     def section(self, key: str) -> "Section | None":
         """The mapping under this key; None if the key is left out."""
         self._known.append(key)
-        if key not in self._left:
-            return None
-        return Section(self._left.pop(key), f"{self.where}: {key}")
+        node = self._left.pop(key, None)
+        return None if node is None else Section(node, f"{self.where}: {key}")
 
-    def rest(self) -> dict[object, object]:
-        """All that was not taken; for mappings whose keys are not fixed."""
+    def rest(self) -> Mapping[str, str | None]:
+        """All that was not taken, None for what is no string; for keys that are not fixed."""
         left, self._left = self._left, {}
-        return left
+        return {key: _text(node) for key, node in left.items()}
 
     def end(self) -> None:
-        """WebConfigError if a key is left that nobody took."""
+        """ConfigError if a key is left that nobody took."""
         for key in self._left:
-            nearest = difflib.get_close_matches(str(key), self._known, 1, 0.5)
-            advice = (
-                f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(self._known)}"
+            raise ConfigError(
+                f"{self.where}: unknown key {key[:200]}{strict.suggestion(key, self._known)}"
             )
-            raise WebConfigError(f"{self.where}: unknown key {key}; {advice}")
 
 
 def read(path: Path) -> Section:
-    """The whole file; WebConfigError if it cannot be read or is not a mapping in YAML."""
+    """The whole file; ConfigError if it cannot be read or is not a mapping in YAML."""
+    where = strict.shown_path(path)
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
-    except OSError as error:
-        raise WebConfigError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise WebConfigError(f"{path} is not UTF-8 text: byte {error.start} is wrong") from error
+        node = yaml.compose(strict.read_text(path), _Loader)
     except yaml.YAMLError as error:
-        raise WebConfigError(f"{path} is not valid YAML: {_place(error)}") from error
-    except WebConfigError as error:
-        raise WebConfigError(f"{path}: {error}") from error
-    if content is None:
-        raise WebConfigError(
-            f"{path} is empty and would protect nothing: give it tls_server_config or"
+        raise ConfigError(f"{where} is not valid YAML: {_place(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{where} is not valid YAML: it is nested too deep") from error
+    if node is None or node.tag == _NULL or (isinstance(node, yaml.MappingNode) and not node.value):
+        raise ConfigError(
+            f"{where} is empty and would protect nothing: give it tls_server_config or"
             " basic_auth_users, or leave --web.config.file out"
         )
-    return Section(content, str(path))
+    return Section(node, where)
+
+
+def _text(node: yaml.Node) -> str | None:
+    scalar = isinstance(node, yaml.ScalarNode) and node.tag != _NULL
+    return str(node.value) if scalar else None
+
+
+def _texts(node: yaml.Node) -> list[str] | None:
+    items = [_text(item) for item in node.value] if isinstance(node, yaml.SequenceNode) else [None]
+    return None if None in items else [item for item in items if item is not None]
+
+
+def _flag(node: yaml.Node) -> bool | None:
+    if not isinstance(node, yaml.ScalarNode) or node.style in ("'", '"'):
+        return None
+    word = node.value.lower()
+    return True if word in _TRUE else False if word in _FALSE else None
+
+
+def _number(node: yaml.Node) -> int | None:
+    if not isinstance(node, yaml.ScalarNode) or node.style in ("'", '"'):
+        return None
+    match = _INTEGER.fullmatch(node.value.replace("_", ""))
+    try:
+        base = _BASES.get((match[2] or "").lower(), 10) if match else 10
+        return int(f"{match[1]}{match[3]}", base) if match else None
+    except ValueError:  # digits that the base does not have
+        return None
+
+
+def _kind(node: yaml.Node) -> str:
+    """What a node is, without its content: secrets can be in it."""
+    return _TAGS.get(node.tag, "something else")
 
 
 def _place(error: yaml.YAMLError) -> str:
@@ -100,8 +180,3 @@ def _place(error: yaml.YAMLError) -> str:
         mark = error.problem_mark
         return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
     return "it has characters or structures that YAML does not allow"
-
-
-def _brief(value: object) -> str:
-    """The value where it is short and no secret can be in it, else its type."""
-    return repr(value) if isinstance(value, bool | int | float) else f"a {type(value).__name__}"

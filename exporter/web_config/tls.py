@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.web_config.sections import Section, WebConfigError
+from exporter import strict
+from exporter.strict import ConfigError
+from exporter.web_config.sections import Section
 
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _CLIENT_AUTH = {
@@ -44,13 +46,18 @@ class Pem:
 
     @contextmanager
     def path(self) -> Iterator[Path]:
-        """A path to read it from: the ssl module takes no keys from memory."""
-        if self.file:
-            yield self.file
-            return
-        number = os.memfd_create("pem")
+        """A path to read it from, for the ssl module takes no keys from memory.
+
+        It never reads the file itself: that could be a FIFO by now.
+        """
         try:
-            os.write(number, self.text.encode())
+            content = strict.read_bytes(self.file) if self.file else self.text.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError("a certificate or key has half a character in it") from error
+        number = os.memfd_create("pem", os.MFD_CLOEXEC)
+        try:
+            with open(number, "wb", closefd=False) as memory:
+                memory.write(content)
             yield Path(f"/proc/self/fd/{number}")
         finally:
             os.close(number)
@@ -80,13 +87,13 @@ class TlsSettings:
 
 
 def tls_settings(section: Section, folder: Path) -> TlsSettings:
-    """Read the section; relative paths start at ``folder``. WebConfigError says what is wrong."""
+    """Read the section; relative paths start at ``folder``. ConfigError says what is wrong."""
     certificate, key = _pem(section, "cert", folder), _pem(section, "key", folder)
     if not certificate or not key:
         missing = "key" if certificate else "cert"
-        raise WebConfigError(f"{section.where}: one of {missing} or {missing}_file is needed")
+        raise ConfigError(f"{section.where}: one of {missing} or {missing}_file is needed")
     authority = _pem(section, "client_ca", folder)
-    auth_word = section.take("client_auth_type", str, "NoClientCert")
+    auth_word = section.text("client_auth_type", "NoClientCert") or "NoClientCert"
     minimum, maximum = (
         _version(section, "min_version", "TLS12"),
         _version(section, "max_version", "TLS13"),
@@ -99,21 +106,21 @@ def tls_settings(section: Section, folder: Path) -> TlsSettings:
         key,
         authority,
         _client_verification(section, auth_word, authority),
-        frozenset(section.take("client_allowed_sans", list, [])),
+        frozenset(section.texts("client_allowed_sans")),
         minimum,
         maximum,
         ciphers or (),
-        section.take("prefer_server_cipher_suites", bool, True),
+        section.flag("prefer_server_cipher_suites", True),
         _curve(section),
     )
     section.end()
     if minimum > maximum:
-        raise WebConfigError(
+        raise ConfigError(
             f"{section.where}: no TLS version is left between min_version, max_version and what"
             " cipher_suites are for"
         )
     if settings.client_names and settings.client_verification is not ssl.CERT_REQUIRED:
-        raise WebConfigError(
+        raise ConfigError(
             f"{section.where}: client_allowed_sans needs"
             " client_auth_type: RequireAndVerifyClientCert"
         )
@@ -121,29 +128,31 @@ def tls_settings(section: Section, folder: Path) -> TlsSettings:
 
 
 def _pem(section: Section, key: str, folder: Path) -> Pem | None:
-    text, file = section.take(key, str, ""), section.take(f"{key}_file", str, "")
+    text, file = section.text(key, ""), section.text(f"{key}_file", "")
     if text and file:
-        raise WebConfigError(f"{section.where}: give {key} or {key}_file, not both")
+        raise ConfigError(f"{section.where}: give {key} or {key}_file, not both")
     return Pem(folder / file if file else None, text) if text or file else None
 
 
 def _client_verification(section: Section, word: str, authority: Pem | None) -> ssl.VerifyMode:
     if word in ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert"):
-        raise WebConfigError(
+        raise ConfigError(
             f"{section.where}: client_auth_type {word} does not check the certificate, and Python"
             " cannot take one unchecked: use RequireAndVerifyClientCert"
         )
     if word not in _CLIENT_AUTH:
         known = ", ".join(_CLIENT_AUTH)
-        raise WebConfigError(f"{section.where}: client_auth_type {word!r} is not one of {known}")
+        raise ConfigError(
+            f"{section.where}: client_auth_type {strict.shown(word)} is not one of {known}"
+        )
     wanted = _CLIENT_AUTH[word]
     if wanted is ssl.CERT_NONE and authority:
-        raise WebConfigError(
+        raise ConfigError(
             f"{section.where}: client_ca has no effect without"
             " client_auth_type: RequireAndVerifyClientCert"
         )
     if wanted is not ssl.CERT_NONE and not authority:
-        raise WebConfigError(
+        raise ConfigError(
             f"{section.where}: client_auth_type {word} needs client_ca_file: whose certificates"
             " are to be accepted?"
         )
@@ -151,29 +160,31 @@ def _client_verification(section: Section, word: str, authority: Pem | None) -> 
 
 
 def _version(section: Section, key: str, default: str) -> ssl.TLSVersion:
-    word = section.take(key, str, default)
+    word = section.text(key, default)
     if word in ("TLS10", "TLS11"):
-        raise WebConfigError(f"{section.where}: {key} {word} is broken and not offered: use TLS12")
+        raise ConfigError(f"{section.where}: {key} {word} is broken and not offered: use TLS12")
     if word not in _VERSIONS:
-        raise WebConfigError(f"{section.where}: {key} {word!r} is not one of TLS12, TLS13")
+        raise ConfigError(f"{section.where}: {key} {strict.shown(word)} is not one of TLS12, TLS13")
     return _VERSIONS[word]
 
 
 def _ciphers(section: Section) -> tuple[str, ...] | None:
     """Those for TLS 1.2; None if the list is left out."""
-    words = section.take("cipher_suites", list, [])
+    words = section.texts("cipher_suites")
     for word in words:
         if word not in _CIPHERS and word not in _TLS13_CIPHERS:
             known = ", ".join((*_CIPHERS, *sorted(_TLS13_CIPHERS)))
-            raise WebConfigError(f"{section.where}: unknown cipher suite {word!r}; known: {known}")
+            raise ConfigError(
+                f"{section.where}: unknown cipher suite {strict.shown(word)}; known: {known}"
+            )
     return tuple(_CIPHERS[word] for word in words if word in _CIPHERS) if words else None
 
 
 def _curve(section: Section) -> str:
-    words = section.take("curve_preferences", list, [])
+    words = section.texts("curve_preferences")
     if len(words) > 1 or any(word not in _CURVES for word in words):
         known = ", ".join(_CURVES)
-        raise WebConfigError(
+        raise ConfigError(
             f"{section.where}: Python can limit curve_preferences to one of {known}; leave it out"
             " for OpenSSL's own list"
         )

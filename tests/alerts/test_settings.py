@@ -60,7 +60,7 @@ def test_empty_lists_are_no_matchers(tmp_path: Path) -> None:
     [
         ("jib = 1", "unknown key jib; did you mean job?"),
         ("[fd-limit]\nrato = 1", "unknown key fd-limit.rato; did you mean ratio?"),
-        ("[nothing-like-it]", "unknown key nothing-like-it. Known: job, links"),
+        ("[nothing-like-it]", "unknown key nothing-like-it; known: job, links"),
         ("fd-limit = 3", "fd-limit must be a table: [fd-limit]"),
         ("job = 3", "job must be a string, not 3"),
         ('[fd-limit]\nratio = "much"', "fd-limit.ratio must be a number above 0, not 'much'"),

@@ -80,6 +80,10 @@ def parts(wishes: str) -> Parts:
             raise RunError("no probe could be attached: why\nRun `fdscope doctor`")
         if "attach-hangs" in wishes:
             time.sleep(60)
+        if "attach-slow" in wishes:
+            time.sleep(1)
+        if "tells-environment" in wishes:
+            tell(f"environment: {sorted(os.environ)}")
         return cast(Session, FakeSession()), []
 
     def collector(

@@ -5,30 +5,31 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
 
 @contextlib.contextmanager
-def exporter(wishes: str, *flags: str) -> Iterator[subprocess.Popen[str]]:
-    """Run ``tests.exporter.fake`` on a free port; at the end it is no more."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.exporter.fake",
-        wishes,
-        "exporter",
-        "--web.listen-address",
-    ]
+def exporter(
+    wishes: str, *flags: str, before: Callable[[], None] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run ``tests.exporter.fake`` on a free port; at the end it is no more.
+
+    ``before`` is called in the child before the program starts.
+    """
+    command = [sys.executable, "-m", "tests.exporter.fake", wishes, "exporter"]
+    if not any(flag.startswith("--web.listen-address=unix:") for flag in flags):
+        command.append("--web.listen-address=127.0.0.1:0")
     process = subprocess.Popen(
-        [*command, "127.0.0.1:0", *flags],
+        [*command, *flags],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=before,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
     with process:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from exporter import config
-from exporter.addresses import Address
-from exporter.config import ConfigError
+from exporter.addresses import Address, UnixAddress
 from exporter.options import Options
+from exporter.strict import ConfigError
 from probes.preemption import best_first
 from probes.taxonomy import Mode
 
@@ -31,6 +31,9 @@ def load(
 def test_defaults() -> None:
     assert load() == Options(
         listen_addresses=(Address("127.0.0.1", 20253),),
+        systemd_socket=False,
+        unix_socket_mode=0o660,
+        unix_socket_group=None,
         telemetry_path="/metrics",
         web_config_file=None,
         log_level="info",
@@ -51,7 +54,9 @@ def test_every_option_can_be_a_flag() -> None:
     options = load(
         [
             "--web.listen-address=[::1]:1", "--web.listen-address=:0",
-            "--web.listen-address=:0", "--web.telemetry-path=/a/b.c",
+            "--web.listen-address=:0", "--web.listen-address=unix:/run/x//m.sock",
+            "--web.systemd-socket", "--web.unix-socket-mode=600", "--web.unix-socket-group=root",
+            "--web.telemetry-path=/a/b.c",
             "--web.config.file=web.yml", "--log.level=debug", "--probe.mode=kprobe",
             "--probe.latency", "--probe.stacks", "--probe.stacks-every=7",
             "--probe.counter-entries=512", "--probe.process-entries=256", "--exclude-self",
@@ -59,7 +64,10 @@ def test_every_option_can_be_a_flag() -> None:
         ]
     )  # fmt: skip
     assert options == Options(
-        listen_addresses=(Address("::1", 1), Address("", 0)),
+        listen_addresses=(Address("::1", 1), Address("", 0), UnixAddress("/run/x/m.sock")),
+        systemd_socket=True,
+        unix_socket_mode=0o600,
+        unix_socket_group=0,
         telemetry_path="/a/b.c",
         web_config_file=Path("web.yml"),
         log_level="debug",
@@ -80,6 +88,9 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
     text = """
         exclude-self = true
         web.listen-address = ["localhost:9100"]
+        web.systemd-socket = true
+        web.unix-socket-mode = "0666"
+        web.unix-socket-group = "7"
         web.telemetry-path = "/m"
         web.config.file = "/etc/web.yml"
         log.level = "error"
@@ -98,6 +109,9 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
     """
     assert load(toml=text, where=tmp_path) == Options(
         listen_addresses=(Address("localhost", 9100),),
+        systemd_socket=True,
+        unix_socket_mode=0o666,
+        unix_socket_group=7,
         telemetry_path="/m",
         web_config_file=Path("/etc/web.yml"),
         log_level="error",
@@ -141,7 +155,7 @@ def test_named_file_is_read_instead_of_the_default(tmp_path: Path) -> None:
         (b"exclude-self = \xff", "not UTF-8 text: byte 15"),
         ("[web]\nlisten_address = []", r"unknown key web\.listen_address; did you mean web\.l"),
         ("[probe]\nmod = 'auto'", r"did you mean probe\.mode\?"),
-        ("zzz = 1", r"unknown key zzz\. Known keys: web\.listen-address"),
+        ("zzz = 1", r"unknown key zzz; known: web\.listen-address"),
         ("[wbe]", r"unknown key wbe"),
         ("web = 3", r"unknown key web"),
         ("[exclude-self]", r"exclude-self must be true or false, not \{\}"),

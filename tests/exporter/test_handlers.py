@@ -120,8 +120,8 @@ def test_a_client_that_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(handlers, "WRITE_SECONDS", 0.3)
     with running(FakeCollector(text="x" * 40_000_000)) as web, web.connect() as client:
         client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        wait_for(lambda: bool(web.server._busy))
-        wait_for(lambda: not web.server._busy)
+        wait_for(lambda: bool(web.server.connections.are_busy))
+        wait_for(lambda: not web.server.connections.are_busy)
         response = http.client.HTTPResponse(client)
         response.begin()
         with pytest.raises((ConnectionError, http.client.IncompleteRead)):

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from exporter import listen
+from exporter import connections, listen
 from exporter.addresses import Address
 from exporter.listen import BindError
 from tests.exporter.serving import FakeCollector, Running, running
@@ -55,7 +55,7 @@ def test_a_huge_header_ends_the_connection(web: Running) -> None:
 
 
 def test_a_slow_header_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listen, "HEADER_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
     with running(FakeCollector()) as web, web.connect() as client:
         client.sendall(b"GET / HT")
         assert client.recv(1000) == b""
@@ -63,6 +63,6 @@ def test_a_slow_header_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_many_idle_connections_do_not_keep_a_scrape_out(web: Running) -> None:
     with contextlib.ExitStack() as stack:
-        for _ in range(listen.MAX_CONNECTIONS + 50):
+        for _ in range(connections.MAX_CONNECTIONS + 50):
             stack.enter_context(web.connect())
         assert web.request()[0] == 200

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from exporter import addresses, config, options
-from exporter.config import ConfigError
 from exporter.options import Options
+from exporter.strict import ConfigError
 
 
 def load_flag(flag: str) -> Options:

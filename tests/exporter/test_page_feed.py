@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The page's events and files, over real HTTP."""
 
+import asyncio
 import gzip
 import http.client
 import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exporter.page import feed
 from exporter.page.files import CHARTS, files
+from exporter.page.state import disk_filesystems
 from tests.exporter.serving import FakeCollector, Running, running, wait_for
 
 
@@ -68,7 +71,7 @@ def test_nothing_is_collected_when_nobody_looks(
     with listening(web) as response:
         event(response)
         event(response)
-    wait_for(lambda: web.server.feed._clients == 0)
+    wait_for(lambda: web.server.feed._clients.total() == 0)
     runs = web.collector.runs
     time.sleep(0.5)
     assert web.collector.runs == runs
@@ -76,6 +79,54 @@ def test_nothing_is_collected_when_nobody_looks(
     monkeypatch.setattr(feed, "WINDOW_SECONDS", 0.1)
     wait_for(lambda: not web.server.feed.is_watched)
     assert not web.server.feed._readings
+
+
+@pytest.mark.parametrize("away", [0.0, 0.2, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 1.0])
+def test_a_viewer_who_comes_back_is_served_again(
+    monkeypatch: pytest.MonkeyPatch, away: float
+) -> None:
+    """Also in the last pause before nobody looks any more."""
+    monkeypatch.setattr(feed, "WINDOW_SECONDS", 0.5)
+    with running(FakeCollector()) as web:
+        with listening(web) as response:
+            event(response)
+            event(response)
+        wait_for(lambda: web.server.feed._clients.total() == 0)
+        time.sleep(away)
+        with listening(web) as response:
+            assert all("total" in event(response) for _ in range(6))
+
+
+def test_a_viewer_at_the_very_end_of_the_window_is_served() -> None:
+    """The clock says that nobody has looked for long, and somebody looks."""
+    now = [100.0]
+
+    async def play() -> None:
+        async def collect() -> None:
+            followed.take(())
+
+        followed = feed.Feed(collect, lambda: now[0])
+        async with aclosing(followed.messages()) as messages:
+            await anext(messages)
+        await asyncio.sleep(2.5 * feed.INTERVAL_SECONDS)  # it has noticed that nobody looks
+        now[0] += 2 * feed.WINDOW_SECONDS
+        async with aclosing(followed.messages()) as messages:
+            for _ in range(4):
+                await asyncio.wait_for(anext(messages), 10)
+        await followed.stop()
+
+    asyncio.run(play())
+
+
+def test_without_the_list_of_filesystems_the_page_goes_on(tmp_path: Path) -> None:
+    assert disk_filesystems(tmp_path / "none") == {"overlay", "btrfs", "zfs"}
+
+
+def test_one_client_has_a_share_of_the_pages(web: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "MAX_CLIENTS_PER_PEER", 1)
+    with listening(web) as first:
+        event(first)
+        assert web.request("/events")[0] == 503
 
 
 def test_a_fresh_scrape_serves_as_the_pages_reading(
@@ -97,7 +148,7 @@ def test_too_many_clients_are_turned_away(web: Running, monkeypatch: pytest.Monk
         event(first)
         status, headers, _ = web.request("/events")
         assert (status, headers["Retry-After"]) == (503, "10")
-    wait_for(lambda: web.server.feed._clients == 0)
+    wait_for(lambda: web.server.feed._clients.total() == 0)
     with listening(web) as again:
         assert again.status == 200
 
@@ -111,8 +162,8 @@ def test_a_client_that_does_not_read_is_dropped(
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", web.port))
         client.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
-        wait_for(lambda: web.server.feed._clients == 1)
-        wait_for(lambda: web.server.feed._clients == 0)
+        wait_for(lambda: web.server.feed._clients.total() == 1)
+        wait_for(lambda: web.server.feed._clients.total() == 0)
     assert web.request("/-/healthy")[0] == 200
 
 
@@ -144,8 +195,12 @@ def test_files(web: Running, name: str) -> None:
     _, headers, packed = web.request(f"/static/{name}", Accept_Encoding="gzip, br")
     assert headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(packed) == body
-    status, again, nothing = web.request(f"/static/{name}", If_None_Match=headers["ETag"])
+    status, again, nothing = web.request(
+        f"/static/{name}", Accept_Encoding="gzip, br", If_None_Match=headers["ETag"]
+    )
     assert (status, again["ETag"], nothing) == (304, headers["ETag"], b"")
+    assert web.request(f"/static/{name}")[1]["ETag"] != headers["ETag"]
+    assert web.request(f"/static/{name}", If_None_Match=headers["ETag"])[0] == 200
     status, headers, nothing = web.request(f"/static/{name}", "HEAD")
     assert (status, int(headers["Content-Length"]), nothing) == (200, len(body), b"")
 

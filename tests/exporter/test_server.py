@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from exporter import server
+from exporter import scraper
 from tests.exporter.serving import FakeCollector, Running, running, wait_for
 
 
@@ -15,7 +15,7 @@ def test_it_collects_once_by_itself(web: Running) -> None:
     wait_for(lambda: web.collector.runs == 1)
 
 
-def test_scrapes_take_turns_and_the_loop_stays_free() -> None:
+def test_scrapes_that_wait_share_the_next_collection_and_the_loop_stays_free() -> None:
     gate = threading.Event()
     collector = FakeCollector(gate=gate)
     answers: list[int] = []
@@ -31,11 +31,11 @@ def test_scrapes_take_turns_and_the_loop_stays_free() -> None:
         for thread in threads:
             thread.join()
     assert answers == [200] * 8
-    assert (collector.runs, collector.most_together) == (9, 1)
+    assert (collector.runs, collector.most_together) == (2, 1)
 
 
 def test_too_many_scrapes_are_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MAX_WAITING", 1)
+    monkeypatch.setattr(scraper, "MAX_WAITING", 1)
     gate = threading.Event()
     with running(FakeCollector(gate=gate)) as web:
         wait_for(lambda: web.collector.runs == 1)
@@ -50,10 +50,10 @@ def test_a_client_that_left_while_it_waited_costs_no_collection() -> None:
         wait_for(lambda: web.collector.runs == 1)
         with web.connect() as client:
             client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-            wait_for(lambda: bool(web.server._busy))
+            wait_for(lambda: bool(web.server.connections.are_busy))
         time.sleep(0.1)
         gate.set()
-        wait_for(lambda: not web.server._busy)
+        wait_for(lambda: not web.server.connections.are_busy)
         assert web.collector.runs == 1
 
 
@@ -62,7 +62,7 @@ def test_stopping_lets_a_request_end() -> None:
     with running(FakeCollector(gate=gate)) as web, web.connect() as client:
         wait_for(lambda: web.collector.runs == 1)
         client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        wait_for(lambda: bool(web.server._busy))
+        wait_for(lambda: bool(web.server.connections.are_busy))
         threading.Timer(0.3, gate.set).start()
         web.stop()
         response = http.client.HTTPResponse(client)
@@ -77,7 +77,7 @@ def test_stopping_does_not_wait_for_ever() -> None:
     with running(FakeCollector(gate=gate)) as web, web.connect() as client:
         wait_for(lambda: web.collector.runs == 1)
         client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        wait_for(lambda: bool(web.server._busy))
+        wait_for(lambda: bool(web.server.connections.are_busy))
         web.stop(grace_seconds=0.2)
         gate.set()
         assert client.recv(1000) == b""
