@@ -49,6 +49,7 @@ class Server:
         self._sockets = sockets
         self._http: LimitedServer | None = None
         self._first: asyncio.Task[None] | None = None
+        self._is_refusing = False
 
     async def start(self) -> None:
         """Accept connections, and collect once so that readiness does not wait for a scrape."""
@@ -96,12 +97,21 @@ class Server:
         watchdog.cancel()
 
     def _reload(self, notifier: Notifier) -> None:
-        """Read the web configuration again; the service manager hears READY in any case."""
-        notifier.reloading()
-        works = self._gate.reload()
-        notifier.ready(
-            "serving" if works else "every request is refused: the web configuration is wrong"
-        )
+        """Read the web configuration again; the service manager hears READY in any case.
+
+        Before the first metrics are there, it hears that once they are.
+        """
+        is_up = self._first is not None and self._first.done()
+        if is_up:
+            notifier.reloading()
+        self._is_refusing = not self._gate.reload()
+        if is_up:
+            notifier.ready(self._status())
+
+    def _status(self) -> str:
+        if self._is_refusing:
+            return "every request is refused: the web configuration is wrong"
+        return "serving"
 
     async def _prove_life(self, notifier: Notifier) -> None:
         """Tell the service manager once the first metrics are there, and then as long as it goes.
@@ -110,7 +120,7 @@ class Server:
         """
         if self._first:
             await asyncio.wait([self._first])
-        notifier.ready("serving")
+        notifier.ready(self._status())
         patience = notifier.watchdog_seconds
         while patience:
             if not self.scraper.is_stuck(patience):
