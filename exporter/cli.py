@@ -6,27 +6,40 @@ Exit codes: 0 for success and for an end by SIGTERM or SIGINT, 1 for a failure a
 """
 
 import argparse
+import logging
+import os
 import sys
+import traceback
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
-from exporter import plugins
-from exporter.commands import COMMANDS, FAILED, OK
-from exporter.listen import BindError
-from exporter.output import readers_may_leave
-from exporter.run import RunError
-from exporter.strict import ConfigError
+from exporter.output import OutputError, open_missing_streams, writing
+from exporter.signals import interrupting
 
-USAGE = 2
+# What takes time to import is imported below, once signals and standard streams are taken care of.
+
+OK, FAILED, USAGE = 0, 1, 2
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line on what is wrong, in place of a screen of usage."""
+        from probes.text import printable
+
+        self.exit(USAGE, f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line, made from ``COMMANDS`` and what other packages add."""
+    from exporter import plugins
+    from exporter.commands import COMMANDS
+
     shape: dict[str, Any] = {
         "formatter_class": argparse.RawDescriptionHelpFormatter,
         "allow_abbrev": False,
     }
-    top = argparse.ArgumentParser(
+    top = _Parser(
         "fdscope",
         description="Shows who reads and writes what on this host: every file, pipe and socket is"
         "\na file descriptor, and fdscope counts what goes through them.",
@@ -45,22 +58,43 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the answer is the exit code."""
-    arguments = _parse(argv)
+    try:
+        with interrupting():
+            open_missing_streams()
+            # numpy's threads would keep the privileges that the others give up.
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+            return _end(_run(argv))
+    except KeyboardInterrupt:
+        return _end(OK)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = _parse(argv)
+    except OutputError as error:
+        return _tell("fdscope", str(error), FAILED)
+    except Exception as error:
+        return _explain("fdscope", error)
     if isinstance(arguments, int):
         return arguments
+    command = f"fdscope {arguments.command}"
+    from exporter.strict import ConfigError
+    from exporter.listen import BindError
+    from exporter.run import RunError
+
     try:
         return int(arguments.run(arguments))
     except ConfigError as error:
-        return _fail(arguments.command, error, USAGE)
-    except (RunError, BindError) as error:
-        return _fail(arguments.command, error, FAILED)
-    except KeyboardInterrupt:
-        return OK
+        return _tell(command, str(error), USAGE)
+    except (RunError, BindError, OutputError) as error:
+        return _tell(command, str(error), FAILED)
+    except Exception as error:
+        return _explain(command, error)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace | int:
     """The arguments, or the exit code once argparse has printed help or what is wrong."""
-    with readers_may_leave(sys.stdout):
+    with writing(sys.stdout):
         try:
             return parser().parse_args(argv)
         except SystemExit as end:
@@ -68,9 +102,34 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace | int:
     return OK
 
 
-def _fail(command: str, error: Exception, code: int) -> int:
-    with readers_may_leave(sys.stderr):
-        print(f"fdscope {command}: {error}", file=sys.stderr)
+def _explain(command: str, error: Exception) -> int:
+    """Say in a line what was refused; a fault of fdscope is shown with its traceback."""
+    from probes.limits import refused
+
+    if text := refused(error):
+        logging.getLogger(__name__).debug("%s failed", command, exc_info=error)
+        return _tell(command, text, FAILED)
+    with suppress(OutputError), writing(sys.stderr):
+        traceback.print_exception(error)
+    text = f"internal error, please report it with the lines above: {error!r}"
+    return _tell(command, text, FAILED)
+
+
+def _tell(command: str, text: str, code: int) -> int:
+    with suppress(OutputError), writing(sys.stderr):
+        print(f"{command}: {text}", file=sys.stderr)
+    return code
+
+
+def _end(code: int) -> int:
+    """The exit code, once both streams are written out."""
+    with suppress(OutputError), writing(sys.stderr):
+        pass
+    try:
+        with writing(sys.stdout):
+            pass
+    except OutputError as error:
+        return _tell("fdscope", str(error), FAILED)
     return code
 
 

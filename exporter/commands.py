@@ -32,7 +32,7 @@ class Command:
 
 def _run_exporter(arguments: argparse.Namespace) -> int:
     options = config.load(vars(arguments), os.environ)
-    start_logging(options.log_level)
+    start_logging(options.log_level, options.log_format)
     run_exporter(options)
     return OK
 

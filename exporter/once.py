@@ -3,12 +3,15 @@
 
 import argparse
 import json
+import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from exporter.run import RunError, check_capabilities
+from exporter.strict import ConfigError
+from exporter.run import RunError, check_capabilities, check_host, no_probe
 from probes import preemption
 from probes.taxonomy import Mode
 
@@ -30,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+MOST_SECONDS = 604_800
+"""``ledger`` does not watch longer: a week."""
 STACKS_EVERY = 1
 """``ledger --stacks`` looks at each operation: it does not run for long."""
 
@@ -39,7 +44,7 @@ def add_ledger_arguments(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=_seconds,
         default=10.0,
         help="How long to watch the host (default: 10).",
     )
@@ -50,12 +55,34 @@ def add_ledger_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--socket",
-        type=int,
+        type=_inode,
         default=0,
         metavar="INODE",
         help="With --stacks: the chains of this socket alone. `ss -e` shows the number as ino, and"
         " /proc/PID/fd as socket:[INODE].",
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= MOST_SECONDS:  # what is not a number neither
+        raise argparse.ArgumentTypeError(
+            f"{_shortened(text)} is not a time above 0 and up to {MOST_SECONDS}"
+        )
+    return seconds
+
+
+def _inode(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,20}", text) or not 0 <= int(text) < 1 << 64:
+        raise argparse.ArgumentTypeError(f"{_shortened(text)} is not an inode number")
+    return int(text)
+
+
+def _shortened(text: str) -> str:
+    return repr(text) if len(text) < 40 else f"{text[:40]!r}..."
 
 
 @contextmanager
@@ -66,13 +93,12 @@ def _session(
     from probes.session import attach
     from probes.source import Settings
 
-    check_capabilities()
     modes = preemption.best_first() if mode == "auto" else (Mode(mode),)
     try:
         settings = Settings(stacks_every=stacks_every, stacks_socket=stacks_socket)
         session = attach(modes, settings, tell)
     except AttachError as error:
-        raise RunError(f"no probe could be attached: {error}") from error
+        raise RunError(no_probe(str(error))) from error
     try:
         yield session
     finally:
@@ -84,6 +110,7 @@ def selftest(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tupl
     from exporter.losses import between
     from probes import selftest as test
 
+    check_host()
     with _session(arguments.mode, tell) as session:
         start = session.snapshot()
         rows = test.run(session)
@@ -103,10 +130,9 @@ def ledger(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tuple[
     from exporter.stacks import rows
     from exporter.stacks import text as stacks_text
 
-    if not arguments.seconds > 0:
-        raise RunError(f"--seconds is {arguments.seconds:g}: give a time above 0")
-    if arguments.socket < 0 or (arguments.socket and not arguments.stacks):
-        raise RunError("--socket takes the inode number of a socket, together with --stacks")
+    if arguments.socket and not arguments.stacks:
+        raise ConfigError("--socket goes together with --stacks")
+    check_capabilities()
     every = STACKS_EVERY if arguments.stacks else 0
     with _session(arguments.mode, tell, every, arguments.socket) as session:
         # The hooks come one after the other: what passes meanwhile is seen by some only.

@@ -17,6 +17,7 @@ from probes.taxonomy import Mode
 HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
 EVENTS_PATH, STATIC_PATH = "/events", "/static/"
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("auto", "logfmt", "json", "systemd")
 
 _MAX_PATH = 256
 _PATH = re.compile(r"(/\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
@@ -36,6 +37,7 @@ class Options:
     telemetry_path: str
     web_config_file: Path | None
     log_level: str
+    log_format: str
     modes: tuple[Mode, ...]
     """The attach modes to try, in this order."""
     latency: bool
@@ -179,6 +181,12 @@ OPTIONS = (
         "log.level", "log_level", str, "info",
         "How much to tell on standard error: debug, info, warning or error.",
         "LEVEL", _one_of(LOG_LEVELS),
+    ),
+    Option(
+        "log.format", "log_format", str, "auto",
+        "Format of the log: logfmt or json, both with a time, systemd for the journal, or auto:"
+        " systemd where standard error is the journal, else logfmt.",
+        "FORMAT", _one_of(LOG_FORMATS),
     ),
     Option(
         "probe.mode", "modes", str, "auto",

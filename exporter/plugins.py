@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Subcommands of packages that the exporter knows nothing of, found by their entry points."""
+"""Subcommands of fdscope's other packages, which the exporter does not know, by entry points."""
 
 from collections.abc import Iterator
 from importlib import metadata
@@ -12,8 +12,12 @@ DESCRIPTION, add_arguments() and run(), which are what ``Command`` says."""
 
 
 def commands() -> Iterator[Command]:
-    """Those of the installed packages, by name."""
-    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
+    """Those that fdscope itself brings, by name; no other installed package can add one."""
+    try:
+        own = metadata.distribution("fdscope").entry_points.select(group=GROUP)
+    except metadata.PackageNotFoundError:
+        return
+    for entry in sorted(own, key=lambda point: point.name):
         module = entry.load()
         yield Command(
             entry.name, module.SUMMARY, module.DESCRIPTION, module.add_arguments, module.run

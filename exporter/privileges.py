@@ -8,6 +8,8 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from probes.text import printable
+
 # include/uapi/linux/capability.h
 CAPABILITIES = {"CAP_SETPCAP": 8, "CAP_BPF": 39}
 
@@ -46,6 +48,30 @@ def needed(release: str) -> list[str]:
     return ["CAP_BPF"] if old else []
 
 
+def check(user: str) -> None:
+    """PrivilegeError if this process cannot become ``user``; a child process tries it.
+
+    Call it while the process has one thread.
+    """
+    if not user:
+        return
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            _become(user, ctypes.CDLL(None, use_errno=True))
+        except Exception as error:  # it is told by the parent
+            os.write(theirs, str(error).encode(errors="backslashreplace"))
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as answer:
+        why = answer.read().decode()
+    os.waitpid(child, 0)
+    if why:
+        raise PrivilegeError(why)
+
+
 def drop(user: str, keep: Collection[str]) -> None:
     """Become ``user`` (empty: stay who we are) and keep these capabilities at most.
 
@@ -71,10 +97,10 @@ def drop(user: str, keep: Collection[str]) -> None:
 def _become(user: str, libc: ctypes.CDLL) -> None:
     try:
         entry = pwd.getpwnam(user)
-    except KeyError as error:
+    except (KeyError, ValueError) as error:  # the second for a name that holds NUL
         raise PrivilegeError(
-            f"--privileges.user: there is no user {user}: make one (useradd --system {user}) or"
-            " name another"
+            f"--privileges.user: there is no user {printable(user)}: make one"
+            " (useradd --system NAME) or name another"
         ) from error
     if os.getresuid() == (entry.pw_uid,) * 3:
         return
@@ -83,7 +109,7 @@ def _become(user: str, libc: ctypes.CDLL) -> None:
         os.initgroups(user, entry.pw_gid)
         os.setresgid(*(entry.pw_gid,) * 3)
         os.setresuid(*(entry.pw_uid,) * 3)
-    except PermissionError as error:
+    except OSError as error:
         raise PrivilegeError(
             f"--privileges.user: only root can become {user} ({error}): start it as root, with"
             f" CAP_SETUID and CAP_SETGID, or as {user} itself"

@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
@@ -22,9 +21,11 @@ from exporter.notify import Notifier
 from exporter.options import Options
 from exporter.page import PageData
 from exporter.server import Server
+from exporter.signals import hold, interrupt, on_ending
 from exporter.starting import answering
 from exporter.web_config.protection import Protection
-from probes import blind_spots, capabilities
+from probes import blind_spots, capabilities, limits
+from probes.host import Host
 from probes.source import Settings
 from probes.taxonomy import Mode
 
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PROC = Path("/proc")
-_INITIAL_PID_NAMESPACE = "pid:[4026531836]"
-"""include/linux/proc_ns.h: PROC_PID_INIT_INO."""
-
 
 class RunError(Exception):
     """Something expected that ends a command; the text says what and what to do."""
@@ -51,9 +48,9 @@ class Parts:
     """What the exporter is put together from; tests put in others."""
 
     check: Callable[[], None]
-    """RunError if this process may not load BPF programs."""
-    own_tgid: Callable[[], int]
-    """This process as the kernel numbers it; RunError if that cannot be told."""
+    """RunError if this process may not load BPF programs, or could not judge what they count."""
+    check_user: Callable[[str], None]
+    """RunError if this process cannot become that user."""
     attach: Callable[[Sequence[Mode], Settings, Callable[[str], None]], "Attached"]
     """From modes, settings and a way to tell progress; RunError if nothing can be attached."""
     drop_privileges: Callable[[str], None]
@@ -62,31 +59,35 @@ class Parts:
     """From what is attached, and the version."""
 
 
-def check_capabilities(proc: Path = _PROC) -> None:
-    """RunError unless the process has CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN."""
-    if missing := capabilities.missing(capabilities.held(proc)):
+def check_capabilities(host: Host | None = None) -> None:
+    """RunError unless the process may load BPF programs, and has the files that this takes."""
+    host = host or Host()
+    if missing_file_system := host.missing():
+        raise RunError(missing_file_system)
+    if missing := capabilities.missing(capabilities.held(host.proc)):
         raise RunError(
             f"loading BPF programs needs {' and '.join(missing)}, which this process does not have:"
             " run it as root (sudo fdscope exporter), or let its systemd unit set"
             " AmbientCapabilities=CAP_BPF CAP_PERFMON"
         )
+    if why := limits.allow_open_files():
+        raise RunError(why)
 
 
-def own_tgid(proc: Path = _PROC) -> int:
-    """Our process id; RunError unless it is what the kernel side sees, for it counts host-wide."""
-    lines = (proc / "self/status").read_text().splitlines()
-    numbers = next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])
+def check_host(host: Host | None = None) -> None:
+    """The same, and RunError unless process ids are the kernel's own: it counts host-wide."""
+    host = host or Host()
+    check_capabilities(host)
+    if why := host.private_pids():
+        raise RunError(why)
+
+
+def check_user(user: str) -> None:
+    """RunError if this process cannot become the user (empty: need not become another)."""
     try:
-        namespace = str((proc / "self/ns/pid").readlink())
-    except FileNotFoundError:  # a kernel without such namespaces
-        namespace = _INITIAL_PID_NAMESPACE
-    if len(numbers) > 1 or namespace != _INITIAL_PID_NAMESPACE:
-        raise RunError(
-            "--exclude-self needs the host's pid namespace: in a container's own, this process"
-            " cannot tell its number in the kernel. Start the container with the host's"
-            " (docker run --pid=host; hostPID: true in Kubernetes), or leave --exclude-self out"
-        )
-    return os.getpid()
+        privileges.check(user)
+    except privileges.PrivilegeError as error:
+        raise RunError(str(error)) from error
 
 
 def _attach(
@@ -99,8 +100,14 @@ def _attach(
     try:
         return attach_what_fires(modes, settings, progress)
     except AttachError as error:
-        text = f"no probe could be attached: {error}\nRun `fdscope doctor`: it says what is missing"
-        raise RunError(text) from error
+        raise RunError(no_probe(str(error))) from error
+
+
+def no_probe(why: str) -> str:
+    """The message of an AttachError, with what to do in its first line."""
+    reason, _, log_end = why.partition("\n")
+    first = f"no probe could be attached: {reason} (`fdscope doctor` says what is missing)"
+    return f"{first}\n{log_end}" if log_end else first
 
 
 def _collector(attached: "Attached", version: str, options: Options) -> "Collector":
@@ -122,7 +129,7 @@ def _drop_privileges(user: str) -> None:
     log.info("capabilities kept: %s", " ".join(keep) or "none")
 
 
-REAL = Parts(check_capabilities, own_tgid, _attach, _drop_privileges, _collector)
+REAL = Parts(check_host, check_user, _attach, _drop_privileges, _collector)
 
 
 def run_exporter(options: Options, parts: Parts = REAL) -> None:
@@ -131,30 +138,29 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
     RunError, BindError and ConfigError say what went wrong.
     """
     log.info("fdscope %s", version())
-    # numpy's threads would keep the privileges that the others give up.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     protection = Protection(options.web_config_file)
     parts.check()
-    settings = _settings(options, parts)
+    parts.check_user(options.privileges_user)
+    settings = _settings(options)
     with ExitStack() as stack:
         sockets = _sockets(options)
         stack.callback(listen.release, sockets)
-        stack.callback(_on_signals, signal.SIG_DFL)
-        # KeyboardInterrupt at once, until the event loop takes the signals over.
-        _on_signals(signal.default_int_handler)
+        # Interrupted at once, but while the event loop has the signals.
+        stack.callback(on_ending, interrupt)
+        on_ending(interrupt)
         signal.signal(signal.SIGHUP, lambda *_: None)  # there is nothing to read again yet
         with answering(options, sockets, protection):
             attached = parts.attach(options.modes, settings, log.info)
             session, rows = attached
             stack.callback(session.close)
-        stack.callback(_on_signals, signal.SIG_IGN)
+        stack.callback(on_ending, signal.SIG_IGN)
         report.attached(session.report)
         report.self_tested(rows)
         parts.drop_privileges(options.privileges_user)
         collector = parts.collector(attached, version(), options)
         stack.callback(collector.close)
         # Nothing may interrupt what detaches: it takes no longer than moments.
-        stack.callback(_on_signals, signal.SIG_IGN)
+        stack.callback(on_ending, signal.SIG_IGN)
         registry = CollectorRegistry()
         registry.register(collector)
         served = Server(
@@ -166,7 +172,7 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
             protection,
         )
         _tell_addresses(sockets, options, "https" if protection.has_tls else "http")
-        asyncio.run(served.serve(Notifier(os.environ)))
+        asyncio.run(_serve(served))
 
 
 def _sockets(options: Options) -> list[socket.socket]:
@@ -187,18 +193,22 @@ def _tell_addresses(sockets: Sequence[socket.socket], options: Options, scheme: 
             log.info("metrics: %s%s, page: %s/", url, options.telemetry_path, url)
 
 
-def _on_signals(action: Any) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, action)
+async def _serve(served: Server) -> None:
+    """Serve until a signal; then no other comes through until ``on_ending()``.
+
+    The event loop sets the kernel's own actions when it closes: they would end us in the middle.
+    """
+    await served.serve(Notifier(os.environ))
+    hold()
 
 
-def _settings(options: Options, parts: Parts) -> Settings:
+def _settings(options: Options) -> Settings:
     return Settings(
         counter_entries=options.counter_entries,
         process_entries=options.process_entries,
         latency=options.latency,
         stacks_every=options.stacks_every if options.stacks else 0,
-        exclude_tgid=parts.own_tgid() if options.exclude_self else None,
+        exclude_tgid=os.getpid() if options.exclude_self else None,
     )
 
 

@@ -59,7 +59,10 @@ class Btf:
         self._typedefs: dict[str, int] = {}
         if len(blob) < self._strings + strings_len:
             raise BtfError("BTF is truncated")
-        self._index(header + types)
+        try:
+            self._index(header + types)
+        except (struct.error, ValueError, IndexError) as error:
+            raise BtfError(f"BTF is not what its format says: {error}") from error
 
     @classmethod
     def read(cls, path: Path = VMLINUX) -> "Btf":

@@ -9,11 +9,8 @@ _BITS = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
 
 
 def held(proc: Path = Path("/proc")) -> set[str]:
-    """Those that this process holds, of the ones that matter; none where it cannot be read."""
-    try:
-        status = (proc / "self/status").read_text()
-    except OSError:
-        return set()
+    """Those that this process holds, of the ones that matter; OSError where /proc is missing."""
+    status = (proc / "self/status").read_text()
     lines = (line.split() for line in status.splitlines() if line.startswith("CapEff:"))
     effective = next((int(line[1], 16) for line in lines), 0)
     return {name for name, bit in _BITS.items() if effective >> bit & 1}

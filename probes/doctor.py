@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from probes import capabilities, kprobes, preemption
+from probes import capabilities, kprobes, limits, preemption
 from probes.btf import Btf, BtfError
 from probes.diagnosis import NOTE, OK, PROBLEM, Check, Diagnosis, Trial
 from probes.host import Host
 from probes.taxonomy import Mode
 
 _ARCHITECTURES = ("x86_64", "aarch64")
+_NEEDED = ("proc and sys", "capabilities", "open files")
+"""Checks without which no attach mode is tried."""
 
 
 def examine(
@@ -24,7 +26,10 @@ def examine(
     host, try_mode = host or Host(), try_mode or _try_mode
     checks = (
         _kernel(host),
+        _file_systems(host),
         _privileges(host),
+        _pid_namespace(host),
+        _open_files(),
         _lockdown(host),
         *_layouts(host),
         _bcc(),
@@ -36,8 +41,8 @@ def examine(
     )
     trials = []
     for mode in preemption.best_first(host):
-        if checks[1].state == PROBLEM:
-            trials.append(Trial(mode.value, None, "the capabilities are missing"))
+        if lacking := next((c for c in checks if c.state == PROBLEM and c.name in _NEEDED), None):
+            trials.append(Trial(mode.value, None, f"{lacking.name}: {lacking.found}"))
             continue
         progress(f"trying {mode.value} mode")
         trials.append(try_mode(mode))
@@ -79,8 +84,34 @@ def _kernel(host: Host) -> Check:
     return Check("kernel", PROBLEM, found, f"fdscope knows {' and '.join(_ARCHITECTURES)}")
 
 
+def _file_systems(host: Host) -> Check:
+    found, _, remedy = host.missing().partition(": ")
+    if found:
+        return Check("proc and sys", PROBLEM, found, remedy)
+    return Check("proc and sys", OK, "mounted")
+
+
+def _pid_namespace(host: Host) -> Check:
+    try:
+        found, _, remedy = host.private_pids().partition(". ")
+    except OSError as error:
+        return Check("pid namespace", NOTE, f"not examined: {error.strerror}")
+    if found:
+        return Check("pid namespace", PROBLEM, found, remedy)
+    return Check("pid namespace", OK, "the host's")
+
+
+def _open_files() -> Check:
+    if why := limits.allow_open_files():
+        return Check("open files", PROBLEM, *why.split(": ", 1))
+    return Check("open files", OK, f"{limits.OPEN_FILES} or more allowed")
+
+
 def _privileges(host: Host) -> Check:
-    held = capabilities.held(host.proc)
+    try:
+        held = capabilities.held(host.proc)
+    except OSError as error:
+        return Check("capabilities", NOTE, f"not examined: {error.strerror}")
     who = "root" if os.geteuid() == 0 else f"user {os.geteuid()}"
     found = f"{who}, {', '.join(sorted(held)) or 'none that BPF asks for'}"
     if not capabilities.missing(held):

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Runs ``probes.loader`` in a process of its own and takes over what it attached."""
 
+import errno
 import json
 import os
+import signal
 import socket
 import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from probes import child
+from probes.limits import reason
 from probes.source import Settings
 from probes.taxonomy import Mode
 
@@ -25,53 +26,95 @@ class AttachError(Exception):
     """No probe could be attached; the text says why, mode by mode, and what to do."""
 
 
+class _EndedEarlyError(Exception):
+    """The loader has closed its end before it had sent all."""
+
+
 def _receive_exactly(peer: socket.socket, count: int) -> bytes:
     parts = b""
     while len(parts) < count:
         part = peer.recv(count - len(parts))
         if not part:
-            raise AttachError("the loader ended before it had attached anything")
+            raise _EndedEarlyError
         parts += part
     return parts
 
 
 def _receive_fd(peer: socket.socket) -> int:
-    _, fds, _, _ = socket.recv_fds(peer, 1, 1)
-    if len(fds) != 1:
-        raise AttachError("the loader ended before it had handed over its maps")
+    data, fds, flags, _ = socket.recv_fds(peer, 1, 1)
+    if not data:
+        raise _EndedEarlyError
+    if flags & socket.MSG_CTRUNC:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     return fds[0]
+
+
+def _receive(peer: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """The report and the descriptors; none stays open if not all of them come."""
+    report = json.loads(_receive_exactly(peer, int.from_bytes(_receive_exactly(peer, 4), "little")))
+    fds: list[int] = []
+    try:
+        for _ in range(report["open_files"]):
+            fds.append(_receive_fd(peer))
+    except BaseException:
+        for fd in fds:
+            os.close(fd)
+        raise
+    return report, fds
+
+
+def _how_it_ended(loader: "subprocess.Popen[bytes]") -> str:
+    status = loader.wait()
+    if status == -signal.SIGKILL:
+        return "the process that compiles was killed: out of memory? (`dmesg` and memory.max tell)"
+    if status < 0:
+        return f"the process that compiles was ended by {signal.Signals(-status).name}"
+    return f"the process that compiles ended with status {status} before it had attached anything"
 
 
 def launch(modes: Sequence[Mode], settings: Settings) -> tuple[dict[str, Any], list[int]]:
     """The loader's report as plain values (see ``probes.loader.Report``), and its descriptors.
 
-    AttachError if no mode works.
+    AttachError if no mode works, or the operating system refuses the process.
     """
-    ours, theirs = socket.socketpair()
     request = json.dumps({"modes": [m.value for m in modes], "settings": asdict(settings)})
-    command = [sys.executable, "-m", "probes.loader", request, str(theirs.fileno())]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    with ours, theirs, tempfile.TemporaryFile() as log:
-        child = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], stdout=log, stderr=log, env=environment
-        )
-        theirs.close()
-        ours.settimeout(_TIMEOUT_SECONDS)
-        try:
-            length = int.from_bytes(_receive_exactly(ours, 4), "little")
-            report = json.loads(_receive_exactly(ours, length))
-            fds = [_receive_fd(ours) for _ in range(report["open_files"])]
-        except (AttachError, TimeoutError) as error:
+    try:
+        log = os.fdopen(os.memfd_create("fdscope-loader"), "w+b")
+        with log:
+            report, fds = _launch(request, log.fileno())
             log.seek(0)
-            raise AttachError(
-                f"{error}\n{log.read().decode(errors='replace')[-_LOG_CHARACTERS:]}"
-            ) from error
-        finally:
-            child.kill()  # it has ended, unless we were interrupted
-            child.wait()
-        log.seek(0)
-        report["log"] = log.read().decode(errors="replace")
+            report["log"] = log.read().decode(errors="replace")
+    except (OSError, MemoryError) as error:
+        raise AttachError(
+            f"the process that compiles cannot be started: {reason(error)}"
+        ) from error
     if report["error"]:
         log_end = report["log"][-_LOG_CHARACTERS:] if "compile" in report["error"] else ""
         raise AttachError(f"{report['error']}\n{log_end}".strip())
     return report, fds
+
+
+def _launch(request: str, log: int) -> tuple[dict[str, Any], list[int]]:
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            loader = child.start(
+                "loader",
+                request,
+                str(theirs.fileno()),
+                output=log,
+                errors=log,
+                pass_fds=[theirs.fileno()],
+            )
+        ours.settimeout(_TIMEOUT_SECONDS)
+        try:
+            return _receive(ours)
+        except _EndedEarlyError:
+            written = os.pread(log, os.fstat(log).st_size, 0).decode(errors="replace").strip()
+            text = f"{_how_it_ended(loader)}\n{written[-_LOG_CHARACTERS:]}"
+            raise AttachError(text.strip()) from None
+        except TimeoutError:
+            raise AttachError(f"compiling took more than {_TIMEOUT_SECONDS} s: given up") from None
+        finally:
+            loader.kill()  # it has ended, unless we were interrupted
+            loader.wait()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Attaches the programs in the first mode that works, in a process of its own.
 
-It runs as ``python -m probes.loader REQUEST FD``, hands the open maps and links to
-``probes.launch`` over the socket FD and ends: the compiler's memory ends with it, and what is
-attached ends with the process that holds the links.
+It is a child process of ``probes.launch``, hands the open maps and links over to it through a
+socket and ends: the compiler's memory ends with it, and what is attached ends with the process that
+holds the links.
 """
 
 import json
@@ -17,6 +17,7 @@ from probes.attacher import Attacher
 from probes.btf import Btf, BtfError
 from probes.compiler import LoadError, import_bcc
 from probes.hooks import CHOICES, Point
+from probes.limits import reason
 from probes.source import Settings
 from probes.taxonomy import Mode
 
@@ -29,6 +30,7 @@ class Report:
     bcc: str = ""
     """Version of the compiler."""
     layouts: str = "btf"
+    """``btf``, or why there is none: the kernel's installed headers are taken then."""
     hooks: list[dict[str, str]] = field(default_factory=list)
     refused: list[dict[str, str]] = field(default_factory=list)
     """The modes that were tried before, each with the reason."""
@@ -40,10 +42,13 @@ class Report:
 
 
 def attach(
-    mode: Mode, settings: Settings, btf: Btf | None
+    mode: Mode, settings: Settings, btf: Btf | None, no_btf: str
 ) -> tuple[Attacher, list[dict[str, str]]]:
-    """Attach all hooks of a mode; LoadError if a required one is refused."""
-    if why := refusals.why_not(mode, btf):
+    """Attach all hooks of a mode; LoadError if a required one is refused.
+
+    ``no_btf`` says why there is no ``btf``.
+    """
+    if why := refusals.why_not(mode, btf, no_btf):
         raise LoadError(why)
     attacher = Attacher(mode, settings, btf)
     attacher.fill_syscalls()
@@ -63,11 +68,11 @@ def load(modes: list[Mode], settings: Settings) -> tuple[Report, list[int]]:
     btf = None
     try:
         btf = Btf.read()
-    except BtfError:
-        report.layouts = "headers"
+    except BtfError as error:
+        report.layouts = str(error)
     for mode in modes:
         try:
-            attacher, report.hooks = attach(mode, settings, btf)
+            attacher, report.hooks = attach(mode, settings, btf, report.layouts)
         except LoadError as error:
             report.refused.append({"mode": mode.value, "why": str(error)})
             continue
@@ -80,12 +85,16 @@ def load(modes: list[Mode], settings: Settings) -> tuple[Report, list[int]]:
     return report, []
 
 
-def main(request: str, channel: int) -> None:
-    """Answer one request of ``probes.launch``."""
+def main(request: str, channel: str) -> None:
+    """Answer one request of ``probes.launch``, through the socket with this descriptor."""
     wanted = json.loads(request)
     modes = [Mode(mode) for mode in wanted["modes"]]
-    report, fds = load(modes, Settings(**wanted["settings"]))
-    with socket.socket(fileno=channel) as peer:
+    fds: list[int] = []
+    try:
+        report, fds = load(modes, Settings(**wanted["settings"]))
+    except (OSError, MemoryError) as error:
+        report = Report(error=reason(error))
+    with socket.socket(fileno=int(channel)) as peer:
         payload = json.dumps(asdict(report)).encode()
         peer.sendall(len(payload).to_bytes(4, "little") + payload)
         for fd in fds:
@@ -93,7 +102,3 @@ def main(request: str, channel: int) -> None:
     # Not sys.exit(): bcc would detach at exit what now belongs to the receiver.
     sys.stderr.flush()
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))

@@ -33,9 +33,9 @@ def _attach_nothing_to(function_id: int) -> None:
         os.close(program)
 
 
-def _of_fentry(btf: Btf | None) -> str:
+def _of_fentry(btf: Btf | None, no_btf: str) -> str:
     if btf is None:
-        return "it needs the kernel's BTF (CONFIG_DEBUG_INFO_BTF), which is not there"
+        return f"it needs the kernel's BTF (CONFIG_DEBUG_INFO_BTF), which is not there: {no_btf}"
     function_id = btf.function_id(_TRIED_FUNCTION)
     if function_id is None:
         return f"{_TRIED_FUNCTION}: this kernel has no such function"
@@ -48,11 +48,11 @@ def _of_fentry(btf: Btf | None) -> str:
     return ""
 
 
-def _of_layouts(btf: Btf | None) -> str:
+def _of_layouts(btf: Btf | None, no_btf: str) -> str:
     if btf is not None or any(path.exists() for path in _KERNEL_HEADERS):
         return ""
     return (
-        f"the kernel has no BTF ({VMLINUX}) and its headers are not installed:"
+        f"the kernel shows no BTF ({no_btf}) and its headers are not installed:"
         f" install linux-headers-{platform.release()}"
     )
 
@@ -69,8 +69,11 @@ def _of_kprobes(btf: Btf | None) -> str:
     return f"{why} ({kprobes.MOUNT})" if why == kprobes.NOT_MOUNTED else why
 
 
-def why_not(mode: Mode, btf: Btf | None) -> str:
-    """Why the mode cannot be used; empty where only attaching for real can tell."""
+def why_not(mode: Mode, btf: Btf | None, no_btf: str = f"no {VMLINUX}") -> str:
+    """Why the mode cannot be used; empty where only attaching for real can tell.
+
+    ``no_btf`` says why there is no ``btf``.
+    """
     if mode is Mode.FENTRY:
-        return _of_fentry(btf)
-    return _of_layouts(btf) or (_of_kprobes(btf) if mode is Mode.KPROBE else "")
+        return _of_fentry(btf, no_btf)
+    return _of_layouts(btf, no_btf) or (_of_kprobes(btf) if mode is Mode.KPROBE else "")

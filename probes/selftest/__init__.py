@@ -2,14 +2,12 @@
 """Attached is not firing: known bytes through each door, and what the probes counted of them."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
+from probes import child
 from probes.hooks import SOCKET_TRACEPOINTS
 from probes.selftest.cases import CASES, Case
 from probes.session import Session, attach
@@ -103,12 +101,7 @@ def run(session: Session, quick: bool = False) -> list[Row]:
 
     OSError or subprocess.SubprocessError if the workload cannot be run.
     """
-    command = [sys.executable, "-m", "probes.selftest.worker", *(["quick"] if quick else [])]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        command, capture_output=True, check=True, env=environment, timeout=_TIMEOUT_SECONDS
-    )
-    answers = json.loads(done.stdout)
+    answers = _move_bytes("quick" if quick else "all")
     snapshot = session.snapshot()
     return [
         row
@@ -116,6 +109,23 @@ def run(session: Session, quick: bool = False) -> list[Row]:
         if case.name in answers
         for row in _rows(case, answers[case.name], snapshot, session)
     ]
+
+
+def _move_bytes(which: str) -> dict[str, dict[str, Any]]:
+    """What the cases have moved, by name: see ``probes.selftest.worker``."""
+    pipe = subprocess.PIPE
+    with child.start("selftest.worker", which, output=pipe, errors=pipe) as worker:
+        try:
+            output, errors = worker.communicate(timeout=_TIMEOUT_SECONDS)
+        finally:
+            worker.kill()  # it has ended, unless we were interrupted
+    if worker.returncode:
+        why = errors.decode(errors="replace").strip().rpartition("\n")[2]
+        raise subprocess.SubprocessError(
+            f"the process that moves the known bytes ended with status {worker.returncode}: {why}"
+        )
+    answers: dict[str, dict[str, Any]] = json.loads(output)
+    return answers
 
 
 def next_try(

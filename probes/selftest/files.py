@@ -123,7 +123,7 @@ def timerfd() -> Ends:
 
 def mqueue() -> Ends:
     """A POSIX message queue, of no name any more."""
-    name = f"fdscope-selftest-{os.getpid()}".encode()
+    name = f"fdscope-selftest-{os.urandom(8).hex()}".encode()
     fd = call("mq_open", name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600, None)
     call("mq_unlink", name)
     return Ends(fd, fd)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs cases, each in a process of its own: ``python -m probes.selftest.worker [quick]``.
+"""Runs cases, each in a process of its own: the child process of ``probes.selftest.run``.
 
 Prints one JSON object: case name to pid, bytes read and written by fd type, or the reason why the
 kernel cannot do it. Each case answers through shared memory, for a pipe would be counted.
@@ -11,6 +11,7 @@ import mmap
 import os
 import sys
 
+from probes.child import end_with_parent
 from probes.selftest.cases import CASES, Case
 
 NAME = b"fdscope-test"
@@ -31,9 +32,11 @@ def _answer(case: Case) -> dict[str, object]:
 
 def _run(case: Case) -> dict[str, object]:
     shared = mmap.mmap(-1, _SHARED_BYTES)
+    worker = os.getpid()
     pid = os.fork()
     if pid == 0:
         try:
+            end_with_parent(worker)
             text = json.dumps(_answer(case)).encode()
             shared[: len(text)] = text
         finally:
@@ -44,13 +47,8 @@ def _run(case: Case) -> dict[str, object]:
     return answer | {"pid": pid}
 
 
-def main() -> None:
-    """Run the cases that the arguments ask for, under a name that tells whose bytes they are."""
+def main(which: str) -> None:
+    """Run the ``quick`` cases or ``all``, under a name that says whose bytes they are."""
     ctypes.CDLL(None).prctl(_PR_SET_NAME, NAME)
-    quick = sys.argv[1:] == ["quick"]
-    answers = {case.name: _run(case) for case in CASES if case.quick or not quick}
+    answers = {case.name: _run(case) for case in CASES if case.quick or which == "all"}
     json.dump(answers, sys.stdout)
-
-
-if __name__ == "__main__":
-    main()

@@ -5,7 +5,6 @@
 to them, and fails where the wishes say so.
 """
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -66,10 +65,12 @@ def parts(wishes: str) -> Parts:
         if "no-capability" in wishes:
             raise RunError("not root")
 
-    def own_tgid() -> int:
         if "contained" in wishes:
             raise RunError("in a container")
-        return os.getpid()
+
+    def check_user(user: str) -> None:
+        if "no-user" in wishes:
+            raise RunError(f"cannot become {user}")
 
     def attach(
         modes: Sequence[Mode], settings: Settings, progress: Callable[[str], None]
@@ -97,7 +98,7 @@ def parts(wishes: str) -> Parts:
     def drop_privileges(user: str) -> None:
         tell(f"privileges of {user!r}")
 
-    return Parts(check, own_tgid, attach, drop_privileges, collector)
+    return Parts(check, check_user, attach, drop_privileges, collector)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,6 +39,19 @@ def exporter(
             yield process
         finally:
             process.kill()
+
+
+def wait_until_caught(pid: int, *numbers: signal.Signals) -> None:
+    """Wait until a process has handlers of its own for these signals."""
+    deadline = time.monotonic() + 60
+    mask = sum(1 << number - 1 for number in numbers)
+    while True:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:"))
+        if caught & mask == mask:
+            return
+        assert time.monotonic() < deadline, "the process does not catch the signals"
+        time.sleep(0.001)
 
 
 def read_until(stream: Iterator[str], text: str) -> list[str]:

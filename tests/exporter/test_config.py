@@ -37,6 +37,7 @@ def test_defaults() -> None:
         telemetry_path="/metrics",
         web_config_file=None,
         log_level="info",
+        log_format="auto",
         modes=best_first(),
         latency=False,
         stacks=False,
@@ -57,8 +58,8 @@ def test_every_option_can_be_a_flag() -> None:
             "--web.listen-address=:0", "--web.listen-address=unix:/run/x//m.sock",
             "--web.systemd-socket", "--web.unix-socket-mode=600", "--web.unix-socket-group=root",
             "--web.telemetry-path=/a/b.c",
-            "--web.config.file=web.yml", "--log.level=debug", "--probe.mode=kprobe",
-            "--probe.latency", "--probe.stacks", "--probe.stacks-every=7",
+            "--web.config.file=web.yml", "--log.level=debug", "--log.format=json",
+            "--probe.mode=kprobe", "--probe.latency", "--probe.stacks", "--probe.stacks-every=7",
             "--probe.counter-entries=512", "--probe.process-entries=256", "--exclude-self",
             "--process.max-series=0", "--privileges.user=nobody", "--selftest.interval=3600",
         ]
@@ -71,6 +72,7 @@ def test_every_option_can_be_a_flag() -> None:
         telemetry_path="/a/b.c",
         web_config_file=Path("web.yml"),
         log_level="debug",
+        log_format="json",
         modes=(Mode.KPROBE,),
         latency=True,
         stacks=True,
@@ -94,6 +96,7 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         web.telemetry-path = "/m"
         web.config.file = "/etc/web.yml"
         log.level = "error"
+        log.format = "systemd"
         privileges.user = "nobody"
         [probe]
         mode = "fentry"
@@ -115,6 +118,7 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         telemetry_path="/m",
         web_config_file=Path("/etc/web.yml"),
         log_level="error",
+        log_format="systemd",
         modes=(Mode.FENTRY,),
         latency=True,
         stacks=True,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The exporter as a real process, and what it asks of the process it runs in."""
 
-import os
 import re
 import signal
 import socket
@@ -11,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from exporter.run import RunError, check_capabilities, own_tgid
+from exporter.run import RunError, check_capabilities, check_host
 from probes import blind_spots
+from probes.host import Host
 from probes.taxonomy import Mode
-from tests.exporter.process import exporter, read_until
+from tests.exporter.process import exporter, read_until, wait_until_caught
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -40,11 +40,11 @@ def test_serves_until_a_signal_and_detaches(number: signal.Signals) -> None:
     ]
     assert f"exclude_tgid={process.pid}" in output
     everything = "".join(told)
-    assert "INFO mode fentry does not work here: refused\n" in everything
-    assert "INFO attached, file layer: sys_exit\n" in everything
-    assert "WARNING failed: vfs_x: no such thing\n" in everything
-    assert "INFO attach mode: tracepoint\n" in everything
-    assert "INFO not traced: io_uring" in everything
+    assert 'level=INFO msg="mode fentry does not work here: refused"\n' in everything
+    assert 'level=INFO msg="attached, file layer: sys_exit"\n' in everything
+    assert 'level=WARNING msg="failed: vfs_x: no such thing"\n' in everything
+    assert 'level=INFO msg="attach mode: tracepoint"\n' in everything
+    assert 'level=INFO msg="not traced: io_uring' in everything
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -57,11 +57,28 @@ def test_a_signal_while_compiling_ends_it(number: signal.Signals) -> None:
     assert (process.returncode, errors) == (0, "")
 
 
+MOMENTS = (0.0, 0.02, 0.05, 0.1, 0.3, 0.6)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_at_any_moment_of_the_start_ends_it(number: signal.Signals) -> None:
+    """From the first line of ``main`` on; before it, Python itself starts."""
+    for moment in MOMENTS:
+        with exporter("") as process:
+            wait_until_caught(process.pid, signal.SIGTERM, signal.SIGINT)
+            time.sleep(moment)
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=20)
+        assert (process.returncode, "Traceback" in errors) == (0, False), (moment, errors)
+        assert ("collector of" in output) <= ("detached" in output)
+
+
 @pytest.mark.parametrize(
     ("wish", "output", "errors"),
     [
         ("no-capability", [], "fdscope exporter: not root\n"),
         ("contained", [], "fdscope exporter: in a container\n"),
+        ("no-user", [], "fdscope exporter: cannot become \n"),
         ("attach-fails", [], "attached: why\nRun `fdscope doctor`\n"),
         (
             "collector-fails",
@@ -125,12 +142,12 @@ def test_a_reader_of_the_log_that_leaves_does_not_end_it() -> None:
         assert process.wait(20) == 0
 
 
-def with_capabilities(directory: Path, bits: Sequence[int]) -> Path:
-    """Make a /proc where this process has these capabilities."""
+def with_capabilities(directory: Path, bits: Sequence[int]) -> Host:
+    """Make a machine whose /proc says that this process has these capabilities."""
     (directory / "self").mkdir()
     effective = f"{sum(1 << bit for bit in bits):016x}"
     (directory / "self/status").write_text(f"Name:\tx\nCapEff:\t{effective}\nCapBnd:\t0\n")
-    return directory
+    return Host(proc=directory)
 
 
 @pytest.mark.parametrize("bits", [(21,), (38, 39), (21, 38, 39)])
@@ -147,27 +164,37 @@ def test_capabilities_that_do_not(tmp_path: Path, bits: Sequence[int], missing: 
         check_capabilities(with_capabilities(tmp_path, bits))
 
 
-def with_namespaces(directory: Path, numbers: str, namespace: str | None) -> Path:
-    """Make a /proc where this process has these numbers, in this pid namespace."""
+def with_namespaces(directory: Path, numbers: str, namespace: str | None) -> Host:
+    """Make a machine where this process has these numbers, in this pid namespace."""
     (directory / "self/ns").mkdir(parents=True)
-    (directory / "self/status").write_text(f"Pid:\t{numbers.split()[0]}\nNSpid:\t{numbers}\n")
+    (directory / "self/status").write_text(
+        f"Pid:\t{numbers.split()[0]}\nNSpid:\t{numbers}\nCapEff:\t{1 << 21:016x}\n"
+    )
     if namespace:
         (directory / "self/ns/pid").symlink_to(namespace)
-    return directory
+    return Host(proc=directory)
 
 
 @pytest.mark.parametrize("namespace", ["pid:[4026531836]", None])
-def test_own_tgid_in_the_host_s_namespace(tmp_path: Path, namespace: str | None) -> None:
-    assert own_tgid(with_namespaces(tmp_path, "4242", namespace)) == os.getpid()
+def test_the_host_s_pid_namespace_does(tmp_path: Path, namespace: str | None) -> None:
+    check_host(with_namespaces(tmp_path, "4242", namespace))
 
 
 @pytest.mark.parametrize(
     ("numbers", "namespace"),
     [("1", "pid:[4026532201]"), ("4242\t1", "pid:[4026532201]"), ("4242\t1", "pid:[4026531836]")],
 )
-def test_no_own_tgid_in_a_container(tmp_path: Path, numbers: str, namespace: str) -> None:
-    with pytest.raises(RunError, match=r"^--exclude-self needs the host's pid namespace: .*=host"):
-        own_tgid(with_namespaces(tmp_path, numbers, namespace))
+def test_a_container_s_pid_namespace_does_not(tmp_path: Path, numbers: str, namespace: str) -> None:
+    with pytest.raises(RunError, match=r"^fdscope needs the host's pid namespace: .*=host"):
+        check_host(with_namespaces(tmp_path, numbers, namespace))
+
+
+def test_a_missing_file_system_is_not_blamed_on_capabilities(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"/proc is missing or empty: mount it \(mount -t proc"):
+        check_host(Host(proc=tmp_path / "proc"))
+    host = with_capabilities(tmp_path, (21,))
+    with pytest.raises(RunError, match=r"/sys is missing or empty: mount it \(mount -t sysfs"):
+        check_host(Host(proc=host.proc, sys=tmp_path / "sys"))
 
 
 @pytest.mark.parametrize("mode", Mode)

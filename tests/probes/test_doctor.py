@@ -70,7 +70,8 @@ def test_json_keys_are_stable(host: Host) -> None:
     document = json.loads(json.dumps(examine(host, only_tracepoint).as_dict()))
     assert list(document) == ["ok", "verdict", "mode", "checks", "modes"]
     assert [check["name"] for check in document["checks"]] == [
-        "kernel", "capabilities", "lockdown", "btf", "headers", "bcc", "libbpf", "numpy",
+        "kernel", "proc and sys", "capabilities", "pid namespace", "open files", "lockdown", "btf",
+        "headers", "bcc", "libbpf", "numpy",
         "kprobes", "jit", "preemption",
     ]  # fmt: skip
     assert list(document["checks"][0]) == ["name", "state", "found", "remedy"]
