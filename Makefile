@@ -22,7 +22,7 @@ help: ## This list
 
 run: ## Exporter and Prometheus on this machine, until Ctrl-C (as root)
 	@deploy/setup.sh run
-	@setpriv --pdeathsig TERM $(PYTHON) deploy/run.py
+	@setpriv --pdeathsig TERM $(PYTHON) -Es deploy/run.py
 
 test: ## All tests that this machine can run, with real probes where root
 	@deploy/setup.sh test

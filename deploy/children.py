@@ -29,9 +29,13 @@ class Children:
         self._lock = lock
         self._running: list[tuple[str, subprocess.Popen[bytes], Path | None]] = []
 
-    def start(self, name: str, command: list[str], log: Path | None = None) -> None:
-        """Start a program that the terminal's Ctrl-C does not reach, in this one's care."""
-        output = log.open("wb") if log else None
+    def start(
+        self, name: str, command: list[str], log: Path | None = None, output: int | None = None
+    ) -> None:
+        """Start a program in ``/`` that the terminal's Ctrl-C does not reach, in this one's care.
+
+        ``output`` is its log's descriptor, which is closed here.
+        """
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "TERM", *command],
             stdin=subprocess.DEVNULL,
@@ -39,10 +43,11 @@ class Children:
             stderr=output,
             pass_fds=[self._lock],
             start_new_session=True,
+            cwd="/",
         )
         self._running.append((name, process, log))
-        if output:
-            output.close()
+        if output is not None:
+            os.close(output)
 
     def check(self) -> None:
         """RunError if one of them has ended by itself."""

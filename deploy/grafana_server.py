@@ -23,6 +23,7 @@ def program() -> tuple[str, Path] | None:
     service along: the program itself is taken.
     """
     wanted = os.environ.get("GRAFANA_HOME")
+    wanted = str(Path(wanted).absolute()) if wanted else None
     where = f"{wanted}/bin" if wanted else None
     path = next((found for name in _SERVERS if (found := shutil.which(name, path=where))), None)
     if path is None:

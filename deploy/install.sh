@@ -28,10 +28,20 @@ HERE=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # shellcheck source=deploy/grafana.sh
 . "$HERE/grafana.sh"
 
+# Packages that root or the owner of this script has put where nobody else can write.
+packages_nearby() {
+	local owner folder
+	owner=$(stat -c %U "$HERE/install.sh")
+	for folder in "$HERE/../build" "$HERE"; do
+		find "$folder" -maxdepth 0 \( -user root -o -user "$owner" \) ! -perm /o+w 2>/dev/null |
+			xargs -r -I{} find {} -maxdepth 1 -type f -name 'fdscope_*.deb' \
+				\( -user root -o -user "$owner" \) ! -perm /o+w
+	done
+}
+
 install_fdscope() {
 	if [ -z "$DEB" ]; then
-		DEB=$({ find "$HERE/../build" "$HERE" -maxdepth 1 -name 'fdscope_*.deb' 2>/dev/null || true; } |
-			sort -V | tail -n 1)
+		DEB=$(packages_nearby | sort -V | tail -n 1)
 	fi
 	if [ -n "$DEB" ]; then
 		[ -e "$DEB" ] || fail "there is no $DEB"

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import alerting
+import data
 import grafana_server
 from announce import announce
 from children import Children, RunError, say
@@ -59,8 +60,8 @@ def ignore_signals() -> None:
 @contextmanager
 def only_run() -> Iterator[int]:
     """Hold the lock of this checkout; the children inherit it, so it lasts as long as they do."""
-    DATA.mkdir(parents=True, exist_ok=True)
-    with (DATA / "run.lock").open("a+") as lock:
+    data.prepare(DATA, CHECKOUT)
+    with os.fdopen(data.create(DATA / "run.lock", os.O_RDWR | os.O_APPEND), "a+") as lock:
         for _ in range(10 * LOCK_SECONDS):
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,7 +106,8 @@ def prometheus_command(
     text = alerting.prometheus_config((DEPLOY / "prometheus.yml").read_text(), alertmanager)
     text = text.replace(f"127.0.0.1:{EXPORTER_PORT}", f"127.0.0.1:{exporter}")
     config = DATA / "prometheus.yml"
-    config.write_text(text.replace("- rules/", f"- {DEPLOY}/rules/"))
+    with os.fdopen(data.create(config), "w") as file:
+        file.write(text.replace("- rules/", f"- {DEPLOY}/rules/"))
     return [
         program,
         f"--config.file={config}",
@@ -126,7 +128,8 @@ def start_alertmanager(children: Children) -> int | None:
     port = alertmanager_port()
     say("starting Alertmanager")
     command = alerting.command(program, port, DEPLOY, DATA)
-    children.start("alertmanager", command, DATA / "alertmanager.log")
+    log = DATA / "alertmanager.log"
+    children.start("alertmanager", command, log, data.create(log))
     children.wait_until(
         lambda: get(port, "/-/ready") is not None, PROMETHEUS_SECONDS, "Alertmanager"
     )
@@ -145,7 +148,8 @@ def start_grafana(children: Children, prometheus: int) -> int | None:
     port = grafana_port()
     say("starting Grafana")
     command = grafana_server.command(*found, port, prometheus, DATA)
-    children.start("grafana", command, DATA / "grafana.log")
+    log = DATA / "grafana.log"
+    children.start("grafana", command, log, data.create(log))
     children.wait_until(lambda: get(port, "/api/health") is not None, GRAFANA_SECONDS, "Grafana")
     return port
 
@@ -171,7 +175,8 @@ def run() -> None:
             alertmanager = start_alertmanager(children)
             say("starting Prometheus")
             command = prometheus_command(program, exporter, prometheus, alertmanager)
-            children.start("prometheus", command, DATA / "prometheus.log")
+            log = DATA / "prometheus.log"
+            children.start("prometheus", command, log, data.create(log))
             children.wait_until(lambda: is_scraped(prometheus), PROMETHEUS_SECONDS, "Prometheus")
             grafana = start_grafana(children, prometheus)
             announce(DATA, exporter, prometheus, alertmanager, grafana)

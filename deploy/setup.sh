@@ -4,6 +4,9 @@
 # Packages of the distribution only where something is missing, then .venv in the checkout.
 
 set -euo pipefail
+# What others may have put into root's environment or HOME is not searched for Python code.
+unset "${!PYTHON@}"
+export PYTHONNOUSERSITE=1
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly DISTRIBUTION_PYTHON=/usr/bin/python3
@@ -66,6 +69,12 @@ ensure_venv() {
 	printf '%s\n' "$hash" >"$VENV/set-up-for-$1"
 }
 
+# Has root's fdscope look for code in .venv and the distribution only: not in PYTHONPATH, nor in the
+# site directory of whomever HOME belongs to.
+isolate_command() {
+	sed -i '1s|^\(#!.*/python[0-9.]*\)$|\1 -I|' "$VENV/bin/fdscope"
+}
+
 # Grafana's own types and code, which the tests hold the dashboards against, in build/node.
 ensure_grafana_packages() {
 	local folder=$PWD/build/node source=tests/dashboards/node/package.json
@@ -99,6 +108,7 @@ main() {
 	flock -n 9 || { say "waiting for another setup in this checkout" && flock 9; }
 	ensure_packages "$1"
 	ensure_venv "$1"
+	isolate_command
 	case $1 in
 	run) ensure_grafana ;;
 	test | check) ensure_grafana_packages ;;

@@ -27,7 +27,7 @@ class _Parser(argparse.ArgumentParser):
         """One line on what is wrong, in place of a screen of usage."""
         from probes.text import printable
 
-        self.exit(USAGE, f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
+        raise SystemExit(_tell(self.prog, f"{printable(message)} (see {self.prog} --help)", USAGE))
 
 
 def parser() -> argparse.ArgumentParser:

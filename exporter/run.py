@@ -194,11 +194,14 @@ def _tell_addresses(sockets: Sequence[socket.socket], options: Options, scheme: 
 
 
 async def _serve(served: Server) -> None:
-    """Serve until a signal; then no other comes through until ``on_ending()``.
+    """Serve until a signal; no other disturbs the end.
 
-    The event loop sets the kernel's own actions when it closes: they would end us in the middle.
+    The event loop sets the kernel's own actions when it closes, and closes what signals write to
+    before: so they are held until ``on_ending()``.
     """
     await served.serve(Notifier(os.environ))
+    signal.set_wakeup_fd(-1)
+    on_ending(signal.SIG_IGN)
     hold()
 
 

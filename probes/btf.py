@@ -71,6 +71,8 @@ class Btf:
             return cls(path.read_bytes())
         except OSError as error:
             raise BtfError(f"{path}: {error.strerror}") from error
+        except BtfError as error:
+            raise BtfError(f"{path}: {error}") from error
 
     def _index(self, at: int) -> None:
         unpack, offsets = _TYPE.unpack_from, self._offsets

@@ -24,7 +24,22 @@ def examine(
 ) -> Diagnosis:
     """Look at everything, and load and detach each attach mode where the privileges allow it."""
     host, try_mode = host or Host(), try_mode or _try_mode
-    checks = (
+    if host.missing():  # nothing else can be told
+        checks: tuple[Check, ...] = (_kernel(host), _file_systems(host))
+    else:
+        checks = _checks(host)
+    trials = []
+    for mode in preemption.best_first(host):
+        if lacking := next((c for c in checks if c.state == PROBLEM and c.name in _NEEDED), None):
+            trials.append(Trial(mode.value, None, f"{lacking.name}: {lacking.found}"))
+            continue
+        progress(f"trying {mode.value} mode")
+        trials.append(try_mode(mode))
+    return Diagnosis(checks, tuple(trials))
+
+
+def _checks(host: Host) -> tuple[Check, ...]:
+    return (
         _kernel(host),
         _file_systems(host),
         _privileges(host),
@@ -39,14 +54,6 @@ def examine(
         _jit(host),
         _preemption(host),
     )
-    trials = []
-    for mode in preemption.best_first(host):
-        if lacking := next((c for c in checks if c.state == PROBLEM and c.name in _NEEDED), None):
-            trials.append(Trial(mode.value, None, f"{lacking.name}: {lacking.found}"))
-            continue
-        progress(f"trying {mode.value} mode")
-        trials.append(try_mode(mode))
-    return Diagnosis(checks, tuple(trials))
 
 
 def _try_mode(mode: Mode) -> Trial:
@@ -92,10 +99,7 @@ def _file_systems(host: Host) -> Check:
 
 
 def _pid_namespace(host: Host) -> Check:
-    try:
-        found, _, remedy = host.private_pids().partition(". ")
-    except OSError as error:
-        return Check("pid namespace", NOTE, f"not examined: {error.strerror}")
+    found, _, remedy = host.private_pids().partition(". ")
     if found:
         return Check("pid namespace", PROBLEM, found, remedy)
     return Check("pid namespace", OK, "the host's")
@@ -108,10 +112,7 @@ def _open_files() -> Check:
 
 
 def _privileges(host: Host) -> Check:
-    try:
-        held = capabilities.held(host.proc)
-    except OSError as error:
-        return Check("capabilities", NOTE, f"not examined: {error.strerror}")
+    held = capabilities.held(host.proc)
     who = "root" if os.geteuid() == 0 else f"user {os.geteuid()}"
     found = f"{who}, {', '.join(sorted(held)) or 'none that BPF asks for'}"
     if not capabilities.missing(held):

@@ -63,13 +63,16 @@ def _receive(peer: socket.socket) -> tuple[dict[str, Any], list[int]]:
     return report, fds
 
 
-def _how_it_ended(loader: "subprocess.Popen[bytes]") -> str:
-    status = loader.wait()
+def _how_it_ended(status: int, log: str) -> str:
+    """In one line, but for a fault of fdscope: there the log says where it is."""
+    last_line = log.rpartition("\n")[2].strip()
+    if "bad_alloc" in log or "MemoryError" in last_line:
+        return f"the process that compiles cannot go on: {reason(MemoryError())}"
     if status == -signal.SIGKILL:
-        return "the process that compiles was killed: out of memory? (`dmesg` and memory.max tell)"
+        return "the process that compiles was killed, by the kernel if memory was short: see `dmesg`"
     if status < 0:
-        return f"the process that compiles was ended by {signal.Signals(-status).name}"
-    return f"the process that compiles ended with status {status} before it had attached anything"
+        return f"the process that compiles ended by {signal.Signals(-status).name}: {last_line}"
+    return f"the process that compiles ended with status {status}\n{log}"
 
 
 def launch(modes: Sequence[Mode], settings: Settings) -> tuple[dict[str, Any], list[int]]:
@@ -111,8 +114,8 @@ def _launch(request: str, log: int) -> tuple[dict[str, Any], list[int]]:
             return _receive(ours)
         except _EndedEarlyError:
             written = os.pread(log, os.fstat(log).st_size, 0).decode(errors="replace").strip()
-            text = f"{_how_it_ended(loader)}\n{written[-_LOG_CHARACTERS:]}"
-            raise AttachError(text.strip()) from None
+            text = _how_it_ended(loader.wait(), written[-_LOG_CHARACTERS:])
+            raise AttachError(text) from None
         except TimeoutError:
             raise AttachError(f"compiling took more than {_TIMEOUT_SECONDS} s: given up") from None
         finally:

@@ -28,7 +28,9 @@ def reason(error: OSError | MemoryError) -> str:
     words = error.strerror or str(error) or type(error).__name__
     if error.filename is not None:
         words = f"{os.fsdecode(error.filename)}: {words}"
-    advice = _ADVICE.get(error.errno or 0)
+    # What the dynamic linker says where memory is short.
+    short = "failed to map segment" in words or "cannot allocate memory" in words
+    advice = _ADVICE.get(errno.ENOMEM if short else error.errno or 0)
     return f"{words} ({advice})" if advice else words
 
 
