@@ -30,12 +30,11 @@ HERE=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 
 # Packages that root or the owner of this script has put where nobody else can write.
 packages_nearby() {
-	local owner folder
-	owner=$(stat -c %U "$HERE/install.sh")
+	local folder safe=(\( -user root -o -user "$(stat -c %U "$HERE/install.sh")" \) ! -perm /o+w)
 	for folder in "$HERE/../build" "$HERE"; do
-		find "$folder" -maxdepth 0 \( -user root -o -user "$owner" \) ! -perm /o+w 2>/dev/null |
-			xargs -r -I{} find {} -maxdepth 1 -type f -name 'fdscope_*.deb' \
-				\( -user root -o -user "$owner" \) ! -perm /o+w
+		if [ -n "$(find "$folder" -maxdepth 0 "${safe[@]}" 2>/dev/null)" ]; then
+			find "$folder" -maxdepth 1 -type f -name 'fdscope_*.deb' "${safe[@]}"
+		fi
 	done
 }
 

@@ -69,7 +69,9 @@ def _how_it_ended(status: int, log: str) -> str:
     if "bad_alloc" in log or "MemoryError" in last_line:
         return f"the process that compiles cannot go on: {reason(MemoryError())}"
     if status == -signal.SIGKILL:
-        return "the process that compiles was killed, by the kernel if memory was short: see `dmesg`"
+        return (
+            "the process that compiles was killed, by the kernel if memory was short: see `dmesg`"
+        )
     if status < 0:
         return f"the process that compiles ended by {signal.Signals(-status).name}: {last_line}"
     return f"the process that compiles ended with status {status}\n{log}"

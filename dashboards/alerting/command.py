@@ -8,6 +8,7 @@ from pathlib import Path
 from dashboards.alerting import grafana, prometheus
 from dashboards.alerting.groups import from_file
 from dashboards.alerting.reading import DEFAULTS
+from exporter.output import show
 from exporter.strict import ConfigError
 
 SUMMARY = "write the alerting and recording rules, with your thresholds and allow-lists"
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write or print; the answer is the exit code."""
     try:
         if arguments.defaults:
-            sys.stdout.write(DEFAULTS.read_text(encoding="utf-8"))
+            show(DEFAULTS.read_text(encoding="utf-8").removesuffix("\n"))
             return 0
         for name, text in files(arguments.config).items():
             path = arguments.out / name

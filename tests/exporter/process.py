@@ -62,3 +62,23 @@ def read_until(stream: Iterator[str], text: str) -> list[str]:
         if text in line:
             return lines
     raise AssertionError(f"no {text!r} in {lines}")
+
+
+def first_child(pid: int) -> int:
+    """Wait until a process has a child, and which it is."""
+    deadline = time.monotonic() + 60
+    while not (children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+        assert time.monotonic() < deadline, "the process starts nothing"
+        time.sleep(0.01)
+    return int(children[0])
+
+
+def wait_until_serving(pid: int) -> None:
+    """Wait until a process has a thread that scrapes: it has served its first collection."""
+    deadline = time.monotonic() + 300
+    while True:
+        names = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/comm")]
+        if len(names) > 2:
+            return
+        assert time.monotonic() < deadline, names
+        time.sleep(0.05)

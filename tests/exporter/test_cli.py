@@ -35,13 +35,80 @@ def fdscope(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         (["exporter", "--probe.lat"], "unrecognized arguments: --probe.lat"),
         (["exportr"], "invalid choice: 'exportr'"),
         ([], "required: COMMAND"),
+        (["x\ny\x1b[31m\udcff"], "invalid choice: 'x"),
+        (["version", "x\ny\x1b[31m"], r"unrecognized arguments: x\x0ay\x1b[31m (see fdscope"),
+        (["ledger", "--seconds=" + 5000 * "9"], "is not a time above 0 and up to 604800"),
+        (["ledger", "--seconds=nan"], "'nan' is not a time"),
+        (["ledger", "--seconds=inf"], "'inf' is not a time"),
+        (["ledger", "--seconds=-1"], "'-1' is not a time"),
+        (["ledger", "--seconds="], "'' is not a time"),
+        (["ledger", "--stacks", "--socket=" + 5000 * "9"], "is not an inode number"),
+        (["ledger", "--stacks", f"--socket={1 << 64}"], "is not an inode number"),
+        (["ledger", "--stacks", "--socket=-1"], "'-1' is not an inode number"),
+        (["ledger", "--stacks", "--socket="], "'' is not an inode number"),
+        (["ledger", "--socket=5"], "fdscope ledger: --socket goes together with --stacks"),
+        (["selftest", "--probe.mode="], "invalid choice: ''"),
+        (["selftest", "--probe.mode=\udcff"], "invalid choice: "),
+        (["rules"], "one of the arguments --out --defaults is required"),
+        (["rules", "--config=/nonexistent\udcff", "--out=/nonexistent"], "/nonexistent"),
+        (["dashboards"], "the following arguments are required: --out"),
     ],
 )
 def test_wrong_usage(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(arguments) == 2
-    assert message in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert message in told
+    (line,) = told.splitlines()
+    assert line.isprintable()
+    assert len(line) < 400
+
+
+@pytest.mark.parametrize(
+    "arguments", ["version", "version --json", "--help", "exporter --help", "rules --defaults"]
+)
+def test_a_full_disk_is_said_in_a_line(arguments: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "exporter.cli", *arguments.split()],
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.endswith("cannot write to standard output: No space left on device\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_of_errors_keeps_the_status() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "exporter.cli", "nothing"]
+        assert subprocess.run(command, cwd=ROOT, stderr=full, timeout=60).returncode == 2
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_standard_streams(closed: str) -> None:
+    command = f'exec "$@" {closed}'
+    done = subprocess.run(
+        ["sh", "-c", command, "sh", sys.executable, "-m", "exporter.cli", "version"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_fault_of_ours_is_shown_with_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> str:
+        raise ZeroDivisionError("here")
+
+    monkeypatch.setattr("exporter.commands.version", broken)
+    assert cli.main(["version"]) == 1
+    told = capsys.readouterr().err
+    assert "in broken" in told
+    assert told.splitlines()[-1] == (
+        "fdscope version: internal error, please report it with the lines above:"
+        " ZeroDivisionError('here')"
+    )
 
 
 @pytest.mark.parametrize("command", ["", *(command.name for command in COMMANDS)])

@@ -25,7 +25,7 @@ class _Program(ctypes.Structure):
 
 
 def refuse(number: int) -> None:
-    """This system call fails from here on, in all programs that follow."""
+    """Let a system call fail from here on, in all programs that follow."""
     instructions = b"".join(
         struct.pack("<HBBI", *instruction)
         for instruction in (
@@ -48,4 +48,4 @@ if __name__ == "__main__":
         resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
     else:
         refuse(_NUMBERS[what])
-    os.execv(command[0], command)
+    os.execv(command[0], command)  # noqa: S606
