@@ -3,9 +3,11 @@
 
 import os
 import platform
+import subprocess
+from pathlib import Path
 from typing import Any
 
-from probes import source
+from probes import kheaders, source
 from probes.btf import Btf
 from probes.layout import LayoutError
 from probes.source import Settings
@@ -47,6 +49,11 @@ def compiled(mode: Mode, settings: Settings, btf: Btf | None, by_fprobe: bool) -
 
     if btf is not None:
         os.environ["BCC_KERNEL_SOURCE"] = str(source.STUB_DIR)
+    elif not Path(f"/lib/modules/{platform.release()}/build").exists():
+        try:
+            kheaders.unpack()
+        except (OSError, subprocess.SubprocessError) as error:
+            raise LoadError(f"the kernel's own headers cannot be used: {error}") from error
     flags = [
         f"-I{source.BPF_DIR}",
         f"-DMACHINE_{platform.machine()}=1",

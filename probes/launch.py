@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
