@@ -31,5 +31,5 @@ def unpack(archive: Path = ARCHIVE, place: Path = Path("/tmp")) -> None:  # noqa
     shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (0, os.geteuid()) or shared:
         raise PermissionError(
-            f"{folder} was made by another user, and the compiler would read headers from it: remove it"
+            f"{folder}, from which the compiler would read, was made by another user: remove it"
         )
