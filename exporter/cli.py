@@ -78,9 +78,9 @@ def _run(argv: Sequence[str] | None) -> int:
     if isinstance(arguments, int):
         return arguments
     command = f"fdscope {arguments.command}"
-    from exporter.strict import ConfigError
     from exporter.listen import BindError
     from exporter.run import RunError
+    from exporter.strict import ConfigError
 
     try:
         return int(arguments.run(arguments))

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from exporter.strict import ConfigError
 from exporter.run import RunError, check_capabilities, check_host, no_probe
+from exporter.strict import ConfigError
 from probes import preemption
 from probes.taxonomy import Mode
 

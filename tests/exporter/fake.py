@@ -5,6 +5,7 @@
 to them, and fails where the wishes say so.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -60,7 +60,7 @@ def test_the_whole_exporter_on_a_unix_socket(place: Path) -> None:
     ) as process:
         assert process.stderr
         told = read_until(process.stderr, "curl --unix-socket")
-        assert f"metrics: curl --unix-socket {path} http://localhost/metrics\n" in told[-1]
+        assert f'msg="metrics: curl --unix-socket {path} http://localhost/metrics"\n' in told[-1]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         status, body = ask(path)
         assert (status, b"fdscope_test 1.0" in body) == (200, True)
