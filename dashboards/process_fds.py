@@ -21,6 +21,7 @@ def life() -> list[Panel]:
     """Its fds: open, standard, opened, closed, connected, passed."""
     opened = rate(fds.FDS_OPENED, by=("fd_type", "birth"), **_OWN)
     closed = rate(fds.FDS_CLOSED, by=("fd_type", "cause"), **_OWN)
+    refused = rate(fds.FD_REFUSALS, by=("birth", "errno"), **_OWN)
     connected = rate(fds.CONNECTIONS, by=("fd_type", "role", "scope"), **_OWN)
     passed = rate(fds.FDS_PASSED, by=("fd_type", "direction"), **_OWN)
     return [
@@ -45,6 +46,14 @@ def life() -> list[Panel]:
             query(f"{closed} > 0", "{{fd_type}} by {{cause}}"),
             unit="ops",
             empty="no fd was closed",
+        ),
+        lines(
+            "Calls refused for their fd",
+            "No fd was free for the process (EMFILE) or on the host (ENFILE), none is open under"
+            " the number (EBADF), or it is no socket (ENOTSOCK); per second.",
+            query(f"{refused} > 0", "{{errno}}, {{birth}}"),
+            unit="ops",
+            empty="no call was refused",
         ),
         lines(
             "Connections",

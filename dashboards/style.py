@@ -61,6 +61,8 @@ FD_TYPES = {
     "userfaultfd": "#8866AA",
     "anon_other": "#66BB66",
     "mqueue": "#DD6655",
+    "path": "#BBAA99",
+    "namespace": "#6699CC",
 }
 LAYERS = {
     "file layer": ORANGE,

@@ -5,7 +5,7 @@ import os
 import platform
 from pathlib import Path
 
-from probes import fprobes, source
+from probes import fprobes, programs, source
 from probes.btf import Btf
 from probes.compiler import LoadError, compiled, import_bcc
 from probes.fd_calls import meanings, table
@@ -17,6 +17,8 @@ from probes.taxonomy import Door, Layer, Mode
 _KALLSYMS = Path("/proc/kallsyms")
 _MAX_ACTIVE = 4096
 """Calls of a function that can be under way at once in kprobe mode (KRETPROBE_MAXACTIVE_MAX)."""
+_WALKED_AT = ("sched_process_fork", "sched_process_exit")
+"""Tracepoints whose programs go through whole tables of descriptors."""
 _TAIL_CALL_DOORS = {
     TailCall.MESSAGES: Door.SOCKET_CALL,
     TailCall.AIO_EVENTS: Door.AIO,
@@ -27,6 +29,13 @@ _TAIL_CALL_DOORS = {
 def _symbols() -> set[str]:
     with _KALLSYMS.open() as lines:
         return {line.split()[2] for line in lines}
+
+
+def _further(tracepoint: str) -> list[str]:
+    """Programs that run after that of the tracepoint, in their order: they go on with its walk."""
+    if tracepoint not in _WALKED_AT:
+        return []
+    return [f"{tracepoint}_{part}" for part in (*range(source.FURTHER_WALKS), "end")]
 
 
 def _reason(error: Exception) -> str:
@@ -51,6 +60,8 @@ class Attacher:
         self._latency = settings.latency
         self._avoid = settings.avoid
         self._maps = source.maps(mode, settings)
+        self._more: list[int] = []
+        """Descriptors of further programs at a tracepoint, and of their links."""
 
     def has(self, hook: Hook) -> bool:
         """True if this kernel has the function or tracepoint, and it is not to be avoided."""
@@ -102,25 +113,40 @@ class Attacher:
         name = hook.function
         latency = self._latency and hook.layer is Layer.FILE and hook.point is Point.RETURN
         with_entry = hook.point in (Point.CALL, Point.ENTRY) or latency
+        with_return = hook.point is not Point.ENTRY
+        keeps_arguments = hook.point is not Point.RESULT
         if self._linked and self._is_function(hook):
+            # What was attached last runs first.
+            for further in reversed(_further(name)):
+                self._linked.attach_more(f"function_{further}", name)
             self._linked.hang_on_tracepoint(f"function_{name}", name)
         elif hook.point is Point.RAW_TRACEPOINT:
             self._bpf.attach_raw_tracepoint(tp=name.encode(), fn_name=f"on_{name}".encode())
+            for further in _further(name):
+                self._attach_more(f"on_{further}", name)
         elif self._linked:
-            if hook.point is not Point.ENTRY:
+            if with_return:
                 self._linked.hang(f"return_{name}", name, at_return=True)
-            self._linked.hang(f"enter_{name}", name)
+            if keeps_arguments:
+                self._linked.hang(f"enter_{name}", name)
         elif self._mode is Mode.FENTRY:
             if with_entry:
                 self._bpf.attach_kfunc(fn_name=self._program("kfunc__", name))
-            if hook.point is not Point.ENTRY:
+            if with_return:
                 self._bpf.attach_kretfunc(fn_name=self._program("kretfunc__", name))
         else:
-            if hook.point is not Point.ENTRY:
+            if with_return:
                 self._bpf.attach_kretprobe(
                     event=name.encode(), fn_name=f"return_{name}".encode(), maxactive=_MAX_ACTIVE
                 )
-            self._bpf.attach_kprobe(event=name.encode(), fn_name=f"enter_{name}".encode())
+            if keeps_arguments:
+                self._bpf.attach_kprobe(event=name.encode(), fn_name=f"enter_{name}".encode())
+
+    def _attach_more(self, name: str, tracepoint: str) -> None:
+        """Attach one more program to a raw tracepoint: it runs after those that are there."""
+        program = self._bpf.load_func(name.encode(), self._bpf.RAW_TRACEPOINT).fd
+        self._more.append(program)
+        self._more.append(programs.attach_raw_tracepoint(tracepoint, program))
 
     def _is_function(self, hook: Hook) -> bool:
         """True of a tracepoint that is hooked by its function."""
@@ -192,14 +218,19 @@ class Attacher:
         """(map names, program names, file descriptors: maps, programs, then links)."""
         bpf = self._bpf
         maps = {name: bpf[name.encode()].map_fd for name in self._maps}
-        programs = {name.decode(): function.fd for name, function in bpf.funcs.items()}
+        loaded = {
+            name.decode(): function.fd
+            for name, function in bpf.funcs.items()
+            if function.fd not in self._more
+        }
         links = [
+            *self._more,
             *bpf.raw_tracepoint_fds.values(),
             *bpf.kfunc_entry_fds.values(),
             *bpf.kfunc_exit_fds.values(),
             *(fd for functions in bpf.kprobe_fds.values() for fd in functions.values()),
         ]
         if self._linked:
-            programs |= self._linked.programs
+            loaded |= self._linked.programs
             links += self._linked.links
-        return list(maps), list(programs), [*maps.values(), *programs.values(), *links]
+        return list(maps), list(loaded), [*maps.values(), *loaded.values(), *links]

@@ -54,10 +54,6 @@ _EVERYWHERE = (
         " socket and the number of bytes, and of a message that is received without asking who"
         " sent it the kernel keeps no address",
     ),
-    BlindSpot(
-        "calls that fail on a bad descriptor",
-        "without a file there is no fd type to count them under",
-    ),
 )
 
 _PREEMPTED = BlindSpot(
@@ -76,7 +72,7 @@ _FD_LIFE = (
         " fdscope_fd_drift what the counts miss",
     ),
     BlindSpot(
-        "at fork and exit the descriptors beyond some 14,000 steps through the table (64 free"
+        "at fork and exit the descriptors beyond some 230,000 steps through the table (64 free"
         " numbers are one step)",
         "a BPF program may not take longer; fdscope_lost_updates_total tells (fds_unseen)",
     ),
@@ -107,6 +103,17 @@ _FENTRY = (
 )
 
 _FUNCTIONS = (
+    BlindSpot(
+        "calls that fail because nothing is open under the number (EBADF) or it is no socket"
+        " (ENOTSOCK), other than send, recv, sendto, recvfrom, connect, sendfile, copy_file_range,"
+        " vmsplice, getdents and those of io_uring and message queues",
+        "they end before any function that is hooked, and a hook that sees them would cost every"
+        " read and write; a file that was opened for the other direction is seen",
+    ),
+    BlindSpot(
+        "how an fd of a 32-bit program on arm64 was opened or closed",
+        "its system calls have other numbers, which are not followed: it is counted as other",
+    ),
     BlindSpot(
         "of the fds that one message passes on, those after the 32nd, in the counts of the sender",
         "a BPF program may not take longer; fdscope_lost_updates_total tells (fds_unseen)",
@@ -151,6 +158,23 @@ _KPROBES = (
 )
 
 _SYSTEM_CALLS = (
+    BlindSpot(
+        "at exec and close_range the descriptors beyond some 21,000 steps through the table",
+        "a BPF program may not take longer; fdscope_lost_updates_total tells (fds_unseen)",
+    ),
+    BlindSpot(
+        "fds in a message whose receiver has no number free for them",
+        "the call succeeds without them",
+    ),
+    BlindSpot(
+        "whether EMFILE is for want of an fd or of something else that inotify, fanotify and"
+        " message queues have a limit on",
+        "the answer is the same; the other modes count the want of an fd only",
+    ),
+    BlindSpot(
+        "the error that ends sendmmsg or recvmmsg after some messages",
+        "the call returns the number of messages; an error before the first is counted",
+    ),
     BlindSpot(
         "in the counts of opened and closed fds: those that io_uring opens, makes, accepts or"
         " closes (OPENAT, SOCKET, ACCEPT, CLOSE), and those that fanotify's events, socket options"

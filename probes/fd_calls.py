@@ -130,6 +130,14 @@ _RECEIVING = {
     "i386": (372, 337, 417),
     "aarch64": (212, 243),
 }
+_SOCKETCALL_BIRTHS = {
+    "socket": Birth.SOCKET,
+    "socketpair": Birth.SOCKET,
+    "accept": Birth.ACCEPT,
+    "accept4": Birth.ACCEPT,
+    "recvmsg": Birth.SCM_RIGHTS,
+    "recvmmsg": Birth.SCM_RIGHTS,
+}
 _IO_URING_ENTER = 426
 _CAUSES = {
     "close": Cause.CLOSE,
@@ -168,9 +176,15 @@ def _numbers(machine: str) -> dict[str, int]:
 
 def meanings(machine: str) -> dict[int, tuple[Birth, Cause]]:
     """Slot of the ``fd_calls`` map to what the call means for descriptors."""
-    own = _meanings(machine)
-    compat = _meanings(COMPAT[machine]) if machine in COMPAT else {}
-    return own | {COMPAT_SLOTS + number: meaning for number, meaning in compat.items()}
+    slots = _meanings(machine)
+    if machine in COMPAT:
+        compat = _meanings(COMPAT[machine])
+        slots |= {COMPAT_SLOTS + number: meaning for number, meaning in compat.items()}
+        slots |= {
+            SOCKETCALL_SLOTS + number: (_SOCKETCALL_BIRTHS.get(name, Birth.OTHER), Cause.OTHER)
+            for name, number in SOCKETCALLS.items()
+        }
+    return slots
 
 
 def _meanings(machine: str) -> dict[int, tuple[Birth, Cause]]:

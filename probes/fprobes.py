@@ -81,6 +81,14 @@ class Linked:
         """Load a program and hang it on a function; OSError if refused."""
         self.links.append(_link(self.load(name), function.encode(), at_return))
 
+    def attach_more(self, name: str, tracepoint: str) -> None:
+        """One more program for the function of a tracepoint, before ``hang_on_tracepoint``.
+
+        OSError if refused.
+        """
+        self.hang(name, f"__traceiter_{tracepoint}")
+        self.links.append(self.programs.pop(name))
+
     def hang_on_tracepoint(self, name: str, tracepoint: str) -> None:
         """Load a program and hang it on the function that calls all programs of a tracepoint.
 
@@ -90,10 +98,7 @@ class Linked:
         nothing = programs.load(b"nothing", *programs.NOTHING, _RAW_TRACEPOINT, 0)
         try:
             for _ in range(2):
-                link = libbpf().bpf_raw_tracepoint_open(tracepoint.encode(), nothing)
-                if link < 0:
-                    raise failed("the kernel refuses programs on this tracepoint")
-                self.links.append(link)
+                self.links.append(programs.attach_raw_tracepoint(tracepoint, nothing))
         finally:
             os.close(nothing)
         self.hang(name, f"__traceiter_{tracepoint}")

@@ -13,6 +13,8 @@ class Point(Enum):
 
     RETURN = "return"
     """The return of a function: a program of ``ON_RETURN`` in C."""
+    RESULT = "result"
+    """The return alone, in kprobe mode too: ``ON_RESULT``."""
     CALL = "call"
     """Its entry as well: ``ON_CALL`` and ``ON_FD_RETURN``."""
     ENTRY = "entry"
@@ -95,8 +97,15 @@ FD_FUNCTIONS = Choice(
             *_returns(Layer.PROCESS, "do_dup2", "__sys_connect", "__scm_send"),
             *_returns(Layer.PROCESS, *PTRACE),
             Hook("fanotify_handle_event", Layer.PROCESS, Point.CALL),
+            Hook("alloc_empty_file", Layer.PROCESS, Point.RESULT),
         ),
     )
+)
+
+# The first since Linux kernel commit aa384d10f3d0 ("file: Merge __alloc_fd into alloc_fd")
+# (in v5.11)
+FREE_FD = Choice(
+    tuple((Hook(name, Layer.PROCESS, Point.RESULT),) for name in ("alloc_fd", "__alloc_fd"))
 )
 
 # The first since 6.6: there a close ends in filp_flush, and only some in filp_close.
@@ -158,6 +167,7 @@ CHOICES: dict[Mode, tuple[Choice, ...]] = {
         PROCESS_LIFE,
         FD_FUNCTIONS,
         FD_CLOSE,
+        FREE_FD,
         FILE_FUNCTIONS,
         IO_URING_FUNCTIONS,
         Choice((SOCKET_TRACEPOINTS, PROTOCOL_OPERATIONS)),
@@ -166,6 +176,7 @@ CHOICES: dict[Mode, tuple[Choice, ...]] = {
         PROCESS_LIFE,
         FD_FUNCTIONS,
         FD_CLOSE,
+        FREE_FD,
         FILE_FUNCTIONS,
         IO_URING_FUNCTIONS,
         Choice((SOCKET_TRACEPOINTS, PROTOCOL_OPERATIONS)),

@@ -38,6 +38,7 @@ FIELDS: dict[str, dict[str, str]] = {
     "signal_struct": {
         "live": "struct { int counter; }",
         "nr_threads": "int",
+        "sum_sched_runtime": "u64",
         "rlim": "struct { u64 rlim_cur; u64 rlim_max; }[16]",
     },
     "thread_info": {"status": "u32"},
@@ -73,6 +74,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "sk_dst_cache": "struct dst_entry *",
         "sk_socket": "struct socket *",
     },
+    "mptcp_sock": {"first": "const struct sock *"},
     "socket": {"sk": "struct sock *", "file": "struct file *"},
     "kiocb": {"ki_filp": "struct file *"},
     "io_uring_cqe": {"res": "s32"},
@@ -95,6 +97,7 @@ OPTIONAL = {
     ("io_kiocb", "task"),
     ("io_kiocb", "tctx"),
     ("io_sr_msg", "msg_flags"),
+    ("mptcp_sock", "first"),
 }
 
 # Members of one bit: BIT_<struct>_<field> is the offset in bits.

@@ -52,6 +52,14 @@ def load(
     return program
 
 
+def attach_raw_tracepoint(tracepoint: str, program: int) -> int:
+    """Attach a program to a raw tracepoint; the link. OSError if refused."""
+    link: int = libbpf().bpf_raw_tracepoint_open(tracepoint.encode(), program)
+    if link < 0:
+        raise failed("the kernel refuses programs on this tracepoint")
+    return link
+
+
 def are_measured() -> bool:
     """True while the kernel counts the runs of programs and the time they take."""
     return _STATISTICS.read_text().strip() == "1"

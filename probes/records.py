@@ -65,6 +65,8 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         ("ends_argument", "u8"),
         ("on_entry", "u8"),
     ],
+    # key of `connecting`: a socket's file, and the number that tells it from a later one there
+    "socket_key": [("file", "u64"), ("inode", "u64")],
     # value of `fd_calls`: what a system call under way means for the descriptors it makes and ends
     "fd_call": [("birth", "u32"), ("cause", "u32")],
     # value of `fd_walks`: how far a walk over the descriptors of a process has come
@@ -82,6 +84,7 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         ("calls", "u32"),
         ("fd_type", "u32"),
         ("permission_groups", "u32"),
+        ("unfinished", "u32"),
         _COUNTS,
     ],
     # value of `exec_fds`

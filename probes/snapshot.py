@@ -38,6 +38,7 @@ _FD_VIAS: dict[Account, type[Via]] = {
     Account.STDIO_SOCKET: Stdio,
     Account.CONNECTION: Connection,
     Account.DEBUG_ACCESS: DebugMethod,
+    Account.FD_REFUSED: Birth,
 }
 
 OVERFLOW_SHAPE = (

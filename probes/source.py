@@ -12,7 +12,13 @@ from pathlib import Path
 from probes import c_files, fd_calls, hooks, layout, records, syscalls
 from probes.btf import Btf
 from probes.preemption import preempts
-from probes.snapshot import KERNEL_SOCKET, LATENCY_LAST_BUCKET, LATENCY_STRIDE, OVERFLOW_SHAPE
+from probes.snapshot import (
+    KERNEL_SOCKET,
+    LATENCY_LAST_BUCKET,
+    LATENCY_STRIDE,
+    OVERFLOW_SHAPE,
+    UNKNOWN_ERRNO,
+)
 from probes.stacks import NO_STACK, STACK_ENTRIES
 from probes.taxonomy import (
     Account,
@@ -43,9 +49,14 @@ PASSED_FDS_A_CALL = 32
 """Descriptors sent by one message that __scm_send tells apart; the verifier walks each of them."""
 AIO_EVENTS_A_CALL = 8
 """Results of io_getevents that one tail call handles; the kernel allows 33 tail calls."""
-FDS_A_CALL = 512
+FDS_A_CALL = 704
 """Descriptors, or words of their bitmap, that one tail call of a walk looks at."""
-FD_WALK_CALLS = 28
+CENSUS_FDS_A_CALL = 128
+"""The same of the census, which user space runs until it is through."""
+FD_WALK_CALLS = 30
+"""Tail calls of a walk: two more are made around it."""
+FURTHER_WALKS = 10
+"""Programs at fork and exit that go on where the walk of the one before ended."""
 CENSUS_CALLS = ("WALK", "WRITE")
 """Programs that the census goes on in, by their place in the map."""
 CONTROL_STEPS_A_CALL = 32
@@ -57,6 +68,8 @@ CONTROL_STEPS_A_CALL = 32
 IORING_READ_OPCODES = (1, 4, 10, 22, 27, 49, 58, 60)
 IORING_RECEIVES = {"RECVMSG": 10, "RECV": 27}
 IORING_WRITE_OPCODES = (2, 5, 9, 23, 26, 47, 48, 61)
+# ACCEPT, OPENAT, OPENAT2, SOCKET, FIXED_FD_INSTALL, PIPE.
+IORING_OPENING_OPCODES = (13, 18, 28, 45, 54, 62)
 # include/uapi/linux/aio_abi.h
 IOCB_COMMANDS = {"PREAD": 0, "PWRITE": 1, "PREADV": 7, "PWRITEV": 8}
 
@@ -142,9 +155,11 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "MESSAGES_A_CALL", MESSAGES_A_CALL
     yield "AIO_EVENTS_A_CALL", AIO_EVENTS_A_CALL
     yield "FDS_A_CALL", FDS_A_CALL
+    yield "CENSUS_FDS_A_CALL", CENSUS_FDS_A_CALL
     yield "FD_WALK_CALLS", FD_WALK_CALLS
+    yield "FURTHER_WALKS", " ".join(f"ON_FURTHER({n})" for n in range(FURTHER_WALKS))
     yield "CONTROL_STEPS_A_CALL", CONTROL_STEPS_A_CALL
-    for number, purpose in enumerate(("ACCOUNT", "EXIT", "EXEC")):
+    for number, purpose in enumerate(("ACCOUNT", "FORK", "EXIT", "EXEC")):
         yield f"PURPOSE_{purpose}", number
     yield from ((f"WHEN_{when.name}", when.value) for when in syscalls.When)
     yield "CALLS_FROM_ENTRY", _cases(fd_calls.numbers_from_entry(platform.machine()))
@@ -159,6 +174,7 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield from ((f"OPCODE_{name}", number) for name, number in IORING_RECEIVES.items())
     yield "IORING_READ_OPCODES", _cases(IORING_READ_OPCODES)
     yield "IORING_WRITE_OPCODES", _cases(IORING_WRITE_OPCODES)
+    yield "IORING_OPENING_OPCODES", _cases(IORING_OPENING_OPCODES)
     for name, number in IOCB_COMMANDS.items():
         yield f"IOCB_CMD_{name}", number
     _, vias, fd_types, accounts = OVERFLOW_SHAPE
@@ -169,9 +185,9 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "FILESYSTEM_ENTRIES", FILESYSTEM_ENTRIES
     yield "FILESYSTEM_BYTES_ENTRIES", FILESYSTEM_BYTES_ENTRIES
     yield "COMM_BYTES", records.COMM_BYTES
-    yield "EBADF", errno.EBADF
-    yield "ENOTSOCK", errno.ENOTSOCK
-    yield "EINPROGRESS", errno.EINPROGRESS
+    for name in ("EBADF", "ENFILE", "EMFILE", "ENOTSOCK", "EALREADY", "EINPROGRESS"):
+        yield name, getattr(errno, name)
+    yield "UNKNOWN_ERRNO", UNKNOWN_ERRNO
     yield "COUNTER_ENTRIES", settings.counter_entries
     yield "PROCESS_ENTRIES", settings.process_entries
     yield "PENDING_ENTRIES", settings.pending_entries
@@ -190,7 +206,9 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
             yield "STACKS_SOCKET", settings.stacks_socket
     if settings.exclude_tgid is not None:
         yield "EXCLUDED_TGID", settings.exclude_tgid
-    for number, function in enumerate(hooks.functions(mode)):
+    functions = hooks.functions(mode)
+    yield "CALL_COUNT", len(functions)
+    for number, function in enumerate(functions):
         yield f"CALL_{function}", number
 
 

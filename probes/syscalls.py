@@ -109,7 +109,7 @@ _GETDENTS = Syscall(Door.DIRECTORY_CALL, read=0)
 _MQ_SEND = Syscall(Door.MQUEUE_CALL, write=0, bytes=2)
 _MQ_RECEIVE = Syscall(Door.MQUEUE_CALL, read=0)
 _AIO = Syscall(Door.AIO, tail_call=TailCall.AIO_EVENTS, least=1)
-_MESSAGES = Syscall(Door.SOCKET_CALL, tail_call=TailCall.MESSAGES, least=1)
+_MESSAGES = Syscall(Door.SOCKET_CALL, tail_call=TailCall.MESSAGES)
 _RECVMMSG = replace(_MESSAGES, read=0, flags=3)
 
 TRANSFERS = (Door.SENDFILE, Door.SPLICE)

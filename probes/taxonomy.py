@@ -58,6 +58,8 @@ class FdType(Taxonomy):
     USERFAULTFD = 30
     ANON_OTHER = 31
     MQUEUE = 32
+    PATH = 33
+    NAMESPACE = 34
 
     @property
     def is_socket(self) -> bool:
@@ -80,7 +82,7 @@ class FdKind(enum.Enum):
         *(FdType.NETLINK, FdType.PACKET, FdType.RAW, FdType.ICMP, FdType.SCTP, FdType.VSOCK),
         FdType.SOCKET_OTHER,
     )
-    FILE = (FdType.REGULAR, FdType.DIRECTORY, FdType.MEMFD)
+    FILE = (FdType.REGULAR, FdType.DIRECTORY, FdType.MEMFD, FdType.PATH, FdType.NAMESPACE)
     PIPE = (FdType.FIFO, FdType.MQUEUE)
     DEVICE_FILE = (FdType.CHARACTER, FdType.BLOCK, FdType.TTY)
     EVENT = (
@@ -214,7 +216,8 @@ class Account(Taxonomy):
 
     Peeked bytes stay in the socket's queue (``MSG_PEEK``) and are read again; duplicated bytes stay
     in the pipe (``tee``); a receive with ``MSG_TRUNC`` returns the length of the message, however
-    little of it reached the process. None of these is what was moved, so they stand apart.
+    little of it reached the process; what comes from the error queue (``MSG_ERRQUEUE``) are copies
+    of what was sent. None of these is what was moved, so they stand apart.
     """
 
     FILE_READ = 0
@@ -232,6 +235,9 @@ class Account(Taxonomy):
     STDIO_SOCKET = 12
     CONNECTION = 13
     DEBUG_ACCESS = 14
+    FD_REFUSED = 15
+    FILE_ERRQUEUE = 16
+    SOCKET_ERRQUEUE = 17
 
     @property
     def is_file(self) -> bool:
@@ -241,11 +247,15 @@ class Account(Taxonomy):
     @property
     def is_fd(self) -> bool:
         """True for events in the life of fds: there are operations and no bytes."""
-        return self >= Account.FD_OPENED
+        return Account.FD_OPENED <= self <= Account.FD_REFUSED
 
 
 class Loss(Taxonomy):
-    """Why something was not counted where it belongs."""
+    """Why something was not counted where it belongs.
+
+    The last three: the kernel did not run the program that goes on, its memory was given to another
+    thread, memory of the counted program was not there.
+    """
 
     COUNTERS_FULL = 0
     PROCESSES_FULL = 1
@@ -256,6 +266,9 @@ class Loss(Taxonomy):
     FILESYSTEMS_FULL = 6
     STACKS_FULL = 7
     FDS_UNSEEN = 8
+    TAIL_CALLS = 9
+    SCRATCH = 10
+    USER_MEMORY = 11
 
 
 class Mode(enum.Enum):

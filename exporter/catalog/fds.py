@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The life of fds: opened, closed, open now, passed on, connected, looked into."""
 
-from exporter.catalog.model import DIRECTION, FD_TYPE, OWNER, SCOPE, Kind, Label, Metric
+from exporter.catalog.model import DIRECTION, ERRNO, FD_TYPE, OWNER, SCOPE, Kind, Label, Metric
 from probes.taxonomy import Birth, Cause, DebugMethod, Stdio
 
 BIRTH = Label("birth", "how the process came by the fd", tuple(m.label for m in Birth))
@@ -21,6 +21,14 @@ FDS_CLOSED = Metric(
     "File descriptors that ended.",
     (*OWNER, FD_TYPE, CAUSE),
 )
+FD_REFUSALS = Metric(
+    "fdscope_fd_refusals_total",
+    Kind.COUNTER,
+    "Calls refused for their fd: none was free (EMFILE: of the process, ENFILE: of the host), none"
+    " is open under the number (EBADF), or it is no socket (ENOTSOCK); birth says how the fd would"
+    " have been opened.",
+    (*OWNER, BIRTH, ERRNO),
+)
 FDS_PASSED = Metric(
     "fdscope_fds_passed_total",
     Kind.COUNTER,
@@ -30,7 +38,7 @@ FDS_PASSED = Metric(
 STDIO_SOCKET_EVENTS = Metric(
     "fdscope_stdio_socket_events_total",
     Kind.COUNTER,
-    "Times that a socket was put on a standard fd by dup2, dup3 or fcntl.",
+    "Times that a socket was put on a standard fd by dup, dup2, dup3 or fcntl.",
     (*OWNER, FD_TYPE, FD),
 )
 CONNECTIONS = Metric(

@@ -60,9 +60,9 @@ PROBE_RUN_SECONDS = Metric(
 LOST_UPDATES = Metric(
     "fdscope_lost_updates_total",
     Kind.COUNTER,
-    "Updates that found no room where they belong; bytes of counters_full are kept under the"
-    " process '(not attributed)'.",
-    (Label("reason", "which map was full, or what did not match", tuple(m.label for m in Loss)),),
+    "What could not be counted where it belongs: a map was full (bytes of counters_full are kept"
+    " under the process '(not attributed)'), or a call, or memory of a program, was gone.",
+    (Label("reason", "which map was full, or what was missing", tuple(m.label for m in Loss)),),
 )
 MAP_ENTRIES = Metric(
     "fdscope_map_entries", Kind.GAUGE, "Entries of a BPF map.", (Label("map", "name of the map"),)

@@ -35,6 +35,11 @@ FILE_PEEKED_BYTES = _file(
 FILE_DUPLICATED_BYTES = _file(
     "duplicated_bytes", "Bytes that tee took from a pipe: they stay there and are not in read."
 )
+_ERRQUEUE = (
+    "Bytes of receives with MSG_ERRQUEUE: copies of what was sent, with a timestamp or an error;"
+    " not in "
+)
+FILE_ERRQUEUE_BYTES = _file("errqueue_bytes", f"{_ERRQUEUE}read.")
 _TRUNCATED = (
     "Bytes of receives with MSG_TRUNC: they return the length of the message, of which the buffer"
     " may have held less (over TCP it holds nothing); not in "
@@ -51,6 +56,7 @@ SOCKET_SENDS = _socket("sends", "Sending operations of the socket layer that suc
 SOCKET_RECEIVED_BYTES = _socket("received_bytes", "Bytes that the socket layer gave to processes.")
 SOCKET_SENT_BYTES = _socket("sent_bytes", "Bytes that the socket layer took from processes.")
 SOCKET_PEEKED_BYTES = _socket("peeked_bytes", "Bytes looked at with MSG_PEEK.")
+SOCKET_ERRQUEUE_BYTES = _socket("errqueue_bytes", f"{_ERRQUEUE}received.")
 SOCKET_TRUNCATED_BYTES = _socket("truncated_bytes", f"{_TRUNCATED}received.")
 
 _LEDGER = (FD_TYPE, DIRECTION)

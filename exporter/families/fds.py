@@ -10,7 +10,7 @@ from exporter.catalog import Metric
 from exporter.catalog import fds as catalog
 from exporter.census import Taken
 from exporter.families.build import family, gauge
-from exporter.families.layers import Totals, add_histogram
+from exporter.families.layers import Totals, add_histogram, errno_name
 from exporter.owners import Owner
 from probes.snapshot import Latency, ProcessKey, Slot, slot
 from probes.taxonomy import Account, Connection, FdType, Stdio
@@ -22,6 +22,7 @@ _METRICS: Mapping[Account, Metric] = {
     Account.STDIO_SOCKET: catalog.STDIO_SOCKET_EVENTS,
     Account.CONNECTION: catalog.CONNECTIONS,
     Account.DEBUG_ACCESS: catalog.DEBUG_ACCESSES,
+    Account.FD_REFUSED: catalog.FD_REFUSALS,
 }
 
 
@@ -29,6 +30,8 @@ def _own_labels(what: Slot) -> tuple[str, ...]:
     """Values of the labels that follow the owner's, in the catalog's order."""
     if what.account is Account.DEBUG_ACCESS:
         return (what.via.label,)
+    if what.account is Account.FD_REFUSED:
+        return what.via.label, errno_name(what.errno)
     if isinstance(what.via, Connection):
         return what.fd_type.label, what.via.role, what.via.scope.label
     return what.fd_type.label, what.via.label

@@ -23,10 +23,12 @@ _METRICS: dict[Account, tuple[Metric | None, Metric]] = {
     Account.FILE_PEEK: (None, catalog.FILE_PEEKED_BYTES),
     Account.FILE_DUPLICATE: (None, catalog.FILE_DUPLICATED_BYTES),
     Account.FILE_TRUNCATE: (None, catalog.FILE_TRUNCATED_BYTES),
+    Account.FILE_ERRQUEUE: (None, catalog.FILE_ERRQUEUE_BYTES),
     Account.SOCKET_RECEIVE: (catalog.SOCKET_RECEIVES, catalog.SOCKET_RECEIVED_BYTES),
     Account.SOCKET_SEND: (catalog.SOCKET_SENDS, catalog.SOCKET_SENT_BYTES),
     Account.SOCKET_PEEK: (None, catalog.SOCKET_PEEKED_BYTES),
     Account.SOCKET_TRUNCATE: (None, catalog.SOCKET_TRUNCATED_BYTES),
+    Account.SOCKET_ERRQUEUE: (None, catalog.SOCKET_ERRQUEUE_BYTES),
 }
 
 

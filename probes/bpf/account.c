@@ -8,8 +8,18 @@ BPF_PERCPU_ARRAY(losses, u64, LOSS_COUNT);
 BPF_PERCPU_HASH(filesystem_bytes, struct filesystem_key, u64, FILESYSTEM_BYTES_ENTRIES);
 BPF_TABLE("hash", u64, struct filesystem, filesystems, FILESYSTEM_ENTRIES);
 
-/* From here on a negative result is a restart of the system call, not an error. */
-#define ERESTARTSYS 512
+/* The answers of the kernel to itself that a system call is to be made again: no errors. */
+static __always_inline bool is_restart(s64 result)
+{
+	switch (result) {
+	case -512: /* ERESTARTSYS */
+	case -513: /* ERESTARTNOINTR */
+	case -514: /* ERESTARTNOHAND */
+	case -516: /* ERESTART_RESTARTBLOCK */
+		return true;
+	}
+	return false;
+}
 
 static __always_inline void lose_many(u32 loss, u64 events)
 {
@@ -22,6 +32,15 @@ static __always_inline void lose_many(u32 loss, u64 events)
 static __always_inline void lose(u32 loss)
 {
 	lose_many(loss, 1);
+}
+
+/* What a call has just used in the memory of its program; false, and told, if it is gone. */
+static __always_inline bool read_user(void *to, u32 size, u64 address)
+{
+	if (!bpf_probe_read_user(to, size, (const void *)address))
+		return true;
+	lose(LOSS_USER_MEMORY);
+	return false;
 }
 
 static __always_inline void add(struct amount *amount, u64 operations, u64 bytes)
@@ -62,6 +81,9 @@ static __always_inline void note_process(struct process_key key, const struct ta
 {
 	struct process process = {};
 
+	/* Known when it is compiled: the verifier would follow both ways wherever a task is given. */
+	if (__builtin_constant_p(!task) && !task)
+		return;
 	if (processes.lookup(&key))
 		return;
 	describe(&process, task);
@@ -90,8 +112,8 @@ static __always_inline bool is_excluded(struct process_key owner)
 }
 
 /*
- * What `task`, whose key is `owner`, has done. `result`: the bytes that were moved, or a negative
- * errno.
+ * What `task`, whose key is `owner`, has done; NULL for the task of a process that is noted already.
+ * `result`: the bytes that were moved, or a negative errno.
  */
 static __always_inline void account_of(const struct task_struct *task, struct process_key owner,
 				       u32 account, u32 fd_type, u32 via, s64 result,
@@ -110,9 +132,9 @@ static __always_inline void account_of(const struct task_struct *task, struct pr
 	if (is_excluded(owner))
 		return;
 	if (result < 0) {
-		if (result <= -ERESTARTSYS)
+		if (is_restart(result))
 			return;
-		key.error = -result;
+		key.error = -result < UNKNOWN_ERRNO ? -result : UNKNOWN_ERRNO;
 		bytes = 0;
 	}
 	amount = counters.lookup(&key);
@@ -173,4 +195,10 @@ static __always_inline void account_current(u32 account, u32 fd_type, u32 via, s
 {
 	account_of(this_task(), current_process_key(), account, fd_type, via, result,
 		   operations);
+}
+
+/* A call that the descriptor it was given, or asked for, kept from becoming an operation. */
+static __always_inline void fd_refused(u32 birth, s64 result)
+{
+	account_current(ACCOUNT_FD_REFUSED, FD_TYPE_OTHER, birth, result, 1);
 }

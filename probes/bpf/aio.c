@@ -16,7 +16,7 @@ static __always_inline void aio_begin(u64 kiocb, u32 account)
 	operation.target = target_of(file);
 	note_process(owner, this_task());
 	if (aio_operations.update(&kiocb, &operation))
-		lose(LOSS_CALLS_FULL);
+		lose(LOSS_AIO_EVENTS);
 }
 
 static __always_inline int aio_end(u64 kiocb, s64 result)
@@ -25,7 +25,7 @@ static __always_inline int aio_end(u64 kiocb, s64 result)
 
 	if (!operation)
 		return 0;
-	account_file(this_task(), operation->owner, operation->account, operation->target,
+	account_file(NULL, operation->owner, operation->account, operation->target,
 		     DOOR_AIO, result, 1);
 	aio_operations.delete(&kiocb);
 	return 0;

@@ -93,7 +93,7 @@ int on_census_walk(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!walk)
 		return 0;
-	if (walk_on(walk))
+	if (walk_on(walk, CENSUS_FDS_A_CALL, true))
 		census_calls.call(ctx, CENSUS_CALL_WALK);
 	else
 		census_calls.call(ctx, CENSUS_CALL_WRITE);

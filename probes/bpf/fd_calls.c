@@ -7,7 +7,6 @@
 #define SECCOMP_FILTER_FLAG_NEW_LISTENER 8
 #define PTRACE_ATTACH 16
 #define PTRACE_SEIZE 0x4206
-#define AF_UNSPEC 0
 #define IORING_SETUP_REGISTERED_FD_ONLY (1 << 15)
 
 static __always_inline void fd_made(u32 fd, u32 birth)
@@ -23,7 +22,7 @@ static __always_inline bool ring_has_fd(u64 params)
 {
 	u32 flags = 0;
 
-	bpf_probe_read_user(&flags, sizeof(flags), (void *)(params + 8));
+	read_user(&flags, sizeof(flags), params + 8);
 	return !(flags & IORING_SETUP_REGISTERED_FD_ONLY);
 }
 
@@ -83,7 +82,7 @@ static __always_inline u64 new_fds(const struct under_way *now, struct syscall *
 	case WHEN_CLONE_PIDFD:
 		return first & CLONE_PIDFD ? argument_of(now, 2) : 0;
 	case WHEN_CLONE3_PIDFD:
-		bpf_probe_read_user(clone_args, sizeof(clone_args), (void *)first);
+		read_user(clone_args, sizeof(clone_args), first);
 		return clone_args[0] & CLONE_PIDFD ? clone_args[1] : 0;
 	}
 	return first;
@@ -94,13 +93,14 @@ int on_fds_in_memory(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct under_way now = call_under_way((struct pt_regs *)ctx->args[0]);
 	struct syscall *call = syscalls.lookup(&now.slot);
-	u32 fds[2] = {};
+	u32 fds[2] = {}, size;
 	u64 address;
 
 	if (!call)
 		return 0;
 	address = new_fds(&now, call);
-	if (!address || bpf_probe_read_user(fds, sizeof(fds), (void *)address))
+	size = call->birth == BIRTH_ANONYMOUS ? sizeof(fds[0]) : sizeof(fds);
+	if (!address || !read_user(fds, size, address))
 		return 0;
 	fd_made(fds[0], call->birth);
 	if (call->birth != BIRTH_ANONYMOUS)
@@ -108,20 +108,13 @@ int on_fds_in_memory(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* Tail call of connect: one that does not wait counts when it is under way. */
+/* Tail call of connect. */
 int on_connected(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct under_way now = call_under_way((struct pt_regs *)ctx->args[0]);
 	u64 address = argument_of(&now, 1);
-	struct file *file = file_of(now.first);
-	s64 result = ctx->args[1];
-	u16 family = AF_UNSPEC;
 
-	if (!file || (result && result != -EINPROGRESS))
-		return 0;
-	bpf_probe_read_user(&family, sizeof(family), (void *)address);
-	if (family != AF_UNSPEC)
-		count_connection(file, CONNECTION_CONNECT_LOOPBACK);
+	connected(file_of(now.first), address, ctx->args[1]);
 	return 0;
 }
 

@@ -7,8 +7,10 @@
 static __always_inline u32 ended_fd_type(u32 slot)
 {
 	struct pending *then = recall(slot);
+	u32 fd_type = then ? then->target[0].fd_type : NO_FD_TYPE;
 
-	return then ? then->target[0].fd_type : NO_FD_TYPE;
+	used(then);
+	return fd_type;
 }
 
 /* Tail call of close, dup2 and dup3: a descriptor ends, another one may take its number. */
@@ -48,7 +50,7 @@ int on_close_range(struct bpf_raw_tracepoint_args *ctx)
 	walk->purpose = PURPOSE_ACCOUNT;
 	walk->account = ACCOUNT_FD_CLOSED;
 	walk->via = CAUSE_CLOSE;
-	tail_calls.call(ctx, TAIL_CALL_WALK_FDS);
+	go_on(ctx, TAIL_CALL_WALK_FDS);
 	return 0;
 }
 
@@ -64,7 +66,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	PROBE_READ(table, &files->fdt);
 	PROBE_READ(walk->close_on_exec, &table->close_on_exec);
 	walk->purpose = PURPOSE_EXEC;
-	tail_calls.call(ctx, TAIL_CALL_WALK_FDS);
+	go_on(ctx, TAIL_CALL_WALK_FDS);
 	return 0;
 }
 

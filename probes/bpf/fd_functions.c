@@ -1,39 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The life of a descriptor where functions can be hooked: each is one of the kernel's own steps. */
 
-#ifndef PF_EXITING
-#define PF_EXITING 0x4
-#endif
-#ifndef PF_IO_WORKER
-#define PF_IO_WORKER 0x10
-#endif
-#ifndef PF_KTHREAD
-#define PF_KTHREAD 0x200000
-#endif
 #define PTRACE_ATTACH 16
 #define PTRACE_SEIZE 0x4206
-#define AF_UNSPEC 0
 
 BPF_ARRAY(fd_calls, struct fd_call, SYSCALL_SLOTS);
-
-static __always_inline u32 task_flags(void)
-{
-	u32 flags;
-
-	TASK_READ(flags, &this_task()->flags);
-	return flags;
-}
 
 /* What the system call under way means for descriptors that come and go; NULL if it is unknown. */
 static __always_inline struct fd_call *fd_call(void)
 {
-	u32 number = current_syscall();
+	struct syscall_entry entry = current_syscall();
+	u32 slot = entry.number;
 
-	if (number >= COMPAT_SLOTS)
+	if (slot >= COMPAT_SLOTS)
 		return NULL;
 	if (is_compat())
-		number += COMPAT_SLOTS;
-	return fd_calls.lookup(&number);
+		slot += COMPAT_SLOTS;
+	if (slot == COMPAT_SLOTS + SOCKETCALL_NUMBER)
+		slot = SOCKETCALL_SLOTS + (u32)entry.first;
+	return fd_calls.lookup(&slot);
 }
 
 static __always_inline u32 current_birth(void)
@@ -58,11 +43,40 @@ static __always_inline u32 current_cause(void)
 	return call ? call->cause : CAUSE_OTHER;
 }
 
+/* The process, or the whole host, has as many as it may have. */
+static __always_inline int no_free_fd(s64 result)
+{
+	if ((result == -EMFILE || result == -ENFILE) && !(task_flags() & PF_KTHREAD))
+		fd_refused(current_birth(), result);
+	return 0;
+}
+
 /* void fd_install(unsigned int fd, struct file *file) */
 ON_ENTRY(fd_install)
 {
 	fd_opened(arg[0], (const struct file *)arg[1], current_birth());
 	return 0;
+}
+
+/* int alloc_fd(unsigned start, unsigned end, unsigned flags): the number for a new descriptor */
+ON_RESULT(alloc_fd)
+{
+	return no_free_fd((s32)result);
+}
+
+/*
+ * int __alloc_fd(struct files_struct *, unsigned start, unsigned end, unsigned flags): before
+ * Linux kernel commit aa384d10f3d0 ("file: Merge __alloc_fd into alloc_fd") (in v5.11)
+ */
+ON_RESULT(__alloc_fd)
+{
+	return no_free_fd((s32)result);
+}
+
+/* struct file *alloc_empty_file(int flags, const struct cred *cred): what a descriptor refers to */
+ON_RESULT(alloc_empty_file)
+{
+	return no_free_fd(result);
 }
 
 /* int do_dup2(struct files_struct *files, struct file *file, unsigned fd, unsigned flags) */
@@ -99,14 +113,12 @@ ON_ENTRY(filp_close)
 /* int __sys_connect(int fd, struct sockaddr *address, int length) */
 ON_RETURN(__sys_connect)
 {
-	struct file *file = file_of(arg[0]);
-	u16 family = AF_UNSPEC;
+	s32 error = result;
 
-	if (!file || ((s32)result && (s32)result != -EINPROGRESS))
-		return 0;
-	bpf_probe_read_user(&family, sizeof(family), (void *)arg[1]);
-	if (family != AF_UNSPEC)
-		count_connection(file, CONNECTION_CONNECT_LOOPBACK);
+	if (error == -EBADF || error == -ENOTSOCK)
+		fd_refused(BIRTH_OTHER, error);
+	else
+		connected(file_of(arg[0]), arg[1], error);
 	return 0;
 }
 

@@ -4,6 +4,8 @@
  * by attach mode; fork and exit are the same in all.
  */
 
+#define AF_UNSPEC 0
+
 /* Descriptors opened, then those closed, by fd type: what the census is compared with. */
 BPF_PERCPU_ARRAY(fd_flow, u64, 2 * FD_TYPE_COUNT);
 
@@ -48,7 +50,33 @@ static __always_inline void count_connection(const struct file *file, u32 role)
 		account_current(ACCOUNT_CONNECTION, fd_type, connection_of(file, role), 0, 1);
 }
 
-/* A descriptor of the current process came to be. */
+/* Sockets whose connection was counted when it began, for the program would not wait. */
+BPF_TABLE("lru_hash", struct socket_key, u32, connecting, 4096);
+
+/* connect() has returned: one that does not wait counts when it begins, and not again. */
+static __always_inline void connected(const struct file *file, u64 address, s64 result)
+{
+	struct socket_key key = {};
+	struct inode *inode = NULL;
+	u16 family = AF_UNSPEC;
+	u32 one = 1;
+
+	if (!file || result == -EALREADY || is_restart(result))
+		return;
+	key.file = (u64)file;
+	PROBE_READ(inode, &file->f_inode);
+	PROBE_READ(key.inode, &inode->i_ino);
+	if (result == -EINPROGRESS)
+		connecting.update(&key, &one);
+	else if (!connecting.delete(&key) || result)
+		return;
+	if (!read_user(&family, sizeof(family), address))
+		return;
+	if (family != AF_UNSPEC)
+		count_connection(file, CONNECTION_CONNECT_LOOPBACK);
+}
+
+/* A descriptor of the current process was opened. */
 static __always_inline void fd_opened(u32 fd, const struct file *file, u32 birth)
 {
 	u32 fd_type = file_fd_type(file), account = ACCOUNT_NONE, via = 0;

@@ -35,13 +35,15 @@ static __always_inline void control_messages(struct bpf_raw_tracepoint_args *ctx
 {
 	struct control_walk *walk = new_control();
 
-	if (!walk)
+	if (!walk) {
+		lose(LOSS_SCRATCH);
 		return;
+	}
 	__builtin_memset(walk, 0, sizeof(*walk));
 	walk->header = headers;
 	walk->messages = count;
 	walk->sent = sent;
-	tail_calls.call(ctx, TAIL_CALL_CONTROL);
+	go_on(ctx, TAIL_CALL_CONTROL);
 }
 
 /* Pointers and lengths are as wide as the program's. */
@@ -51,10 +53,10 @@ static __always_inline u64 user_word(u64 address)
 	u64 wide = 0;
 
 	if (is_compat()) {
-		bpf_probe_read_user(&narrow, sizeof(narrow), (void *)address);
+		read_user(&narrow, sizeof(narrow), address);
 		return narrow;
 	}
-	bpf_probe_read_user(&wide, sizeof(wide), (void *)address);
+	read_user(&wide, sizeof(wide), address);
 	return wide;
 }
 
@@ -74,7 +76,7 @@ static __always_inline void next_control_message(struct control_walk *walk)
 	u64 length = user_word(walk->control);
 	u32 kind[2] = {};
 
-	bpf_probe_read_user(kind, sizeof(kind), (void *)(walk->control + word));
+	read_user(kind, sizeof(kind), walk->control + word);
 	if (length < word + sizeof(kind) || length > walk->control_end - walk->control) {
 		walk->control = walk->control_end;
 		return;
@@ -92,7 +94,7 @@ static __always_inline void next_passed_fd(struct control_walk *walk)
 	struct file *file;
 	u32 fd = NO_FD;
 
-	bpf_probe_read_user(&fd, sizeof(fd), (void *)walk->fds);
+	read_user(&fd, sizeof(fd), walk->fds);
 	walk->fds += sizeof(fd);
 	file = file_of(fd);
 	if (!file)
@@ -125,8 +127,10 @@ int on_control(struct bpf_raw_tracepoint_args *ctx)
 	struct control_walk *walk = current_control();
 	u32 i;
 
-	if (!walk)
+	if (!walk) {
+		lose(LOSS_SCRATCH);
 		return 0;
+	}
 	for (i = 0; i < CONTROL_STEPS_A_CALL; i++)
 		control_step(walk);
 	if (!control_is_left(walk))

@@ -20,10 +20,10 @@ ON_TRACEPOINT(sched_process_fork)
 	walk = begin_walk(child, files, 0, NO_FD);
 	if (!walk)
 		return 0;
-	walk->purpose = PURPOSE_ACCOUNT;
+	walk->purpose = PURPOSE_FORK;
 	walk->account = ACCOUNT_FD_OPENED;
 	walk->via = BIRTH_FORK;
-	tail_calls.call(ctx, TAIL_CALL_WALK_FDS);
+	go_on(ctx, TAIL_CALL_WALK_FDS);
 	return 0;
 }
 
@@ -50,5 +50,32 @@ static __always_inline void fds_at_exit(void *ctx)
 	walk->purpose = PURPOSE_EXIT;
 	walk->account = ACCOUNT_FD_CLOSED;
 	walk->via = CAUSE_EXIT;
-	tail_calls.call(ctx, TAIL_CALL_WALK_FDS);
+	go_on(ctx, TAIL_CALL_WALK_FDS);
+}
+
+/* The programs that go on with the walk of the one before them: FURTHER_WALKS of each event. */
+#define ON_FURTHER(number)                                 \
+	ON_TRACEPOINT(sched_process_fork_##number)         \
+	{                                                  \
+		walk_further(ctx, arg[1]);                 \
+		return 0;                                  \
+	}                                                  \
+	ON_TRACEPOINT(sched_process_exit_##number)         \
+	{                                                  \
+		walk_further(ctx, (u64)this_task());       \
+		return 0;                                  \
+	}
+
+FURTHER_WALKS
+
+ON_TRACEPOINT(sched_process_fork_end)
+{
+	end_walk(arg[1]);
+	return 0;
+}
+
+ON_TRACEPOINT(sched_process_exit_end)
+{
+	end_walk((u64)this_task());
+	return 0;
 }

@@ -35,11 +35,13 @@
 
 #define MSG_PEEK 0x2
 #define MSG_TRUNC 0x20
+#define MSG_ERRQUEUE 0x2000
 
 #define IFF_LOOPBACK (1 << 3)
 #endif
 
 #define MQUEUE_MAGIC 0x19800202
+#define NSFS_MAGIC 0x6e736673
 #define PIDFS_MAGIC 0x50494446
 #define TMPFS_MAGIC 0x01021994
 #define HUGETLBFS_MAGIC 0x958458f6
@@ -128,6 +130,8 @@ static __always_inline u32 regular_fd_type(const struct super_block *sb)
 		return FD_TYPE_MQUEUE;
 	case PIDFS_MAGIC:
 		return FD_TYPE_PIDFD;
+	case NSFS_MAGIC:
+		return FD_TYPE_NAMESPACE;
 	case SECRETMEM_MAGIC:
 		return FD_TYPE_MEMFD;
 	case TMPFS_MAGIC:
@@ -247,14 +251,41 @@ static __always_inline struct target target_of(const struct file *file)
 	return target;
 }
 
-static __always_inline u32 file_fd_type(const struct file *file)
+/* True of a descriptor that only names a place: O_PATH, with which no operation gets to the file. */
+static __always_inline bool is_path(const struct file *file)
 {
-	return target_of(file).fd_type;
+	return file_mode(file) & FMODE_PATH;
 }
 
-/* The account of a receive: with these flags bytes stay in the queue, or need not reach memory. */
-static __always_inline u32 receive_account(u64 flags, bool at_file_layer)
+static __always_inline u32 file_fd_type(const struct file *file)
 {
+	return is_path(file) ? FD_TYPE_PATH : target_of(file).fd_type;
+}
+
+/* True if MSG_ERRQUEUE asks for the error queue; other sockets do not know the flag. */
+static __always_inline bool has_error_queue(u32 fd_type)
+{
+	switch (fd_type) {
+	case FD_TYPE_TCP:
+	case FD_TYPE_UDP:
+	case FD_TYPE_ICMP:
+	case FD_TYPE_RAW:
+	case FD_TYPE_PACKET:
+	case FD_TYPE_VSOCK:
+	case FD_TYPE_SOCKET_OTHER:
+		return true;
+	}
+	return false;
+}
+
+/*
+ * The account of a receive: with these flags bytes are copies of what was sent, stay in the queue,
+ * or need not reach memory.
+ */
+static __always_inline u32 receive_account(u64 flags, u32 fd_type, bool at_file_layer)
+{
+	if (flags & MSG_ERRQUEUE && has_error_queue(fd_type))
+		return at_file_layer ? ACCOUNT_FILE_ERRQUEUE : ACCOUNT_SOCKET_ERRQUEUE;
 	if (flags & MSG_PEEK)
 		return at_file_layer ? ACCOUNT_FILE_PEEK : ACCOUNT_SOCKET_PEEK;
 	if (flags & MSG_TRUNC)
@@ -272,7 +303,7 @@ static __always_inline bool is_loopback_v4(u32 address)
 
 static __always_inline u32 scope_v4(u32 peer, u32 own)
 {
-	if (is_loopback_v4(peer) || (peer && peer == own) || (!peer && is_loopback_v4(own)))
+	if (is_loopback_v4(peer) || (peer && peer == own) || is_loopback_v4(own))
 		return SCOPE_LOOPBACK;
 	return peer ? SCOPE_REMOTE : SCOPE_UNKNOWN;
 }
@@ -292,21 +323,36 @@ static __always_inline u32 scope_v6(const struct sock *sk)
 	/* ::ffff:a.b.c.d, an IPv4 peer */
 	if (!peer[0] && (u32)peer[1] == 0xffff0000)
 		return scope_v4(peer[1] >> 32, own[1] >> 32);
-	if (!peer[0] && !peer[1])
-		return is_loopback_v6(own) ? SCOPE_LOOPBACK : SCOPE_UNKNOWN;
-	if (is_loopback_v6(peer) || (peer[0] == own[0] && peer[1] == own[1]))
+	if (is_loopback_v6(peer) || is_loopback_v6(own))
 		return SCOPE_LOOPBACK;
-	return SCOPE_REMOTE;
+	if (!peer[0] && !peer[1])
+		return SCOPE_UNKNOWN;
+	return peer[0] == own[0] && peer[1] == own[1] ? SCOPE_LOOPBACK : SCOPE_REMOTE;
+}
+
+/* The socket of MPTCP that programs have sends nothing itself: its first subflow has a route. */
+static __always_inline const struct sock *first_subflow(const struct sock *sk)
+{
+	const struct sock *first = NULL;
+#ifdef HAVE_mptcp_sock_first
+	u16 protocol = 0;
+
+	PROBE_READ(protocol, &sk->sk_protocol);
+	if (protocol == IPPROTO_MPTCP)
+		PROBE_READ(first, &((const struct mptcp_sock *)sk)->first);
+#endif
+	return first;
 }
 
 /* One of this host's addresses can be reached from another: the route tells. */
 static __always_inline bool routed_to_loopback(const struct sock *sk)
 {
+	const struct sock *subflow = first_subflow(sk);
 	struct dst_entry *dst = NULL;
 	struct net_device *dev = NULL;
 	u32 flags = 0;
 
-	PROBE_READ(dst, &sk->sk_dst_cache);
+	PROBE_READ(dst, &(subflow ?: sk)->sk_dst_cache);
 	if (dst)
 		PROBE_READ(dev, &dst->dev);
 	if (dev)

@@ -8,6 +8,15 @@
  */
 BPF_PROG_ARRAY(tail_calls, TAIL_CALL_COUNT);
 BPF_TABLE(SCRATCH, u32, struct fd_walk, fd_walks, SCRATCH_ENTRIES);
+/* Walks that further programs of the same event go on with. */
+BPF_ARRAY(unfinished_walks, u64, 1);
+
+/* Goes on in another program: returns only if that cannot run. */
+static __always_inline void go_on(void *ctx, u32 tail_call)
+{
+	tail_calls.call(ctx, tail_call);
+	lose(LOSS_TAIL_CALLS);
+}
 
 static __always_inline struct fd_walk *current_walk(void)
 {
@@ -56,10 +65,13 @@ static __always_inline struct fd_walk *begin_walk(const struct task_struct *task
 
 	if (walk)
 		set_out(walk, task, files, first, end);
+	else
+		lose(LOSS_SCRATCH);
 	return walk;
 }
 
-static __always_inline void walk_fd(struct fd_walk *walk, u32 fd)
+/* `with_groups`: tell the groups of fanotify apart, as the census does. */
+static __always_inline void walk_fd(struct fd_walk *walk, u32 fd, bool with_groups)
 {
 	struct fsnotify_group *group = NULL;
 	struct file *file = NULL;
@@ -74,7 +86,7 @@ static __always_inline void walk_fd(struct fd_walk *walk, u32 fd)
 	if (fd_type >= FD_TYPE_COUNT)
 		return;
 	walk->count[fd_type]++;
-	if (fd_type != FD_TYPE_FANOTIFY)
+	if (!with_groups || fd_type != FD_TYPE_FANOTIFY)
 		return;
 	PROBE_READ(group, &file->private_data);
 	PROBE_READ(priority, &group->priority);
@@ -83,7 +95,7 @@ static __always_inline void walk_fd(struct fd_walk *walk, u32 fd)
 }
 
 /* One descriptor, or the rest of a word of the bitmap if none is open there. */
-static __always_inline void walk_step(struct fd_walk *walk)
+static __always_inline void walk_step(struct fd_walk *walk, bool with_groups)
 {
 	u32 fd = walk->position;
 	u64 word = 0, chosen = 0;
@@ -94,20 +106,27 @@ static __always_inline void walk_step(struct fd_walk *walk)
 		word &= chosen;
 	}
 	word >>= fd % 64;
-	walk->position = word ? fd + 1 : (fd | 63) + 1;
-	if (word & 1)
-		walk_fd(walk, fd);
+	if (word & 1) {
+		walk->position = fd + 1;
+		walk_fd(walk, fd, with_groups);
+	} else {
+		walk->position = word ? fd + 1 : (fd | 63) + 1;
+	}
 }
 
-/* As many steps as a program may take; true if it is to be called again for more. */
-static __always_inline bool walk_on(struct fd_walk *walk)
+/* At most so many steps; true if the program is to be called again for more. */
+static __always_inline bool walk_on(struct fd_walk *walk, u32 steps, bool with_groups)
 {
 	u32 i;
 
-	for (i = 0; i < FDS_A_CALL; i++)
+	for (i = 0; i < steps; i++) {
+		/* Not after each step: the verifier follows every way out of the loop. */
+		if (i % 32 == 0 && walk->position >= walk->end)
+			break;
 		if (walk->position < walk->end)
-			walk_step(walk);
-	return walk->position < walk->end && walk->calls++ < FD_WALK_CALLS;
+			walk_step(walk, with_groups);
+	}
+	return walk->position < walk->end && ++walk->calls < FD_WALK_CALLS;
 }
 
 /* Tail call: goes through the descriptors of `current_walk()`. */
@@ -115,12 +134,11 @@ int on_walk_fds(void *ctx)
 {
 	struct fd_walk *walk = current_walk();
 
-	if (!walk)
+	if (!walk) {
+		lose(LOSS_SCRATCH);
 		return 0;
-	if (walk_on(walk))
-		tail_calls.call(ctx, TAIL_CALL_WALK_FDS);
-	else
-		tail_calls.call(ctx, TAIL_CALL_COUNT_FDS);
+	}
+	go_on(ctx, walk_on(walk, FDS_A_CALL, false) ? TAIL_CALL_WALK_FDS : TAIL_CALL_COUNT_FDS);
 	return 0;
 }
 
@@ -161,22 +179,80 @@ static __always_inline void keep_for_exec(const struct fd_walk *walk)
 }
 #endif
 
+static __always_inline void add_unfinished(u64 number)
+{
+	u32 zero = 0;
+	u64 *count = unfinished_walks.lookup(&zero);
+
+	if (count)
+		__sync_fetch_and_add(count, number);
+}
+
+/* The programs that follow at the same event take up a walk that has more to see. */
+static __always_inline void leave_unfinished(struct fd_walk *walk)
+{
+	__builtin_memset(walk->count, 0, sizeof(walk->count));
+	walk->calls = 0;
+	walk->unfinished = 1;
+	add_unfinished(1);
+}
+
 /* Tail call: does with the descriptors that were found what they were looked up for. */
 int on_count_fds(void *ctx)
 {
 	struct fd_walk *walk = current_walk();
 
-	if (!walk)
-		return 0;
-	if (walk->position < walk->end)
-		lose(LOSS_FDS_UNSEEN);
-	if (walk->purpose == PURPOSE_EXEC) {
-		keep_for_exec(walk);
+	if (!walk) {
+		lose(LOSS_SCRATCH);
 		return 0;
 	}
-	account_fds((const struct task_struct *)walk->task, walk->owner, walk->count,
-		    walk->account, walk->via);
-	if (walk->purpose == PURPOSE_EXIT)
-		mark_ended(&walk->owner);
+	if (walk->purpose == PURPOSE_EXEC) {
+		keep_for_exec(walk);
+	} else {
+		account_fds((const struct task_struct *)walk->task, walk->owner, walk->count,
+			    walk->account, walk->via);
+		if (walk->purpose == PURPOSE_EXIT)
+			mark_ended(&walk->owner);
+	}
+	if (walk->position >= walk->end)
+		return 0;
+	if (walk->purpose == PURPOSE_EXIT || walk->purpose == PURPOSE_FORK)
+		leave_unfinished(walk);
+	else
+		lose(LOSS_FDS_UNSEEN);
 	return 0;
+}
+
+/* The kernel lets one program call 33 others: the next at the same event sees what is left. */
+static __always_inline void walk_further(void *ctx, u64 task)
+{
+	struct fd_walk *walk;
+	u32 zero = 0;
+	u64 *count = unfinished_walks.lookup(&zero);
+
+	if (!count || !*count)
+		return;
+	walk = current_walk();
+	if (!walk || !walk->unfinished || walk->task != task)
+		return;
+	walk->unfinished = 0;
+	add_unfinished(-1);
+	go_on(ctx, TAIL_CALL_WALK_FDS);
+}
+
+/* After the last of them, what is still left stays unseen. */
+static __always_inline void end_walk(u64 task)
+{
+	struct fd_walk *walk;
+	u32 zero = 0;
+	u64 *count = unfinished_walks.lookup(&zero);
+
+	if (!count || !*count)
+		return;
+	walk = current_walk();
+	if (!walk || !walk->unfinished || walk->task != task)
+		return;
+	walk->unfinished = 0;
+	add_unfinished(-1);
+	lose(LOSS_FDS_UNSEEN);
 }

@@ -33,39 +33,63 @@ static __always_inline u32 opcode_account(u8 opcode)
 }
 
 /* The flags of a receive stand in the request, of which struct io_sr_msg is the beginning. */
-static __always_inline u32 request_account(const struct io_kiocb *request)
+static __always_inline u32 request_account(const struct io_kiocb *request, u8 opcode, u32 fd_type)
 {
 	u32 flags = 0;
-	u8 opcode = 0;
 
-	PROBE_READ(opcode, &request->opcode);
 #ifdef HAVE_io_sr_msg_msg_flags
 	if (opcode == OPCODE_RECV || opcode == OPCODE_RECVMSG) {
 		PROBE_READ(flags, &((const struct io_sr_msg *)request)->msg_flags);
-		return receive_account(flags, true);
+		return receive_account(flags, fd_type, true);
 	}
 #endif
 	return opcode_account(opcode);
+}
+
+/* True of a request that was refused for want of a descriptor; elsewhere alloc_fd() tells. */
+static __always_inline bool found_no_fd(u8 opcode, s32 result)
+{
+#ifdef MODE_TRACEPOINT
+	if (result != -EMFILE)
+		return false;
+	switch (opcode) {
+	case IORING_OPENING_OPCODES:
+		return true;
+	}
+#endif
+	return false;
 }
 
 static __always_inline int request_done(const struct io_kiocb *request, s32 result)
 {
 	const struct task_struct *task;
 	struct file *file = NULL;
-	u32 account = request_account(request);
+	struct target target;
+	u8 opcode = 0;
+	bool moves;
 
+	PROBE_READ(opcode, &request->opcode);
 	PROBE_READ(file, &request->file);
-	if (account == ACCOUNT_NONE || !file || result == -EBADF)
+	moves = opcode_account(opcode) != ACCOUNT_NONE;
+	if (found_no_fd(opcode, result) || (moves && !file && result == -EBADF)) {
+		task = request_task(request);
+		account_of(task, process_key_of(task), ACCOUNT_FD_REFUSED, FD_TYPE_OTHER,
+			   moves ? BIRTH_OTHER : BIRTH_IO_URING, result, 1);
+		return 0;
+	}
+	if (!moves || !file)
 		return 0;
 	task = request_task(request);
-	account_file(task, process_key_of(task), account, target_of(file), DOOR_IO_URING, result,
-		     1);
+	target = target_of(file);
+	account_file(task, process_key_of(task), request_account(request, opcode, target.fd_type),
+		     target, DOOR_IO_URING, result, 1);
 	return 0;
 }
 
 /*
- * io_uring_complete(void *ctx, struct io_kiocb *req, ...): then the completion since 6.18, or
- * user_data and the result; req is NULL for all but the last completion of a multishot request
+ * io_uring_complete(void *ctx, struct io_kiocb *req, ...): then user_data and the result, or the
+ * completion since Linux kernel commit 2946f08ae9ed ("io_uring: clean up cqe trace points")
+ * (in v6.13); req is NULL for all but the last completion of a multishot request
  */
 ON_TRACEPOINT(io_uring_complete)
 {

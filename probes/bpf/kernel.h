@@ -14,6 +14,15 @@
 #define TASK_READ(destination, pointer) PROBE_READ(destination, pointer)
 #endif
 
+#ifndef PF_EXITING /* the kernel's own headers have the rest too */
+#define PF_EXITING 0x4
+#define PF_IO_WORKER 0x10
+#define PF_KTHREAD 0x200000
+
+#define FMODE_WRITE 0x2
+#define FMODE_PATH 0x4000
+#endif
+
 static __always_inline struct task_struct *this_task(void)
 {
 #ifdef HAVE_TASK_BTF
@@ -78,6 +87,32 @@ static __always_inline bool fds_are_shared(void)
 	return users > 1;
 }
 
+/*
+ * True if another thread may have used this thread's descriptors since its call began: one that has
+ * ended meanwhile left its running time with the process.
+ */
+static __always_inline bool fds_were_shared(void)
+{
+	struct signal_struct *signal;
+	u64 of_ended_threads;
+	int threads;
+
+	if (fds_are_shared())
+		return true;
+	TASK_READ(signal, &this_task()->signal);
+	TASK_READ(threads, &signal->nr_threads);
+	TASK_READ(of_ended_threads, &signal->sum_sched_runtime);
+	return threads > 1 || of_ended_threads;
+}
+
+static __always_inline u32 task_flags(void)
+{
+	u32 flags;
+
+	TASK_READ(flags, &this_task()->flags);
+	return flags;
+}
+
 /* The file behind a descriptor of the current process; NULL if there is none. */
 static __always_inline struct file *file_of(u32 fd)
 {
@@ -95,17 +130,25 @@ static __always_inline struct file *file_of(u32 fd)
 	return file;
 }
 
+static __always_inline u32 file_mode(const struct file *file)
+{
+	u32 mode = 0;
+
+	PROBE_READ(mode, &file->f_mode);
+	return mode;
+}
+
 static __always_inline bool fd_is_writable(u32 fd)
 {
 	struct file *file = file_of(fd);
-	u32 mode = 0;
 
-	if (file)
-		PROBE_READ(mode, &file->f_mode);
-	return mode & 2; /* FMODE_WRITE */
+	return file && file_mode(file) & FMODE_WRITE;
 }
 
-/* True if the current call is one of a 32-bit program, with its own numbers and registers. */
+/*
+ * True if the current call is one of a 32-bit program of x86, with its own numbers and registers.
+ * Those of arm64 are not followed: see syscall_entry().
+ */
 static __always_inline bool is_compat(void)
 {
 #ifdef HAVE_thread_info_status
@@ -118,21 +161,33 @@ static __always_inline bool is_compat(void)
 #endif
 }
 
-/* The first argument of a system call and its number, as saved on entry and still there on exit. */
+/*
+ * The first argument of a system call and its number, as saved on entry and still there on exit.
+ * The number is NO_SYSCALL for 32-bit programs on arm64, whose calls have other numbers.
+ */
 struct syscall_entry {
 	u64 first;
 	u64 number;
 };
 
+#define NO_SYSCALL 0xffffffff
+
 #ifdef MACHINE_aarch64
+#ifndef PSR_MODE32_BIT
+#define PSR_MODE32_BIT 0x10
+#endif
+
 static __always_inline struct syscall_entry syscall_entry(const struct pt_regs *regs)
 {
-	struct syscall_entry entry = {};
+	struct syscall_entry entry = {.number = NO_SYSCALL};
 	s32 number = -1;
+	u64 pstate = 0;
 
 	PROBE_READ(entry.first, &regs->orig_x0);
 	PROBE_READ(number, &regs->syscallno);
-	entry.number = number;
+	PROBE_READ(pstate, &regs->pstate);
+	if (number >= 0 && !(pstate & PSR_MODE32_BIT))
+		entry.number = number;
 	return entry;
 }
 
@@ -175,8 +230,8 @@ static __always_inline u64 syscall_argument(const struct pt_regs *regs, u32 inde
 #define THREAD_SIZE (4 * 4096) /* arch/x86/include/asm/page_64_types.h, without KASAN */
 #endif
 
-/* The number of the system call under way, or of the last one. */
-static __always_inline u32 current_syscall(void)
+/* The system call in flight, or the last one. */
+static __always_inline struct syscall_entry current_syscall(void)
 {
 	struct pt_regs *regs;
 #ifdef HAVE_TASK_PT_REGS
@@ -187,7 +242,7 @@ static __always_inline u32 current_syscall(void)
 	TASK_READ(stack, &this_task()->stack);
 	regs = (struct pt_regs *)(stack + THREAD_SIZE) - 1;
 #else
-	return 0xffffffff;
+	return (struct syscall_entry){.number = NO_SYSCALL};
 #endif
-	return syscall_entry(regs).number;
+	return syscall_entry(regs);
 }

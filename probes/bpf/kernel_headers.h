@@ -59,7 +59,8 @@ struct io_sr_msg {
 #endif
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 19, 0)
 #define IO_URING_COMPLETE_ARITY 4
-#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+/* Linux kernel commit 2946f08ae9ed ("io_uring: clean up cqe trace points") (in v6.13) */
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
 #define IO_URING_COMPLETE_ARITY 3
 #else
 #define IO_URING_COMPLETE_ARITY 7

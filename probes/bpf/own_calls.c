@@ -4,19 +4,12 @@
  * has, and that pass by the functions of the others.
  */
 
-static __always_inline void own_call(u32 call, u32 account, u32 door, u32 fd, s64 result)
-{
-	if (result != -EBADF)
-		finish(call, account, target_at_return(call, 0, fd), door, result, 1);
-}
-
 /* long getdents(unsigned fd, void *entries, unsigned count), behind its saved registers */
 #define ON_GETDENTS(fn)                                                                  \
 	ON_FD_RETURN(fn, FIRST(arg[0]), NO_FD)                                           \
 	{                                                                                \
-		own_call(CALL_##fn, ACCOUNT_FILE_READ, DOOR_DIRECTORY_CALL,              \
-			 FIRST(arg[0]), result);                                         \
-		return 0;                                                                \
+		return one_fd(CALL_##fn, ACCOUNT_FILE_READ, DOOR_DIRECTORY_CALL,         \
+			      FIRST(arg[0]), result);                                    \
 	}
 
 #ifdef MACHINE_aarch64
@@ -31,15 +24,13 @@ ON_GETDENTS(__ia32_sys_getdents64)
 /* int do_mq_timedsend(mqd_t, const char *, size_t length, unsigned, struct timespec64 *) */
 ON_FD_RETURN(do_mq_timedsend, arg[0], NO_FD)
 {
-	own_call(CALL_do_mq_timedsend, ACCOUNT_FILE_WRITE, DOOR_MQUEUE_CALL, arg[0],
-		 (s32)result ? (s32)result : arg[2]);
-	return 0;
+	return one_fd(CALL_do_mq_timedsend, ACCOUNT_FILE_WRITE, DOOR_MQUEUE_CALL, arg[0],
+		      (s32)result ? (s32)result : arg[2]);
 }
 
 /* int do_mq_timedreceive(mqd_t, char *, size_t, unsigned *, struct timespec64 *) */
 ON_FD_RETURN(do_mq_timedreceive, arg[0], NO_FD)
 {
-	own_call(CALL_do_mq_timedreceive, ACCOUNT_FILE_READ, DOOR_MQUEUE_CALL, arg[0],
-		 (s32)result);
-	return 0;
+	return one_fd(CALL_do_mq_timedreceive, ACCOUNT_FILE_READ, DOOR_MQUEUE_CALL, arg[0],
+		      (s32)result);
 }

@@ -57,6 +57,7 @@ static __always_inline void remember(u32 call, u32 first_fd, u32 second_fd)
 #endif
 }
 
+/* The thread's entry if it is of this call. */
 static __always_inline struct pending *recall(u32 call)
 {
 	u32 tid = current_tid();
@@ -65,12 +66,31 @@ static __always_inline struct pending *recall(u32 call)
 	return then && then->call == call ? then : NULL;
 }
 
-/* What is behind the `index`th descriptor of a call that returns. */
-static __always_inline struct target target_at_return(u32 call, u32 index, u32 fd)
+/* What was remembered of the call that returns; NULL if nothing was. */
+static __always_inline struct pending *remembered(u32 call)
 {
-	struct pending *then = fds_are_shared() ? recall(call) : NULL;
+	return fds_were_shared() ? recall(call) : NULL;
+}
 
+/* It has been used: a later call of this thread remembers for itself. */
+static __always_inline void used(struct pending *then)
+{
+	if (then)
+		then->call = NO_CALL;
+}
+
+/* What is behind the `index`th descriptor of a call that returns. */
+static __always_inline struct target target_at_return(const struct pending *then, u32 index, u32 fd)
+{
 	return then ? then->target[index & 1] : target_of_fd(fd);
+}
+
+/* True if a call that returns EBADF had no file to fail on behind its `index`th descriptor. */
+static __always_inline bool lacks_file(const struct pending *then, u32 index, u32 fd)
+{
+	const struct file *file = file_of(fd);
+
+	return !file || is_path(file) || (then && then->target[index & 1].fd_type == NO_FD_TYPE);
 }
 
 #ifdef LATENCY
@@ -118,4 +138,38 @@ static __always_inline void finish(u32 call, u32 account, struct target target, 
 		     operations);
 	if (result >= 0)
 		observe(call, account, target.fd_type);
+	if (door != DOOR_SENDFILE && door != DOOR_SPLICE)
+		end_lost_transfer();
 }
+
+/* A call on one descriptor returns. */
+static __always_inline int one_fd(u32 call, u32 account, u32 door, u32 fd, s64 result)
+{
+	struct pending *then = remembered(call);
+
+	if (result == -EBADF && lacks_file(then, 0, fd))
+		fd_refused(BIRTH_OTHER, result);
+	else
+		finish(call, account, target_at_return(then, 0, fd), door, result, 1);
+	used(then);
+	return 0;
+}
+
+#ifdef MODE_KPROBE
+/* Of the calls under way in kprobe mode, by thread and function. */
+BPF_TABLE("hash", struct call_key, struct call, calls, PENDING_ENTRIES);
+
+/* The thread ends: of calls whose return the kernel skipped nothing stays. */
+static __always_inline void forget_calls(void)
+{
+	struct call_key key = {.tid = current_tid()};
+
+	for (key.function = 0; key.function < CALL_COUNT; key.function++)
+		if (calls.lookup(&key))
+			calls.delete(&key);
+}
+#else
+static __always_inline void forget_calls(void)
+{
+}
+#endif

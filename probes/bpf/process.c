@@ -30,6 +30,7 @@ ON_TRACEPOINT(sched_process_exit)
 	int live;
 
 	forget_pending();
+	forget_calls();
 	end_transfer();
 	TASK_READ(signal, &this_task()->signal);
 	TASK_READ(live, &signal->live.counter);

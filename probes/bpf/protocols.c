@@ -5,25 +5,26 @@
  * unix_seqpacket_recvmsg does so on some only, so it stands for itself.
  */
 
-static __always_inline int protocol_operation(void *ctx, u32 direction, u64 sock, s32 result)
+static __always_inline int protocol_operation(void *ctx, u32 direction, u64 flags, u64 sock,
+					      s32 result)
 {
 	struct sock *sk = sock_of((struct socket *)sock);
 
-	return sk ? socket_operation(ctx, direction, sk, result) : 0;
+	return sk ? socket_operation(ctx, direction, flags, sk, result) : 0;
 }
 
 /* int FAMILY_sendmsg(struct socket *sock, struct msghdr *msg, size_t size) */
 #define ON_SENDMSG(fn)                                                          \
 	ON_RETURN(fn)                                                           \
 	{                                                                       \
-		return protocol_operation(ctx, ACCOUNT_SOCKET_SEND, arg[0], result); \
+		return protocol_operation(ctx, ACCOUNT_SOCKET_SEND, 0, arg[0], result); \
 	}
 
 /* int FAMILY_recvmsg(struct socket *sock, struct msghdr *msg, size_t size, int flags) */
 #define ON_RECVMSG(fn)                                                                       \
 	ON_RETURN(fn)                                                                        \
 	{                                                                                    \
-		return protocol_operation(ctx, receive_account(arg[3], false), arg[0], result);   \
+		return protocol_operation(ctx, ACCOUNT_SOCKET_RECEIVE, arg[3], arg[0], result);   \
 	}
 
 ON_SENDMSG(inet_sendmsg)
@@ -48,7 +49,7 @@ ON_RETURN(unix_dgram_recvmsg)
 
 	if (!sk || sock_fd_type(sk) == FD_TYPE_UNIX_SEQPACKET)
 		return 0;
-	return protocol_operation(ctx, receive_account(arg[3], false), arg[0], result);
+	return protocol_operation(ctx, ACCOUNT_SOCKET_RECEIVE, arg[3], arg[0], result);
 }
 
 /*
@@ -65,7 +66,7 @@ ON_RETURN(sock_sendpage)
 	case FD_TYPE_TCP:
 	case FD_TYPE_UDP:
 	case FD_TYPE_UNIX_STREAM:
-		return socket_operation(ctx, ACCOUNT_SOCKET_SEND, sk, result);
+		return socket_operation(ctx, ACCOUNT_SOCKET_SEND, 0, sk, result);
 	}
 	return 0;
 }

@@ -10,6 +10,9 @@
  * ON_FD_RETURN(function, first, second) is for functions that take descriptors instead of files:
  * `first` and `second` are expressions over `arg`, or NO_FD.
  *
+ * ON_RESULT(function) { statement } is ON_RETURN for what needs the `result` only: in kprobe mode no
+ * argument is kept.
+ *
  * ON_ENTRY(function) { statement } runs when the function is called.
  */
 
@@ -24,6 +27,14 @@
 #define ON_FD_RETURN(fn, first, second) ON_CALL(fn, remember(CALL_##fn, first, second))
 
 #ifdef MODE_FENTRY
+
+#define ON_RESULT(fn)                                                \
+	BODY(fn);                                                    \
+	KRETFUNC_PROBE(fn)                                           \
+	{                                                            \
+		return done_##fn(ctx, ctx, ctx[ARITY_##fn]);         \
+	}                                                            \
+	BODY(fn)
 
 #define ON_CALL(fn, begin)                               \
 	BODY(fn);                                        \
@@ -48,9 +59,6 @@
 	ENTRY_BODY(fn)
 
 #else
-
-/* Of the calls under way in kprobe mode, by thread and function. */
-BPF_TABLE("hash", struct call_key, struct call, calls, PENDING_ENTRIES);
 
 static __always_inline struct call first_arguments(struct pt_regs *ctx)
 {
@@ -99,6 +107,14 @@ static __always_inline bool take_call(u32 function, struct call *call)
 		if (take_call(CALL_##fn, &call))                    \
 			done_##fn(ctx, call.arg, PT_REGS_RC(ctx));  \
 		return 0;                                           \
+	}                                                           \
+	BODY(fn)
+
+#define ON_RESULT(fn)                                               \
+	BODY(fn);                                                   \
+	int return_##fn(struct pt_regs *ctx)                        \
+	{                                                           \
+		return done_##fn(ctx, NULL, PT_REGS_RC(ctx));       \
 	}                                                           \
 	BODY(fn)
 

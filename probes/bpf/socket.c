@@ -19,13 +19,20 @@ static __always_inline struct file *file_of_sock(const struct sock *sk)
 	return file;
 }
 
-static __always_inline int socket_operation(void *ctx, u32 direction, struct sock *sk, s32 result)
+/* `flags`: MSG_* of a receive. */
+static __always_inline int socket_operation(void *ctx, u32 direction, u64 flags, struct sock *sk,
+					    s32 result)
 {
 	struct file *file = file_of_sock(sk);
 	u32 fd_type = sock_fd_type(sk);
 
 	if (result < 0)
 		return 0;
+	/* A thread of the kernel works on the socket that a process gave it: nbd, iscsi, sockmap. */
+	if (task_flags() & PF_KTHREAD)
+		file = NULL;
+	if (direction == ACCOUNT_SOCKET_RECEIVE)
+		direction = receive_account(flags, fd_type, false);
 	account_current(direction, fd_type, sock_scope(sk) | (file ? 0 : KERNEL_SOCKET),
 			result, 1);
 	if (!file)
@@ -39,11 +46,12 @@ static __always_inline int socket_operation(void *ctx, u32 direction, struct soc
 /* sock_send_length(struct sock *sk, int result, int flags) */
 ON_TRACEPOINT(sock_send_length)
 {
-	return socket_operation(ctx, ACCOUNT_SOCKET_SEND, (struct sock *)arg[0], arg[1]);
+	return socket_operation(ctx, ACCOUNT_SOCKET_SEND, 0, (struct sock *)arg[0], arg[1]);
 }
 
 /* sock_recv_length(struct sock *sk, int result, int flags) */
 ON_TRACEPOINT(sock_recv_length)
 {
-	return socket_operation(ctx, receive_account(arg[2], false), (struct sock *)arg[0], arg[1]);
+	return socket_operation(ctx, ACCOUNT_SOCKET_RECEIVE, arg[2], (struct sock *)arg[0],
+				arg[1]);
 }

@@ -12,10 +12,15 @@ static __always_inline void two_files(u32 call, u32 read_as, u64 in, u64 out, s6
 
 static __always_inline void two_fds(u32 call, u32 door, u32 in, u32 out, s64 result)
 {
-	if (result == -EBADF)
-		return;
-	finish(call, ACCOUNT_FILE_READ, target_at_return(call, 0, in), door, result, 1);
-	finish(call, ACCOUNT_FILE_WRITE, target_at_return(call, 1, out), door, result, 1);
+	struct pending *then = remembered(call);
+
+	if (result == -EBADF && (lacks_file(then, 0, in) || lacks_file(then, 1, out))) {
+		fd_refused(BIRTH_OTHER, result);
+	} else {
+		finish(call, ACCOUNT_FILE_READ, target_at_return(then, 0, in), door, result, 1);
+		finish(call, ACCOUNT_FILE_WRITE, target_at_return(then, 1, out), door, result, 1);
+	}
+	used(then);
 }
 
 static __always_inline void begin_sendfile(const u64 *arg)
@@ -59,10 +64,7 @@ ON_RETURN(do_tee)
 	{                                                                                  \
 		u32 fd = FIRST(arg[0]);                                                    \
 		u32 account = fd_is_writable(fd) ? ACCOUNT_FILE_WRITE : ACCOUNT_FILE_READ; \
-		if (result != -EBADF)                                                      \
-			finish(CALL_##fn, account, target_at_return(CALL_##fn, 0, fd),    \
-			       DOOR_SPLICE, result, 1);                                    \
-		return 0;                                                                  \
+		return one_fd(CALL_##fn, account, DOOR_SPLICE, fd, result);                \
 	}
 
 /* ssize_t copy_file_range(int in, loff_t *, int out, loff_t *, size_t, unsigned), likewise */

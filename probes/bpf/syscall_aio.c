@@ -67,8 +67,10 @@ int on_aio_submissions(struct bpf_raw_tracepoint_args *ctx)
 	u64 pointers = syscall_argument(regs, 2);
 	struct progress *done = current_progress();
 
-	if (!done)
+	if (!done) {
+		lose(LOSS_SCRATCH);
 		return 0;
+	}
 	first = done->position;
 	for (i = 0; i < AIO_EVENTS_A_CALL; i++)
 		if (first + i < count)
@@ -76,7 +78,7 @@ int on_aio_submissions(struct bpf_raw_tracepoint_args *ctx)
 	done->position = first + AIO_EVENTS_A_CALL;
 	if (done->position < count) {
 		tail_calls.call(ctx, TAIL_CALL_AIO_SUBMISSIONS);
-		lose(LOSS_AIO_EVENTS);
+		lose_many(LOSS_AIO_EVENTS, count - done->position);
 	}
 	return 0;
 }
@@ -87,7 +89,7 @@ static __always_inline void aio_event_at(u64 address)
 	struct user_io_event event = {};
 	struct aio *operation;
 
-	if (bpf_probe_read_user(&event, sizeof(event), (void *)address))
+	if (!read_user(&event, sizeof(event), address))
 		return;
 	key.iocb = event.iocb;
 	operation = aio_submissions.lookup(&key);
@@ -108,8 +110,10 @@ int on_aio_events(struct bpf_raw_tracepoint_args *ctx)
 	u64 events = syscall_argument(regs, 3);
 	u32 count = ctx->args[1], first, i;
 
-	if (!done)
+	if (!done) {
+		lose(LOSS_SCRATCH);
 		return 0;
+	}
 	first = done->position;
 	for (i = 0; i < AIO_EVENTS_A_CALL; i++)
 		if (first + i < count)
@@ -117,7 +121,7 @@ int on_aio_events(struct bpf_raw_tracepoint_args *ctx)
 	done->position = first + AIO_EVENTS_A_CALL;
 	if (done->position < count) {
 		tail_calls.call(ctx, TAIL_CALL_AIO_EVENTS);
-		lose(LOSS_AIO_EVENTS);
+		lose_many(LOSS_AIO_EVENTS, count - done->position);
 	}
 	return 0;
 }

@@ -37,8 +37,8 @@ static __always_inline u64 argument_of(const struct under_way *now, u32 index)
 
 	if (now->slot < SOCKETCALL_SLOTS)
 		return syscall_argument(now->regs, index);
-	bpf_probe_read_user(&value, sizeof(value),
-			    (void *)(syscall_argument(now->regs, 1) + index * sizeof(value)));
+	read_user(&value, sizeof(value),
+		  syscall_argument(now->regs, 1) + index * sizeof(value));
 	return value;
 }
 
@@ -86,19 +86,23 @@ static __always_inline bool is_transfer(const struct syscall *call)
 static __always_inline void remember_ending(const struct under_way *now, struct syscall *call)
 {
 	struct pending *entry = pending_of(current_tid());
+	struct file *file;
 
 	if (!entry)
 		return;
+	file = file_of(fd_argument(now, call->ends_argument));
 	entry->call = now->slot;
-	entry->target[0] = target_of_fd(fd_argument(now, call->ends_argument));
+	entry->target[0].fd_type = file ? file_fd_type(file) : NO_FD_TYPE;
 }
 
 static __always_inline void begin_tail_call(void)
 {
 	struct progress *done = new_progress();
 
-	if (!done)
+	if (!done) {
+		lose(LOSS_SCRATCH);
 		return;
+	}
 	done->position = 0;
 	done->bytes = 0;
 }
@@ -119,7 +123,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	if (call->on_entry != NO_ARGUMENT) {
 		begin_tail_call();
-		tail_calls.call(ctx, call->on_entry);
+		go_on(ctx, call->on_entry);
 		return 0;
 	}
 	if (call->ends_argument != NO_ARGUMENT) {
@@ -133,35 +137,64 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-static __always_inline u32 read_account(const struct under_way *now, struct syscall *call)
+static __always_inline u32 read_account(const struct under_way *now, struct syscall *call,
+					u32 fd_type)
 {
 	u32 index = call->flags_argument;
 
 	if (index == NO_ARGUMENT)
 		return call->read_account;
-	return receive_account(argument_of(now, index), true);
+	return receive_account(argument_of(now, index), fd_type, true);
 }
 
 /* Counts the descriptor that is read from; its fd type. */
-static __always_inline u32 read_side(const struct under_way *now, struct syscall *call, s64 result,
-				     u64 operations)
+static __always_inline u32 read_side(const struct under_way *now, struct syscall *call,
+				     const struct pending *then, s64 result, u64 operations)
 {
-	struct target target =
-		target_at_return(now->slot, 0, fd_argument(now, call->read_argument));
+	struct target target = target_at_return(then, 0, fd_argument(now, call->read_argument));
 
-	finish(now->slot, read_account(now, call), target, call->door, result, operations);
+	finish(now->slot, read_account(now, call, target.fd_type), target, call->door, result,
+	       operations);
 	return target.fd_type;
 }
 
 /* Counts the descriptor that is written to; its fd type. */
-static __always_inline u32 write_side(const struct under_way *now, struct syscall *call, s64 result,
-				      u64 operations)
+static __always_inline u32 write_side(const struct under_way *now, struct syscall *call,
+				      const struct pending *then, s64 result, u64 operations)
 {
-	struct target target =
-		target_at_return(now->slot, 1, fd_argument(now, call->write_argument));
+	struct target target = target_at_return(then, 1, fd_argument(now, call->write_argument));
 
 	finish(now->slot, ACCOUNT_FILE_WRITE, target, call->door, result, operations);
 	return target.fd_type;
+}
+
+/*
+ * True if a failed call ends here: it was given no descriptor that it could use. One that found no
+ * free descriptor may be an operation as well, as the read of fanotify's events is.
+ */
+static __always_inline bool ends_refused(const struct under_way *now, struct syscall *call,
+					 const struct pending *then, s64 result)
+{
+	u32 in = call->read_argument, out = call->write_argument;
+
+	switch (result) {
+	case -EMFILE:
+	case -ENFILE:
+		fd_refused(call->birth, result);
+		return false;
+	case -EBADF:
+		if ((in != NO_ARGUMENT || out != NO_ARGUMENT) &&
+		    !(in != NO_ARGUMENT && lacks_file(then, 0, fd_argument(now, in))) &&
+		    !(out != NO_ARGUMENT && lacks_file(then, 1, fd_argument(now, out))))
+			return false;
+		break;
+	case -ENOTSOCK:
+		break;
+	default:
+		return false;
+	}
+	fd_refused(BIRTH_OTHER, result);
+	return true;
 }
 
 /* sys_exit(struct pt_regs *regs, long result) */
@@ -171,18 +204,21 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct syscall *call = syscalls.lookup(&now.slot);
 	s64 result = ctx->args[1];
 	u32 fd_type = NO_FD_TYPE;
+	struct pending *then;
 	bool reads, writes;
 
 	if (!call || !call->known)
 		return 0;
-	if (result == -EBADF || result == -ENOTSOCK) {
+	then = remembered(now.slot);
+	if (result < 0 && ends_refused(&now, call, then, result)) {
 		if (is_transfer(call))
 			end_transfer();
+		used(then);
 		return 0;
 	}
 	if (call->tail_call != NO_ARGUMENT && result >= call->least) {
 		begin_tail_call();
-		tail_calls.call(ctx, call->tail_call);
+		go_on(ctx, call->tail_call);
 		return 0;
 	}
 	reads = call->read_argument != NO_ARGUMENT;
@@ -194,11 +230,12 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (call->bytes_argument != NO_ARGUMENT && result == 0)
 		result = argument_of(&now, call->bytes_argument);
 	if (reads)
-		fd_type = read_side(&now, call, result, 1);
+		fd_type = read_side(&now, call, then, result, 1);
 	if (writes)
-		fd_type = write_side(&now, call, result, 1);
+		fd_type = write_side(&now, call, then, result, 1);
 	if (is_transfer(call))
 		end_transfer();
+	used(then);
 	if (call->when == WHEN_IN_MESSAGE && is_unix_socket(fd_type) &&
 	    (writes ? takes_fds_along(fd_type, result) : result >= 0))
 		control_messages(ctx, argument_of(&now, 1), 1, writes);
@@ -211,7 +248,7 @@ static __always_inline u32 message_length(u64 vector, u32 index)
 	u32 stride = is_compat() ? 32 : 64, msg_len = is_compat() ? 28 : 56;
 	u32 length = 0;
 
-	bpf_probe_read_user(&length, sizeof(length), (void *)(vector + index * stride + msg_len));
+	read_user(&length, sizeof(length), vector + index * stride + msg_len);
 	return length;
 }
 
@@ -223,23 +260,31 @@ int on_messages(struct bpf_raw_tracepoint_args *ctx)
 	struct progress *done = current_progress();
 	u64 vector = argument_of(&now, 1);
 	u32 messages = ctx->args[1], i, fd_type;
+	struct pending *then;
 	bool reads;
 
-	if (!call || !done)
+	/* A call of no message is no operation. */
+	if (!call || !messages)
 		return 0;
+	if (!done) {
+		lose(LOSS_SCRATCH);
+		return 0;
+	}
 	for (i = 0; i < MESSAGES_A_CALL; i++)
 		if (done->position + i < messages)
 			done->bytes += message_length(vector, done->position + i);
 	done->position += MESSAGES_A_CALL;
 	if (done->position < messages) {
-		tail_calls.call(ctx, TAIL_CALL_MESSAGES);
+		go_on(ctx, TAIL_CALL_MESSAGES);
 		return 0;
 	}
 	reads = call->read_argument != NO_ARGUMENT;
+	then = remembered(now.slot);
 	if (reads)
-		fd_type = read_side(&now, call, done->bytes, messages);
+		fd_type = read_side(&now, call, then, done->bytes, messages);
 	else
-		fd_type = write_side(&now, call, done->bytes, messages);
+		fd_type = write_side(&now, call, then, done->bytes, messages);
+	used(then);
 	if (is_unix_socket(fd_type))
 		control_messages(ctx, vector, messages, !reads);
 	return 0;

@@ -19,11 +19,15 @@ static __always_inline void begin_transfer(u32 fd_type)
 {
 	struct transfer transfer = {.fd_type = fd_type};
 	u64 *count = transfers_under_way();
+	struct transfer *last;
 	u32 tid = current_tid();
 
 	if (!is_socket(fd_type) || !count)
 		return;
-	if (transfers.update(&tid, &transfer))
+	last = transfers.lookup(&tid);
+	if (last) /* its return was missed */
+		*last = transfer;
+	else if (transfers.update(&tid, &transfer))
 		lose(LOSS_PENDING_FULL);
 	else
 		__sync_fetch_and_add(count, 1);
@@ -51,4 +55,13 @@ static __always_inline void end_transfer(void)
 
 	if (count && *count && !transfers.delete(&tid))
 		__sync_fetch_and_add(count, -1);
+}
+
+/* Another operation of the thread returns: so must have done the transfer, unseen. */
+static __always_inline void end_lost_transfer(void)
+{
+	u64 *count = transfers_under_way();
+
+	if (count && *count)
+		end_transfer();
 }

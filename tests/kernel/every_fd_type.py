@@ -99,8 +99,9 @@ def _socket(family: int, kind: int, protocol: int = 0) -> Callable[[], int]:
 STREAM, DGRAM, RAW = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW
 
 KINDS = (
-    # a symbolic link: neither a file of a known kind nor without a path
-    Kind(FdType.OTHER, Birth.OPEN, _open("/proc/self/exe", os.O_PATH | os.O_NOFOLLOW)),
+    # Nothing is FdType.OTHER: a symbolic link, of no kind known, can only be opened with O_PATH.
+    Kind(FdType.PATH, Birth.OPEN, _open("/proc/self/exe", os.O_PATH | os.O_NOFOLLOW)),
+    Kind(FdType.NAMESPACE, Birth.OPEN, _open("/proc/self/ns/mnt")),
     Kind(FdType.REGULAR, Birth.OPEN, _open("/proc/self/stat")),
     Kind(FdType.DIRECTORY, Birth.OPEN, _open("/")),
     Kind(FdType.BLOCK, Birth.OPEN, _open("/dev/loop0")),

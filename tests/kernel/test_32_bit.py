@@ -9,8 +9,9 @@ import pytest
 
 from probes.selftest.files import mqueue
 from probes.session import Session
-from probes.taxonomy import Account, Door, FdType, Scope
+from probes.taxonomy import Account, Birth, Door, FdType, Scope
 from tests.kernel.conftest import Run
+from tests.kernel.fd_life import births
 from tests.kernel.int80 import Int80, works
 from tests.kernel.test_doors import a_file, a_pipe
 from tests.kernel.test_more_doors import needs
@@ -124,3 +125,20 @@ def test_other_calls(session: Session, run: Run) -> None:
     assert counted[READ, FdType.DIRECTORY, Door.DIRECTORY_CALL, 0].operations == 2
     assert counted[READ, FdType.MQUEUE, Door.MQUEUE_CALL, 0] == (1, SIZE)
     assert counted[WRITE, FdType.MQUEUE, Door.MQUEUE_CALL, 0] == (1, SIZE)
+
+
+def test_sockets_of_socketcall_are_opened_as_sockets(run: Run) -> None:
+    def work() -> None:
+        call = Int80()
+        for _ in range(3):
+            assert call(_SOCKETCALL, 1, call.words(socket.AF_INET, socket.SOCK_DGRAM, 0)) >= 0
+        assert (
+            call(
+                _SOCKETCALL, 8, call.words(socket.AF_UNIX, socket.SOCK_DGRAM, 0, call.put(bytes(8)))
+            )
+            == 0
+        )
+
+    counted = run(work)
+    assert births(counted, FdType.UDP) == {Birth.SOCKET: 3}
+    assert births(counted, FdType.UNIX_DGRAM) == {Birth.SOCKET: 2}

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Whole tables of descriptors: inherited by fork, thinned out by exec, gone at exit, shared."""
 
+import fcntl
 import mmap
 import os
 import platform
 import resource
 import select
+import signal
 import struct
 import threading
 import time
@@ -14,10 +16,17 @@ from collections.abc import Callable
 import pytest
 
 from probes.session import Session
-from probes.source import FD_WALK_CALLS, FDS_A_CALL
+from probes.source import FD_WALK_CALLS, FDS_A_CALL, FURTHER_WALKS
 from probes.taxonomy import Birth, Cause, FdType, Loss
-from tests.kernel.conftest import Run, in_child, of_tgid
-from tests.kernel.fd_life import balance, births, closed, opened, syscall_of_libc
+from tests.kernel.conftest import Run, in_child, of_tgid, start_child
+from tests.kernel.fd_life import (
+    balance,
+    births,
+    closed,
+    fork_and_end,
+    opened,
+    syscall_of_libc,
+)
 
 
 def execute() -> None:
@@ -127,32 +136,109 @@ def test_a_table_that_processes_share_ends_with_the_last(session: Session) -> No
     assert closed(of_last, FdType.EVENTFD, Cause.EXIT) == 7
 
 
-def test_thousands_of_fds(session: Session, run: Run) -> None:
+def in_company(work: Callable[[], None]) -> None:
+    """Does the work while another thread uses the same table of descriptors."""
+    done = threading.Event()
+    waiting = threading.Thread(target=done.wait)
+    waiting.start()
+    try:
+        work()
+    finally:
+        done.set()
+        waiting.join()
+
+
+def may_have(number: int) -> None:
+    """Skips the test where no process can have so many descriptors."""
+    try:
+        in_child(lambda: allow(number))
+    except AssertionError:
+        pytest.skip(f"no process here may have {number} descriptors")
+
+
+def allow(number: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
+
+
+def many(number: int, flags: int = 0) -> None:
+    """So many descriptors, which close on exec as ``flags`` say."""
+    allow(number + 1000)
+    fd = os.eventfd(0)
+    duplicate = fcntl.F_DUPFD_CLOEXEC if flags else fcntl.F_DUPFD
+    for _ in range(number):
+        fcntl.fcntl(fd, duplicate, 0)
+    os.close(fd)
+
+
+@pytest.mark.parametrize("number", [9_999, 20_000, 200_000])
+def test_thousands_of_fds(number: int, session: Session) -> None:
+    """A process that forks and is killed: what it and its child had is counted."""
+    may_have(number + 1000)
+    shared = mmap.mmap(-1, 4)
+
     def work() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (12_000, 12_000))
-        fd = os.eventfd(0)
-        for _ in range(9_999):
-            os.dup(fd)
+        many(number)
+        shared[:] = struct.pack("I", fork_and_end())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    unseen = session.snapshot().losses[Loss.FDS_UNSEEN]
+    pid = start_child(work)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    snapshot = session.snapshot()
+    counted = of_tgid(snapshot, pid)
+    assert opened(counted, FdType.EVENTFD, Birth.DUP) == number
+    assert closed(counted, FdType.EVENTFD, Cause.EXIT) == number
+    assert balance(counted) == {}
+    of_child = of_tgid(snapshot, struct.unpack("I", shared)[0])
+    assert opened(of_child, FdType.EVENTFD, Birth.FORK) == number
+    assert closed(of_child, FdType.EVENTFD, Cause.EXIT) == number
+    assert balance(of_child) == {}
+    assert snapshot.losses[Loss.FDS_UNSEEN] == unseen
+
+
+def test_thousands_of_fds_that_exec_closes(session: Session, run: Run) -> None:
+    number = 20_000
+    may_have(number + 1000)
+
+    def work() -> None:
+        os.eventfd(0, 0)
+        many(number, fcntl.FD_CLOEXEC)
+        execute()
 
     unseen = session.snapshot().losses[Loss.FDS_UNSEEN]
     counted = run(work)
-    assert opened(counted, FdType.EVENTFD, Birth.DUP) == 9_999
-    assert closed(counted, FdType.EVENTFD, Cause.EXIT) == 10_000
+    assert closed(counted, FdType.EVENTFD, Cause.EXEC) == number
+    assert closed(counted, FdType.EVENTFD, Cause.EXIT) == 1
+    assert balance(counted) == {}
     assert session.snapshot().losses[Loss.FDS_UNSEEN] == unseen
 
 
-def test_more_than_one_walk_can_see(session: Session, run: Run) -> None:
-    """What is beyond is told as lost."""
-    most = FDS_A_CALL * (FD_WALK_CALLS + 2)
+def test_a_huge_table_with_few_fds(session: Session, run: Run) -> None:
+    most = 1_000_000
+    may_have(most)
 
     def work() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most + 1000, most + 1000))
+        allow(most)
         fd = os.eventfd(0)
-        for _ in range(most):
-            os.dup(fd)
+        for number in (most // 3, most // 2, most - 1):
+            os.dup2(fd, number)
+        fork_and_end()
 
     unseen = session.snapshot().losses[Loss.FDS_UNSEEN]
     counted = run(work)
+    assert closed(counted, FdType.EVENTFD, Cause.EXIT) == 4
+    assert balance(counted) == {}
+    assert session.snapshot().losses[Loss.FDS_UNSEEN] == unseen
+
+
+def test_more_than_all_walks_of_an_event_can_see(session: Session, run: Run) -> None:
+    """What is beyond is told as lost."""
+    walks = FURTHER_WALKS + 1
+    most = FDS_A_CALL * FD_WALK_CALLS * walks + 1000
+    may_have(most + 1000)
+    unseen = session.snapshot().losses[Loss.FDS_UNSEEN]
+    counted = run(lambda: many(most))
     assert opened(counted, FdType.EVENTFD, Birth.DUP) == most
-    assert 14_000 < closed(counted, FdType.EVENTFD, Cause.EXIT) < most
+    assert most - 2000 < closed(counted, FdType.EVENTFD, Cause.EXIT) < most
     assert session.snapshot().losses[Loss.FDS_UNSEEN] == unseen + 1
+    assert balance(run(lambda: many(10))) == {}

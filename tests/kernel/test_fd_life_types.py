@@ -21,7 +21,7 @@ NOT_PASSED = {FdType.IO_URING}
 
 
 def test_no_type_is_left_out() -> None:
-    assert sorted(kind.fd_type for kind in KINDS) == sorted(FdType)
+    assert sorted(kind.fd_type for kind in KINDS) == sorted(set(FdType) - {FdType.OTHER})
 
 
 @pytest.fixture(scope="module", autouse=True)

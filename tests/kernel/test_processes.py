@@ -140,7 +140,8 @@ def test_errors_by_errno(run: Run) -> None:
     door = Door.READ_WRITE
     assert counted[Account.FILE_READ, FdType.FIFO, door, errno.EAGAIN] == Amount(3, 0)
     assert counted[Account.FILE_READ, FdType.DIRECTORY, door, errno.EISDIR] == Amount(1, 0)
-    assert not any(key[3] == errno.EBADF for key in counted), "there was no file to fail on"
+    no_file = "there was no file to fail on"
+    assert not any(key[3] == errno.EBADF for key in counted if key[0].is_file), no_file
 
 
 @pytest.mark.parametrize("blocking_call", ["read", "recv"])

@@ -49,7 +49,7 @@ def test_words() -> None:
         "unix_dgram", "unix_seqpacket", "netlink", "packet", "raw", "icmp", "sctp", "vsock",
         "socket_other", "eventfd", "eventpoll", "timerfd", "signalfd", "inotify", "fanotify",
         "io_uring", "pidfd", "memfd", "bpf", "perf_event", "userfaultfd", "anon_other",
-        "mqueue", "other",
+        "mqueue", "other", "path", "namespace",
     }  # fmt: skip
     assert {m.label for m in Door} == {
         "read_write", "vectored", "socket_call", "sendfile", "splice", "copy_file_range",
