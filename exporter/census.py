@@ -21,6 +21,8 @@ _STEP_SECONDS = 0.02
 _REST_SECONDS = 0.06
 _LARGEST_SHARE = 0.2
 """Of the time that a census may take, work and rests together, however many processes there are."""
+_LARGEST_WORK = 0.03
+"""Of a processor that it may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class CensusTaker:
     def _run(self) -> None:
         pause = 0.0
         while not self._stopping.wait(pause):
+            began = time.thread_time()
             try:
                 taken = self.take()
             except Exception:
@@ -113,7 +116,8 @@ class CensusTaker:
                 log.exception("the census of open descriptors failed")
                 taken = None
             seconds = taken.seconds if taken else 0.0
-            pause = max(_INTERVAL_SECONDS, seconds / _LARGEST_SHARE)
+            work = time.thread_time() - began
+            pause = max(_INTERVAL_SECONDS, seconds / _LARGEST_SHARE, work / _LARGEST_WORK)
 
 
 def _sums(processes: Mapping[ProcessKey, ProcessFds]) -> dict[FdType, int]:

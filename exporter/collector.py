@@ -5,7 +5,8 @@ import logging
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -17,21 +18,35 @@ from exporter import devices, units
 from exporter.catalog import CATALOG
 from exporter.catalog import itself as catalog
 from exporter.census import CensusTaker, Taken
-from exporter.families import build, fds, itself, layers
+from exporter.census_owners import CensusOwners
+from exporter.devices import BlockDevice, NetworkDevice
+from exporter.families import build, fds, itself, layers, owned
 from exporter.families import devices as device_families
 from exporter.ledger import Residuals, ledger
-from exporter.processes import Processes
+from exporter.owners import Owner
+from exporter.processes import DEFAULT_BUDGET, Processes
 from exporter.selftester import SelfTester
 from exporter.stacks import BoundedChains
+from probes.census import ProcessFds
+from probes.selftest.worker import NAME as TEST_PROCESS
 from probes.session import Session
-from probes.snapshot import Accounts, UnderWay
+from probes.snapshot import Accounts, Snapshot
 
 log = logging.getLogger(__name__)
 
 Reading = TypeVar("Reading", bound=Accounts)
+Cause = tuple[str, str, str]
+"""Why a part failed: its name, the kind of error, and where."""
 
 _KEEPER_SECONDS = (0.1, 2.0)
 """Between scrapes the dead leave the maps this often: the sooner, the fuller the maps are."""
+_LARGEST_SHARE = 0.05
+"""Of a processor that this may take."""
+_WHOLE_READING_SECONDS = 10.0
+"""Between scrapes all counters are read this often, for those of which no exit is known."""
+_CENSUS_SHARE = 3
+"""One of so many parts of the budget, at most, is for the census."""
+_LEAST_CENSUS = 1000
 _FILE_NR = Path("/proc/sys/fs/file-nr")
 
 
@@ -42,7 +57,10 @@ def _is_alive(tgid: int) -> bool:
 class Collector(ClientCollector):
     """Turns a session's maps into metric families, once per scrape.
 
-    A part that fails leaves its families out and is counted; the others are exported.
+    A part that fails leaves its families out and is counted; the others are exported. All of them
+    have at most ``budget`` series, of which what the host's own devices, hooks and closed sets of
+    words make is taken first, then the census, then the processes; see ``Processes`` for who
+    gets series of its own. ``clock`` is one that is never set.
     """
 
     def __init__(
@@ -51,22 +69,39 @@ class Collector(ClientCollector):
         version: str,
         max_series: int,
         selftest: SelfTester | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+        budget: int = DEFAULT_BUDGET,
     ) -> None:
+        """``max_series``: processes with series of their own pid."""
         self._session = session
         self._version = version
         self._clock = clock
+        self._budget = budget
         cgroups = units.Units(units.hierarchy())
-        self._processes = Processes(max_series, cgroups.unit, _is_alive)
+        # The label `ended` goes on from the time of the start, whatever the host's clock does.
+        epoch = time.time() - clock()
+        self._processes = Processes(max_series, cgroups.unit, _is_alive, epoch=epoch)
+        self._series = owned.SeriesCache()
+        self._tail_series = 0
+        """Of the families that are made last, at the last scrape."""
         self._residuals = Residuals()
         self._chains = BoundedChains()
+        self._network_devices = devices.Bounded[NetworkDevice]()
+        self._block_devices = devices.Bounded[BlockDevice]()
         self._selftest = selftest
+        self._tester: threading.Thread | None = None
         self._lock = threading.Lock()
         self._seconds: dict[str, float] = {}
         self._errors = dict.fromkeys(("maps", "processes", "devices", "fds", "metrics"), 0)
+        self._failing: tuple[set[Cause], set[Cause]] = set(), set()
+        """What has failed since the scrape before the last, and since the last: it was logged."""
         self._last_error = "no scrape yet"
         self._pause = _KEEPER_SECONDS[1]
+        self._rest = 0.0
+        """Until the next time, for what the last one cost."""
+        self._read_whole = clock()
         self._census = CensusTaker(session.census, session.fd_flow) if session.census else None
+        self._census_owners = CensusOwners(max_series, self._owner_of)
         self._shown: tuple[Taken, list[Family]] | None = None
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
@@ -76,42 +111,40 @@ class Collector(ClientCollector):
 
     def describe(self) -> list[Family]:
         """All families of the catalog, empty: registering must not read the maps."""
-        return [build.family(metric) for metric in CATALOG]
+        return [build.family(metric) for metric in CATALOG if metric is not catalog.FAMILY_ERRORS]
 
     def collect(self) -> Iterator[Family]:
         """All families of one scrape."""
         with self._lock:
-            result: list[Family] = []
-            snapshot = self._refresh(self._session.snapshot, promote=True)
-            with self._part("devices"):
-                result += device_families.network_families(devices.network_devices())
-                result += device_families.block_families(devices.block_devices())
-            with self._part("fds"):
-                result += fds.host_families(_FILE_NR.read_text())
-                result += self._census_families()
-            with self._part("metrics"):
-                if snapshot:
-                    totals = self._processes.totals(snapshot.overflow)
-                    result += layers.process_families(totals)
-                    result += fds.event_families(totals)
-                    result += fds.fanotify_families(snapshot.fanotify_waits)
-                    result += self._ledger(totals, snapshot.under_way)
-                    result += layers.latency_families(snapshot.latency)
-                    result += device_families.filesystem_families(snapshot.filesystems)
-                    chains = self._chains.update(snapshot.stacks)
-                    result += device_families.stack_families(chains)
-                    result += itself.map_families(snapshot)
-                if self._selftest:
-                    result += itself.selftest_families(self._selftest.rows)
-                mode, preference = self._session.mode, self._session.preference
-                result += itself.probe_families(mode, preference, self.attachments())
+            self._seconds = dict.fromkeys(self._errors, 0.0)
+            self._last_error = ""
+            self._failing = self._failing[1], set()
+            snapshot = self._read(self._session.snapshot)
+            result = self._of_the_host(snapshot)
+            room = self._budget - _size(result) - self._tail_series
+            for_census = self._for_census(room)
+            if snapshot:
+                overflow = owned.series_of(snapshot.overflow)
+                self._processes.budget = max(room - for_census - overflow, 0)
+                self._update(snapshot, promote=True)
+            result += self._made("fds", lambda: self._census_families(for_census))
+            if snapshot:
+                totals = self._processes.totals(snapshot.overflow)
+                result += self._made("metrics", lambda: self._series.tables(totals))
+            before = _size(result)
+            if snapshot:
+                result += self._made("metrics", lambda: self._ledger(snapshot))
             result += self._own_families()
+            series = _size(result) + 1
+            self._tail_series = series - before
+            result.append(build.gauge(catalog.SERIES, [((), series)]))
         yield from result
 
     def ready(self) -> str | None:
         """Why there is nothing to scrape yet; None if there is."""
         with self._lock:
             if self._last_error:
+                self._last_error = ""
                 self._refresh(self._session.snapshot, promote=True)
             return self._last_error or None
 
@@ -123,47 +156,124 @@ class Collector(ClientCollector):
         """Stop keeping the accounts."""
         self._stopping.set()
         self._keeper.join()
+        if self._tester:
+            self._tester.join()
         if self._census:
             self._census.close()
 
     def _keep(self) -> None:
-        while not self._stopping.wait(self._pause):
+        while not self._stopping.wait(max(self._pause, self._rest)):
+            if self._selftest and self._selftest.is_due and not self._is_testing:
+                self._tester = threading.Thread(target=self._selftest.run, name="selftest")
+                self._tester.start()
+            began = time.thread_time()
             with self._lock:
-                if self._selftest and self._selftest.is_due:
-                    # Nobody may take its dead out of the maps before it has read them.
-                    self._selftest.run()
-                self._refresh(lambda: self._session.accounts(of_the_living=False), promote=False)
+                if self._has_work():
+                    self._refresh(lambda: self._session.accounts(of_the_living=False))
+            self._rest = (time.thread_time() - began) / _LARGEST_SHARE
 
-    def _census_families(self) -> list[Family]:
+    @property
+    def _is_testing(self) -> bool:
+        return self._tester is not None and self._tester.is_alive()
+
+    def _has_work(self) -> bool:
+        """Tell if somebody has ended since the last reading, or is to leave the maps now."""
+        now = self._clock()
+        if now - self._read_whole >= _WHOLE_READING_SECONDS:
+            return True
+        with self._part("maps"):
+            return self._processes.has_work(self._session.exited(), now)
+        return False
+
+    def _of_the_host(self, snapshot: Snapshot | None) -> list[Family]:
+        """What has series by the host's devices, by hooks and by closed sets of words."""
+        made = self._made
+        network, block = self._network_devices.update, self._block_devices.update
+        result = made(
+            "devices", lambda: device_families.network_families(network(devices.network_devices()))
+        )
+        result += made(
+            "devices", lambda: device_families.block_families(block(devices.block_devices()))
+        )
+        result += made("fds", lambda: fds.host_families(_FILE_NR.read_text()))
+        if snapshot:
+            result += made("metrics", lambda: fds.fanotify_families(snapshot.fanotify_waits))
+            result += made("metrics", lambda: layers.latency_families(snapshot.latency))
+            result += made(
+                "metrics", lambda: device_families.filesystem_families(snapshot.filesystems)
+            )
+            chains = self._chains.update
+            result += made(
+                "metrics", lambda: device_families.stack_families(chains(snapshot.stacks))
+            )
+            result += made("metrics", lambda: itself.map_families(snapshot))
+        if tester := self._selftest:
+            result += made("metrics", lambda: itself.selftest_families(tester.rows))
+        session, probes = self._session, itself.probe_families
+        result += made(
+            "metrics", lambda: probes(session.mode, session.preference, self.attachments())
+        )
+        return result
+
+    def _for_census(self, room: int) -> int:
+        """How many of the series that are left it may have: at most twice what it had."""
+        if self._census is None:
+            return 0
+        most = max(room, 0) // _CENSUS_SHARE
+        if self._shown is None:
+            return most
+        return min(most, max(2 * _size(self._shown[1]), _LEAST_CENSUS))
+
+    def _owner_of(self, found: ProcessFds) -> Owner:
+        return self._processes.owner_of(found.key, found.process)
+
+    def _census_families(self, budget: int) -> list[Family]:
         """Made once a census; a scrape adds its age."""
         taken = self._census.last if self._census else None
         if self._census is None or taken is None:
             return []
         if self._shown is None or self._shown[0] is not taken:
-            processes = {key: found.process for key, found in taken.processes.items()}
-            owners = self._processes.owners_of(processes)
+            owners = self._census_owners.choose(taken.processes, budget)
             self._shown = taken, list(fds.census_families(taken, owners))
         return [*self._shown[1], fds.census_age_family(self._census.age or 0.0)]
 
-    def _ledger(self, totals: layers.Totals, under_way: UnderWay) -> Iterator[Family]:
-        lines = ledger(totals.values(), under_way)
+    def _ledger(self, snapshot: Snapshot) -> Iterator[Family]:
+        lines = ledger((self._processes.sums, snapshot.overflow), snapshot.under_way)
         # Without hooks on the socket layer there is nothing to compare with.
         residuals = self._residuals.update(lines) if self._session.sees_sockets else {}
         return layers.ledger_families(lines, residuals)
 
-    def _refresh(self, read: Callable[[], Reading], promote: bool) -> Reading | None:
-        """Read maps and bring the accounts up to date; None if the maps cannot be read."""
+    def _refresh(self, read: Callable[[], Accounts], promote: bool = False) -> None:
+        reading = self._read(read)
+        if reading:
+            self._update(reading, promote)
+
+    def _read(self, read: Callable[[], Reading]) -> Reading | None:
+        """Read maps; None if they cannot be read."""
         reading = None
-        self._last_error = ""
         with self._part("maps"):
             reading = read()
-        if reading:
-            with self._part("processes"):
-                self._session.forget(self._processes.update(reading, self._clock(), promote))
-                fill = max((m.entries / m.capacity for m in reading.maps.values()), default=0.0)
-                least, most = _KEEPER_SECONDS
-                self._pause = max(least, most * (1 - fill) ** 4)
+            self._read_whole = self._clock()
         return reading
+
+    def _update(self, reading: Accounts, promote: bool) -> None:
+        """Bring the accounts up to date, and let the dead leave the maps."""
+        with self._part("processes"):
+            closed = self._processes.update(reading, self._clock(), promote)
+            if self._is_testing:
+                # The test has not read them yet.
+                names = {key: process.name for key, process in reading.processes.items()}
+                closed = [key for key in closed if names.get(key) != TEST_PROCESS]
+            self._session.forget(closed)
+            fill = max((m.entries / m.capacity for m in reading.maps.values()), default=0.0)
+            least, most = _KEEPER_SECONDS
+            self._pause = max(least, most * (1 - fill) ** 4)
+
+    def _made(self, part: str, make: Callable[[], Iterable[Family]]) -> list[Family]:
+        """Families of a part; none if they cannot be made."""
+        with self._part(part):
+            return list(make())
+        return []
 
     @contextmanager
     def _part(self, name: str) -> Iterator[None]:
@@ -173,18 +283,37 @@ class Collector(ClientCollector):
         except Exception as error:
             self._errors[name] += 1
             self._last_error = f"{name}: {error}"
-            log.exception("the part %r of the scrape failed", name)
-        self._seconds[name] = time.perf_counter() - started
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            cause = name, type(error).__name__, f"{where.filename}:{where.lineno}"
+            if not any(cause in failing for failing in self._failing):
+                log.exception("the part %r of the scrape failed", name)
+            self._failing[1].add(cause)
+        self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - started
 
-    def _own_families(self) -> Iterator[Family]:
+    def _own_families(self) -> list[Family]:
         versions = (self._version, platform.python_version(), platform.release())
-        yield build.gauge(catalog.BUILD, [(versions, 1)])
         counts = self._processes.counts()
-        yield build.gauge(catalog.PROCESSES, (((name,), n) for name, n in counts.items()))
-        yield build.gauge(
-            catalog.SCRAPE_SECONDS, (((part,), value) for part, value in self._seconds.items())
-        )
+        folded = self._processes.folded
         errors = self._errors | ({"census": self._census.failures} if self._census else {})
-        yield build.gauge(
-            catalog.SCRAPE_ERRORS, (((part,), count) for part, count in errors.items())
-        )
+        return [
+            build.gauge(catalog.BUILD, [(versions, 1)]),
+            build.gauge(catalog.PROCESSES, (((name,), n) for name, n in counts.items())),
+            build.gauge(catalog.MAX_SERIES, [((), self._budget)]),
+            build.gauge(
+                catalog.SERIES_FOLDED,
+                (((rule,), folded[rule]) for rule in catalog.SERIES_FOLDED.labels[0].values),
+            ),
+            build.gauge(
+                catalog.SCRAPE_SECONDS, (((part,), value) for part, value in self._seconds.items())
+            ),
+            build.gauge(
+                catalog.SCRAPE_ERRORS, (((part,), count) for part, count in errors.items())
+            ),
+        ]
+
+
+def _size(families: Sequence[Family]) -> int:
+    """How many series they have."""
+    return sum(
+        len(each.series if isinstance(each, build.Table) else each.samples) for each in families
+    )

@@ -51,6 +51,8 @@ class Options:
     """Whom to become once everything is attached; empty: stay who we are."""
     max_series: int
     """How many processes get series of their own pid."""
+    budget: int
+    """How many series a scrape may have."""
     selftest_interval: int
     """Seconds; 0 for a self-test at start only."""
 
@@ -234,9 +236,15 @@ OPTIONS = (
         "N", _between(0, 1_000_000),
     ),
     Option(
+        "metrics.max-series", "budget", int, 20_000,
+        "How many series a scrape may have. Where there are more processes, names and errors than"
+        " that, those that move least, or have ended, are summed.",
+        "N", _between(2000, 1_000_000),
+    ),
+    Option(
         "selftest.interval", "selftest_interval", int, 0,
         "Seconds between self-tests in small while serving, besides the one at start; 0 for none."
-        " Their bytes count as those of the process fdscope-test, and scrapes wait meanwhile.",
+        " Their bytes count as those of the process fdscope-test.",
         "SECONDS", _zero_or_between(60, 604_800),
     ),
 )  # fmt: skip

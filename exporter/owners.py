@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The labels that tell whose amounts a series counts."""
 
+from functools import lru_cache
 from typing import NamedTuple
+
+from probes.text import printable
 
 # Longer than any process name can be, so that none can pass for these.
 UNATTRIBUTED = "(not attributed)"
@@ -16,9 +19,12 @@ class Owner(NamedTuple):
     pid: str
     unit: str
     ended: str = ""
-    """Time in seconds since 1970 up to which ended processes are summed here, or ""."""
+    """Time in seconds since 1970 up to which ended processes are summed here, or "".
+
+    It is new whenever the sum has grown."""
 
 
+@lru_cache(maxsize=16384)
 def process_name(comm: bytes) -> str:
-    r"""A process name as a label value: bytes that are no UTF-8 become ``\xNN``."""
-    return comm.decode("utf-8", errors="backslashreplace")
+    """A process name as a label value."""
+    return printable(comm)

@@ -117,7 +117,7 @@ def _collector(attached: "Attached", version: str, options: Options) -> "Collect
 
     session, rows = attached
     tester = SelfTester(lambda: selftest.run(session, quick=True), rows, options.selftest_interval)
-    return Collector(session, version, options.max_series, tester)
+    return Collector(session, version, options.max_series, tester, budget=options.budget)
 
 
 def _drop_privileges(user: str) -> None:

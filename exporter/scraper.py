@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Metric
 
-from exporter.exposition import Exposition, expose
+from exporter.exposition import Exposition, LeftOut, expose
 from exporter.negotiation import accepts_gzip, metrics_form
 
 MAX_WAITING = 256
@@ -30,11 +30,11 @@ class _Collected:
     families: Sequence[Metric]
     forms: dict[tuple[str, bool], Exposition] = field(default_factory=dict)
 
-    def exposed(self, form: str, packed: bool) -> Exposition:
+    def exposed(self, form: str, packed: bool, left_out: LeftOut) -> Exposition:
         """Encode, in the pool's thread."""
         key = form, packed
         if key not in self.forms:
-            self.forms[key] = expose(self.families, form, "gzip" if packed else "")
+            self.forms[key] = expose(self.families, form, "gzip" if packed else "", left_out)
         return self.forms[key]
 
 
@@ -56,6 +56,9 @@ class Scraper:
         """``ready`` says why there is nothing to scrape yet; it may take a collection's time."""
         self.observer: Callable[[Sequence[Metric]], None] = lambda _: None
         """Is given the families of every collection, in the pool's thread."""
+        self.left_out = LeftOut()
+        """Families that could not be written; only the pool's thread adds to it."""
+        registry.register(self.left_out)
         self._registry = registry
         self._ready = ready
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="scrape")
@@ -92,7 +95,7 @@ class Scraper:
             if collected is None or is_gone():
                 return None
             form, packed = metrics_form(accept), accepts_gzip(accept_encoding)
-            return await self._in_pool(lambda: collected.exposed(form, packed))
+            return await self._in_pool(lambda: collected.exposed(form, packed, self.left_out))
         finally:
             self._waiting -= 1
 

@@ -41,7 +41,7 @@ class Server:
     ) -> None:
         self.connections = Connections()
         self.scraper = Scraper(registry, ready)
-        self.feed = Feed(self.scraper.collect)
+        self.feed = Feed(self.scraper.collect, self.scraper.left_out)
         self.scraper.observer = self.feed.take
         self._options = options
         self._page = page

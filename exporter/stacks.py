@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from probes.taxonomy import Account, FdType
+from probes.text import printable
 
 OTHER = "(other)"
 MAX_PATHS = 100
@@ -26,11 +27,12 @@ class Chain(NamedTuple):
 
 def chains(samples: Samples) -> dict[Chain, int]:
     """Chain to samples; stacks of other operations (peeks) are left out."""
-    return {
-        Chain(fd_type, _DIRECTIONS[account], path): count
-        for (fd_type, account, path), count in samples.items()
-        if account in _DIRECTIONS
-    }
+    found: dict[Chain, int] = {}
+    for (fd_type, account, path), count in samples.items():
+        if account in _DIRECTIONS:
+            chain = Chain(fd_type, _DIRECTIONS[account], printable(path))
+            found[chain] = found.get(chain, 0) + count
+    return found
 
 
 class BoundedChains:

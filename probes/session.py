@@ -3,6 +3,7 @@
 
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -46,6 +47,10 @@ class Session:
         by_name = dict(zip(report["maps"], fds, strict=False))
         self._programs = dict(zip(report["programs"], fds[len(by_name) :], strict=False))
         self._census = by_name[census.MAP]
+        self._reading = threading.Lock()
+        self._counter_keys = np.empty(0, dtype("counter_key"))
+        """As of the last reading."""
+        self._amounts = decode.AmountsReader()
         cpus = host_cpus()
 
         def numbers(name: str, entries: int) -> PerCpuArray:
@@ -122,25 +127,38 @@ class Session:
     def accounts(self, of_the_living: bool = True) -> Accounts:
         """Read who did how much, and no more; OSError if the kernel refuses.
 
-        Without ``of_the_living`` the amounts of only those processes that have ended or of which
-        the kernel side has no record. A process is read after its counters, so that it is known.
+        Without ``of_the_living`` only those that have ended, and the amounts of those of which the
+        kernel side has no record. A process is read after its counters, so that it is known.
         """
         keys, values = self._counters.read()
         process_keys, processes = self._processes.read()
+        self._counter_keys = keys
         maps = {
             "counters": MapFill(len(keys), self._counters.capacity),
             "processes": MapFill(len(process_keys), self._processes.capacity),
         }
         if not of_the_living:
-            living = process_keys[processes["exited"][:, 0] == 0]
-            others = ~decode.belong_to(keys, living)
+            ended = processes["exited"][:, 0] != 0
+            others = ~decode.belong_to(keys, process_keys[~ended])
             keys, values = keys[others], values[others]
-        return Accounts(
-            decode.amounts(keys, values), decode.processes(process_keys, processes[:, 0]), maps
-        )
+            process_keys, processes = process_keys[ended], processes[ended]
+            amounts = decode.AmountsReader().read(keys, values)
+        else:
+            amounts = self._amounts.read(keys, values)
+        return Accounts(amounts, decode.processes(process_keys, processes[:, 0]), maps)
+
+    def exited(self) -> list[ProcessKey]:
+        """Processes that have ended and are still in the map: much cheaper than their amounts."""
+        keys, processes = self._processes.read()
+        ended = keys[processes["exited"][:, 0] != 0]
+        return [ProcessKey(*key) for key in ended.tolist()]
 
     def snapshot(self) -> Snapshot:
-        """Read all maps once; OSError if the kernel refuses."""
+        """Read all maps once, one thread at a time; OSError if the kernel refuses."""
+        with self._reading:
+            return self._snapshot()
+
+    def _snapshot(self) -> Snapshot:
         before = decode.under_way(self._transfers.read()[1])
         accounts = self.accounts()
         under_way = UnderWay(before, decode.under_way(self._transfers.read()[1]))
@@ -178,11 +196,11 @@ class Session:
         return {program: programs.statistic(fd, name) for program, fd in self._programs.items()}
 
     def forget(self, processes: Sequence[ProcessKey]) -> None:
-        """Remove all entries of processes that have ended."""
+        """Remove the entries of processes that have ended, as far as they have been read."""
         if not processes:
             return
         gone = np.array(processes, dtype("process_key"))
-        keys, _ = self._counters.read()
+        keys = self._counter_keys
         self._counters.delete(keys[decode.belong_to(keys, gone)])
         self._processes.delete(gone)
 

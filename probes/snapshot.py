@@ -28,6 +28,8 @@ KERNEL_SOCKET = 4
 """Added to the scope of a socket that no ``struct file`` stands for."""
 UNKNOWN_ERRNO = 0xFF
 """Stands in a slot code for an error whose errno was not kept."""
+OTHER_ERRNO = 0x100
+"""Stands for errnos that are summed; the kernel side has no such code."""
 
 Via = Door | Scope | Birth | Cause | Passing | Stdio | Connection | DebugMethod
 

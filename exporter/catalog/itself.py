@@ -116,3 +116,30 @@ SCRAPE_ERRORS = Metric(
     " all the same.",
     (Label("part", "of a scrape, or the census", (*_PARTS, "census"), ambiguous=True),),
 )
+FAMILY_ERRORS = Metric(
+    "fdscope_family_errors_total",
+    Kind.COUNTER,
+    "Times that a family of metrics was left out of a scrape, or of the page, because it could not"
+    " be written; the others are exported. The log says why.",
+    (Label("family", "name of the family without the suffix of its kind"),),
+)
+SERIES = Metric("fdscope_series", Kind.GAUGE, "Series of this scrape.")
+MAX_SERIES = Metric(
+    "fdscope_max_series",
+    Kind.GAUGE,
+    "Most series that a scrape may have (--metrics.max-series); what finds no room is summed.",
+)
+SERIES_FOLDED = Metric(
+    "fdscope_series_folded_total",
+    Kind.COUNTER,
+    "Times that amounts were added to a sum because there was no room for series of their own.",
+    (
+        Label(
+            "rule",
+            "what was summed: error series past the room of their owner, or with an errno that has"
+            " no name; a process that gave up or did not get series of its pid; names for which"
+            " there was no room; names whose processes have ended",
+            ("errno", "process", "name", "ended_name"),
+        ),
+    ),
+)

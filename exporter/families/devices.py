@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What lies behind the file as metric families: filesystems and devices."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import Metric as Family
 
 from exporter.catalog import devices as catalog
-from exporter.devices import BlockDevice, NetworkDevice
 from exporter.families.build import gauge
 from exporter.stacks import Chain
 from probes.taxonomy import Account, FdType
@@ -39,13 +38,17 @@ def stack_families(chains: Mapping[Chain, int]) -> Iterator[Family]:
         )
 
 
-def network_families(devices: Sequence[NetworkDevice]) -> Iterator[Family]:
+Counts = Mapping[tuple[str, ...], tuple[int, int]]
+"""Bytes in and bytes out, by label values."""
+
+
+def network_families(counts: Counts) -> Iterator[Family]:
     """Bytes in and out of every network device."""
-    yield gauge(catalog.NETWORK_RECEIVED_BYTES, (((d.name, d.kind), d.received) for d in devices))
-    yield gauge(catalog.NETWORK_SENT_BYTES, (((d.name, d.kind), d.sent) for d in devices))
+    yield gauge(catalog.NETWORK_RECEIVED_BYTES, ((key, n) for key, (n, _) in counts.items()))
+    yield gauge(catalog.NETWORK_SENT_BYTES, ((key, n) for key, (_, n) in counts.items()))
 
 
-def block_families(devices: Sequence[BlockDevice]) -> Iterator[Family]:
+def block_families(counts: Counts) -> Iterator[Family]:
     """Bytes in and out of every block device."""
-    yield gauge(catalog.BLOCK_READ_BYTES, (((d.name,), d.read) for d in devices))
-    yield gauge(catalog.BLOCK_WRITTEN_BYTES, (((d.name,), d.written) for d in devices))
+    yield gauge(catalog.BLOCK_READ_BYTES, ((key, n) for key, (n, _) in counts.items()))
+    yield gauge(catalog.BLOCK_WRITTEN_BYTES, ((key, n) for key, (_, n) in counts.items()))

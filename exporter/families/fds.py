@@ -1,59 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The life of fds as metric families."""
+"""Open fds of processes and of the host, and fanotify, as metric families."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from prometheus_client import Metric as Family
 
-from exporter.catalog import Metric
 from exporter.catalog import fds as catalog
 from exporter.census import Taken
-from exporter.families.build import family, gauge
-from exporter.families.layers import Totals, add_histogram, errno_name
+from exporter.families.build import family, gauge, table
+from exporter.families.layers import add_histogram
 from exporter.owners import Owner
-from probes.snapshot import Latency, ProcessKey, Slot, slot
-from probes.taxonomy import Account, Connection, FdType, Stdio
-
-_METRICS: Mapping[Account, Metric] = {
-    Account.FD_OPENED: catalog.FDS_OPENED,
-    Account.FD_CLOSED: catalog.FDS_CLOSED,
-    Account.FD_PASSED: catalog.FDS_PASSED,
-    Account.STDIO_SOCKET: catalog.STDIO_SOCKET_EVENTS,
-    Account.CONNECTION: catalog.CONNECTIONS,
-    Account.DEBUG_ACCESS: catalog.DEBUG_ACCESSES,
-    Account.FD_REFUSED: catalog.FD_REFUSALS,
-}
-
-
-def _own_labels(what: Slot) -> tuple[str, ...]:
-    """Values of the labels that follow the owner's, in the catalog's order."""
-    if what.account is Account.DEBUG_ACCESS:
-        return (what.via.label,)
-    if what.account is Account.FD_REFUSED:
-        return what.via.label, errno_name(what.errno)
-    if isinstance(what.via, Connection):
-        return what.fd_type.label, what.via.role, what.via.scope.label
-    return what.fd_type.label, what.via.label
-
-
-def _labels(metric: Metric, owner: Owner, what: Slot) -> dict[str, str]:
-    values = (owner.process, owner.pid, owner.unit, *_own_labels(what))
-    labels = dict(zip(metric.label_names, values, strict=True))
-    return labels | {"ended": owner.ended} if owner.ended else labels
-
-
-def event_families(totals: Totals) -> Iterator[Family]:
-    """Descriptors opened, closed, passed, connected; per process."""
-    families = {metric: family(metric) for metric in _METRICS.values()}
-    for owner, amounts in totals.items():
-        for code, amount in amounts.items():
-            what = slot(code)
-            metric = _METRICS.get(what.account)
-            if metric:
-                labels = _labels(metric, owner, what)
-                families[metric].add_sample(metric.name, labels, amount.operations)
-    yield from families.values()
+from probes.snapshot import Latency, ProcessKey
+from probes.taxonomy import FdType, Stdio
 
 
 def fanotify_families(waits: Latency | None) -> Iterator[Family]:
@@ -87,14 +46,14 @@ def census_families(taken: Taken, owners: Mapping[ProcessKey, Owner]) -> Iterato
         groups[owner, "permission"] += found.permission_groups
         notified = found.counts.get(FdType.FANOTIFY, 0) - found.permission_groups
         groups[owner, "notification"] += notified
-    yield gauge(catalog.OPEN_FDS, (((*o[:3], t.label), n) for (o, t), n in open_fds.items()))
-    yield gauge(catalog.MAX_FDS, ((o[:3], limit) for o, limit in limits.items()))
-    yield gauge(catalog.FD_LIMIT_RATIO, (((name,), ratio) for name, ratio in ratios.items()))
-    yield gauge(
+    yield table(catalog.OPEN_FDS, (((*o[:3], t.label), n) for (o, t), n in open_fds.items()))
+    yield table(catalog.MAX_FDS, ((o[:3], limit) for o, limit in limits.items()))
+    yield table(catalog.FD_LIMIT_RATIO, (((name,), ratio) for name, ratio in ratios.items()))
+    yield table(
         catalog.STDIO_FDS,
         (((*o[:3], fd.label, t.label), n) for (o, fd, t), n in stdio.items()),
     )
-    yield gauge(
+    yield table(
         catalog.FANOTIFY_GROUPS, (((*o[:3], kind), n) for (o, kind), n in groups.items() if n)
     )
     yield gauge(catalog.FD_DRIFT, (((t.label,), n) for t, n in taken.drift.items()))

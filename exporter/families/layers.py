@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""File layer, socket layer, ledger and durations as metric families."""
+"""Ledger and durations as metric families."""
 
-import errno as errno_names
 from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import Metric as Family
@@ -10,72 +9,8 @@ from exporter.catalog import Metric
 from exporter.catalog import layers as catalog
 from exporter.families.build import family, gauge
 from exporter.ledger import Line, Side
-from exporter.owners import Owner
-from probes.snapshot import LATENCY_LAST_BUCKET, UNKNOWN_ERRNO, Amount, Latency, Slot, slot
+from probes.snapshot import LATENCY_LAST_BUCKET, Latency
 from probes.taxonomy import Account, FdType
-
-Totals = Mapping[Owner, Mapping[int, Amount]]
-
-# Per account: the metric of its operations (None: not exported) and that of its bytes.
-_METRICS: dict[Account, tuple[Metric | None, Metric]] = {
-    Account.FILE_READ: (catalog.FILE_READS, catalog.FILE_READ_BYTES),
-    Account.FILE_WRITE: (catalog.FILE_WRITES, catalog.FILE_WRITTEN_BYTES),
-    Account.FILE_PEEK: (None, catalog.FILE_PEEKED_BYTES),
-    Account.FILE_DUPLICATE: (None, catalog.FILE_DUPLICATED_BYTES),
-    Account.FILE_TRUNCATE: (None, catalog.FILE_TRUNCATED_BYTES),
-    Account.FILE_ERRQUEUE: (None, catalog.FILE_ERRQUEUE_BYTES),
-    Account.SOCKET_RECEIVE: (catalog.SOCKET_RECEIVES, catalog.SOCKET_RECEIVED_BYTES),
-    Account.SOCKET_SEND: (catalog.SOCKET_SENDS, catalog.SOCKET_SENT_BYTES),
-    Account.SOCKET_PEEK: (None, catalog.SOCKET_PEEKED_BYTES),
-    Account.SOCKET_TRUNCATE: (None, catalog.SOCKET_TRUNCATED_BYTES),
-    Account.SOCKET_ERRQUEUE: (None, catalog.SOCKET_ERRQUEUE_BYTES),
-}
-
-
-def errno_name(number: int) -> str:
-    """``EAGAIN`` for 11; ``unknown`` where it was not kept; the number if it has no name."""
-    if number == UNKNOWN_ERRNO:
-        return "unknown"
-    return errno_names.errorcode.get(number, str(number))
-
-
-def _labels(owner: Owner, what: Slot) -> dict[str, str]:
-    via = "door" if what.account.is_file else "scope"
-    labels = {
-        "process": owner.process,
-        "pid": owner.pid,
-        "unit": owner.unit,
-        "fd_type": what.fd_type.label,
-        via: what.via.label,
-    }
-    if owner.ended:
-        labels["ended"] = owner.ended
-    return labels
-
-
-def process_families(totals: Totals) -> list[Family]:
-    """File layer and socket layer, per process."""
-    metrics = [metric for pair in _METRICS.values() for metric in pair if metric]
-    families = {metric: family(metric) for metric in (*metrics, catalog.FILE_ERRORS)}
-    errors: dict[tuple[tuple[str, str], ...], int] = {}
-    for owner, amounts in totals.items():
-        for code, amount in amounts.items():
-            what = slot(code)
-            if what.kernel or what.account.is_fd:
-                continue  # of no process, a term of the ledger; or of `families.fds`
-            labels = _labels(owner, what)
-            if what.errno:
-                labels["errno"] = errno_name(what.errno)
-                key = tuple(labels.items())
-                errors[key] = errors.get(key, 0) + amount.operations
-                continue
-            operations, byte_count = _METRICS[what.account]
-            if operations:
-                families[operations].add_sample(operations.name, labels, amount.operations)
-            families[byte_count].add_sample(byte_count.name, labels, amount.bytes)
-    for key, count in errors.items():
-        families[catalog.FILE_ERRORS].add_sample(catalog.FILE_ERRORS.name, dict(key), count)
-    return list(families.values())
 
 
 def ledger_families(lines: Iterable[Line], residuals: Mapping[Side, int]) -> Iterator[Family]:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
 from prometheus_client import Metric as Family
 
+from exporter.exposition import LeftOut
 from exporter.page.state import disk_filesystems, state
 from exporter.page.sums import Reading, read
 from exporter.scraper import CrowdedError
@@ -32,9 +33,13 @@ class Feed:
     """
 
     def __init__(
-        self, collect: Callable[[], Awaitable[None]], clock: Callable[[], float] = time.monotonic
+        self,
+        collect: Callable[[], Awaitable[None]],
+        left_out: LeftOut,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._collect = collect
+        self._left_out = left_out
         self._clock = clock
         self._readings: deque[Reading] = deque()
         self._message = b""
@@ -54,7 +59,7 @@ class Feed:
         """Keep what a scrape found, if somebody looks; may be called in another thread."""
         if not self.is_watched:
             return
-        now = read(families, self._clock())
+        now = read(families, self._clock(), self._left_out)
         self._readings.append(now)
         while now.at - self._readings[0].at > WINDOW_SECONDS:
             self._readings.popleft()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from prometheus_client import Metric as Family
 
 from exporter.catalog import Metric, devices, fds, itself, layers
+from exporter.exposition import LeftOut, check
 
 Key = tuple[str, ...]
 """Label values, in the order of ``LABELS``."""
@@ -63,13 +64,17 @@ class Reading:
         return result
 
 
-def read(families: Iterable[Family], at: float) -> Reading:
-    """Sum the families of one scrape, made at ``at`` seconds."""
+def read(families: Iterable[Family], at: float, left_out: LeftOut) -> Reading:
+    """Sum the families of one scrape, made at ``at`` seconds, but for those that are wrong."""
     sums: dict[Metric, Mapping[Key, float]] = {}
     for family in families:
         metric = _BY_FAMILY.get(family.name)
         if metric is not None:
-            sums[metric] = _sums(metric, family)
+            try:
+                check((sample.value for sample in family.samples), family.type)
+                sums[metric] = _sums(metric, family)
+            except Exception as error:
+                left_out.add(family.name, error)
     return Reading(at, sums)
 
 

@@ -51,6 +51,12 @@ def main() -> None:
         "| host | processes | fds | census, ms of CPU | census, ms | series | scrape, ms of CPU |",
         list(census(options.mode)),
     )
+    table(
+        "An exporter beside many processes",
+        "| processes | series | MB | scrape, s | scrape, ms of CPU"
+        " | while nobody asks, ms of CPU a second | PSS, MB |",
+        exporter.crowd(options.mode),
+    )
     table("Memory of the exporter", "| scrapes | PSS, MB |", exporter.memory(options.mode))
     table(
         "The exporter while nobody scrapes",

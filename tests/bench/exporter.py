@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the exporter itself takes: memory after some scrapes, processor time while nobody asks."""
 
+import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -13,8 +15,10 @@ from pathlib import Path
 
 from probes.taxonomy import Mode
 from tests.bench.census import sleepers
-from tests.bench.scrape import pss_megabytes
+from tests.bench.scrape import ROUNDS, pss_megabytes, seconds
 
+CROWD = 5000
+"""Processes that are alive."""
 _PORT = 20263
 _URL = f"http://127.0.0.1:{_PORT}/metrics"
 _SCRAPES = 20
@@ -66,6 +70,56 @@ def _cpu_seconds(pid: int) -> float:
     """Time that all threads of a process have run; none may end meanwhile."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+
+@contextmanager
+def _crowd(processes: int, names: int) -> Iterator[None]:
+    """So many processes of so many names that have moved bytes and wait."""
+    with tempfile.TemporaryDirectory() as directory:
+        program = Path(directory) / "crowd"
+        source = Path(__file__).with_name("crowd.c")
+        subprocess.run(["gcc", "-O2", "-o", program, source], check=True)
+        command = [str(program), str(processes), str(names)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as crowd:
+            assert crowd.stdout
+            crowd.stdout.readline()
+            try:
+                yield
+            finally:
+                crowd.kill()
+
+
+@contextmanager
+def _busy(processors: int) -> Iterator[None]:
+    loops = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(processors)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+def crowd(mode: Mode) -> list[str]:
+    """Markdown rows: an exporter beside many processes that live, each with a name of its own."""
+    rows = []
+    with _exporter(mode) as pid, _crowd(CROWD, CROWD):
+        time.sleep(2 * _SETTLE_SECONDS)
+        for what, processors in (("", 0), (", all processors busy", os.cpu_count() or 1)):
+            with _busy(processors):
+                body = _scrape()
+                series = sum(1 for line in body.splitlines() if not line.startswith(b"#"))
+                before = _cpu_seconds(pid)
+                took = seconds(_scrape)
+                work = (_cpu_seconds(pid) - before) / ROUNDS
+                before = _cpu_seconds(pid)
+                time.sleep(_IDLE_SECONDS)
+                alone = (_cpu_seconds(pid) - before) / _IDLE_SECONDS
+            rows.append(
+                f"| {CROWD:,}{what} | {series} | {len(body) / 1e6:.1f} | {took:.2f} |"
+                f" {work * 1000:.0f} | {alone * 1000:.0f} | {pss_megabytes(pid):.0f} |"
+            )
+    return rows
 
 
 def idle(mode: Mode) -> list[str]:

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from exporter.families import layers
+from exporter.families import owned
 from exporter.processes import Processes
 from probes.compiler import import_bcc
 from probes.maps import HashMap, host_cpus, over_cpus
@@ -21,11 +21,12 @@ from probes.snapshot import Amount, Process, ProcessKey, Snapshot
 from probes.source import STUB_DIR
 
 ENTRIES = 10_000
+ROUNDS = 7
 
 
 def seconds(
     work: Callable[[], object],
-    rounds: int = 7,
+    rounds: int = ROUNDS,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float:
     """Median time of a call."""
@@ -65,9 +66,10 @@ BPF_PERCPU_HASH(counters, struct key, struct amount, 16384);
 class _Fixed(Collector):
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
+        self._series = owned.SeriesCache()
 
     def collect(self) -> list[Metric]:
-        return layers.process_families(self._processes.totals())
+        return list(self._series.tables(self._processes.totals()))
 
 
 def scrape_of_series() -> list[str]:

@@ -2,13 +2,19 @@
 """One scrape, and what is left of it when a part fails."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from exporter import collector as collector_module
+from exporter import units
 from exporter.collector import Collector
+from exporter.selftester import SelfTester
+from probes.selftest import Row
 from probes.session import Session
 from probes.snapshot import Accounts, Amount, FdFlow, Process, ProcessKey, Snapshot
 from probes.taxonomy import Account, Door, FdType, Mode
@@ -29,12 +35,15 @@ class Kernel:
     def __init__(self) -> None:
         self.failure: Exception | None = None
         self.snapshots = 0
-        self.exited = False
+        self.is_over = False
         self.forgotten: list[ProcessKey] = []
 
     def accounts(self, of_the_living: bool = True) -> Accounts:
         assert not of_the_living
         return self.snapshot()
+
+    def exited(self) -> list[ProcessKey]:
+        return [KEY] if self.is_over else []
 
     def fd_flow(self) -> FdFlow:
         return FdFlow({}, {})
@@ -43,7 +52,7 @@ class Kernel:
         self.snapshots += 1
         if self.failure:
             raise self.failure
-        process = Process(b"cat", 1, self.exited)
+        process = Process(b"cat", 1, self.is_over)
         return Snapshot({KEY: {CODE: Amount(2, 30)}}, {KEY: process})
 
     def forget(self, processes: Sequence[ProcessKey]) -> None:
@@ -67,6 +76,12 @@ def registry(kernel: Kernel, now: list[float]) -> Iterator[CollectorRegistry]:
     registry.register(collector)
     yield registry
     collector.close()
+
+
+@pytest.fixture(autouse=True)
+def no_cgroups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of this host are of no concern."""
+    monkeypatch.setattr(units, "hierarchy", lambda: None)
 
 
 def sample(registry: CollectorRegistry, name: str, **labels: str) -> dict[str, float]:
@@ -130,7 +145,7 @@ def test_a_census_that_fails(kernel: Kernel, caplog: pytest.LogCaptureFixture) -
 def test_the_dead_leave_the_maps(
     kernel: Kernel, registry: CollectorRegistry, now: list[float]
 ) -> None:
-    kernel.exited = True
+    kernel.is_over = True
     sample(registry, "fdscope_processes")
     assert kernel.forgotten == []
     now[0] += 60
@@ -145,3 +160,91 @@ def test_ready_once_the_maps_were_read(kernel: Kernel, now: list[float]) -> None
     kernel.failure = None
     assert collector.ready() is None
     collector.close()
+
+
+@pytest.mark.parametrize("step", [-86_400.0, 86_400.0])
+def test_a_wall_clock_that_is_set_changes_nothing(
+    step: float, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The series of the dead leave in time, and `ended` goes on from the time of the start."""
+    now, wall = [500.0], [1_700_000_000.0]
+    clock = SimpleNamespace(time=lambda: wall[0], perf_counter=time.perf_counter)
+    monkeypatch.setattr(collector_module, "time", clock)
+    collector = Collector(cast(Session, kernel), "1.2", 10, clock=lambda: now[0])
+    registry = CollectorRegistry()
+    registry.register(collector)
+
+    def shown() -> set[tuple[str, str]]:
+        return {
+            (s.labels["pid"], s.labels.get("ended", ""))
+            for family in registry.collect()
+            for s in family.samples
+            if s.name == "fdscope_file_read_bytes_total"
+        }
+
+    assert shown() == {("5", "")}
+    wall[0] += step
+    kernel.is_over = True
+    assert shown() == {("5", "")}
+    now[0] += 29
+    assert shown() == {("5", "")}
+    now[0] += 2
+    assert shown() == {("", "1700000031")}
+    collector.close()
+
+
+def test_a_failure_is_logged_once(
+    kernel: Kernel, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    def scrape(failure: Exception | None) -> None:
+        kernel.failure = failure
+        sample(registry, "fdscope_processes")
+
+    for _ in range(3):
+        scrape(OSError("refused"))
+    assert caplog.text.count("the part 'maps' of the scrape failed") == 1
+    for failure in (None, None, OSError("refused again")):
+        scrape(failure)
+    assert caplog.text.count("the part 'maps' of the scrape failed") == 2
+    assert sample(registry, "fdscope_scrape_errors_total", part="maps") == {"maps": 5.0}
+
+
+def test_a_scrape_does_not_wait_for_the_self_test(kernel: Kernel) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def test() -> list[Row]:
+        begun.set()
+        may_end.wait(30)
+        return []
+
+    tester = SelfTester(test, interval=1)
+    collector = Collector(cast(Session, kernel), "1.2", 10, tester)
+    registry = CollectorRegistry()
+    registry.register(collector)
+    assert begun.wait(30)
+    assert sample(registry, "fdscope_file_read_bytes_total", pid="5") == {"cat": 30.0}
+    may_end.set()
+    collector.close()
+
+
+def test_the_series_are_told_and_have_a_budget(kernel: Kernel) -> None:
+    kernel.snapshot = lambda: crowd(3000)  # type: ignore[method-assign]
+    collector = Collector(cast(Session, kernel), "1.2", 1000, budget=2000)
+    registry = CollectorRegistry()
+    registry.register(collector)
+    for _ in range(3):
+        families = list(registry.collect())
+        samples = [sample for family in families for sample in family.samples]
+        (told,) = (s.value for s in samples if s.name == "fdscope_series")
+        assert told == len(samples) <= 2000
+        assert sum(s.value for s in samples if s.name == "fdscope_file_read_bytes_total") == 90_000
+    collector.close()
+
+
+def crowd(number: int) -> Snapshot:
+    """So many processes of so many names that are alive."""
+    keys = [ProcessKey(tgid, 1) for tgid in range(1, number + 1)]
+    return Snapshot(
+        {key: {CODE: Amount(2, 30)} for key in keys},
+        {key: Process(b"n%d" % key.tgid, 1, False) for key in keys},
+    )

@@ -47,6 +47,7 @@ def test_defaults() -> None:
         exclude_self=False,
         privileges_user="",
         max_series=1000,
+        budget=20_000,
         selftest_interval=0,
     )
 
@@ -61,7 +62,8 @@ def test_every_option_can_be_a_flag() -> None:
             "--web.config.file=web.yml", "--log.level=debug", "--log.format=json",
             "--probe.mode=kprobe", "--probe.latency", "--probe.stacks", "--probe.stacks-every=7",
             "--probe.counter-entries=512", "--probe.process-entries=256", "--exclude-self",
-            "--process.max-series=0", "--privileges.user=nobody", "--selftest.interval=3600",
+            "--process.max-series=0", "--metrics.max-series=5000", "--privileges.user=nobody",
+            "--selftest.interval=3600",
         ]
     )  # fmt: skip
     assert options == Options(
@@ -82,6 +84,7 @@ def test_every_option_can_be_a_flag() -> None:
         exclude_self=True,
         privileges_user="nobody",
         max_series=0,
+        budget=5000,
         selftest_interval=3600,
     )
 
@@ -128,6 +131,7 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         exclude_self=True,
         privileges_user="nobody",
         max_series=7,
+        budget=20_000,
         selftest_interval=60,
     )
 

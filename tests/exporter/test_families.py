@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.registry import Collector
 
 from exporter.catalog import CATALOG
-from exporter.families import itself, layers
+from exporter.families import itself, layers, owned
 from exporter.ledger import Residuals, ledger
 from exporter.owners import Owner, process_name
 from probes.selftest import Row
@@ -54,7 +54,7 @@ def registry_of(*parts: Iterable[Metric]) -> CollectorRegistry:
 
 
 def test_samples() -> None:
-    text = generate_latest(registry_of(layers.process_families({OWNER: AMOUNTS}))).decode()
+    text = generate_latest(registry_of(owned.process_families({OWNER: AMOUNTS}))).decode()
     found = {
         (line.rpartition("{")[0], line.rpartition(" ")[2])
         for line in text.splitlines()
@@ -89,7 +89,7 @@ def everything(name: str) -> CollectorRegistry:
     latency = {(FdType.TCP, Account.FILE_READ): Latency(tuple(range(63)), 5)}
     hook = {"layer": "file", "function": "vfs_read", "mode": "fentry", "state": "attached"}
     return registry_of(
-        layers.process_families(totals),
+        owned.process_families(totals),
         layers.ledger_families(lines, Residuals().update(lines)),
         layers.latency_families(latency),
         itself.map_families(snapshot),

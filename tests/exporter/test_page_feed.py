@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from exporter.exposition import LeftOut
 from exporter.page import feed
 from exporter.page.files import CHARTS, files
 from exporter.page.state import disk_filesystems
@@ -105,7 +106,7 @@ def test_a_viewer_at_the_very_end_of_the_window_is_served() -> None:
         async def collect() -> None:
             followed.take(())
 
-        followed = feed.Feed(collect, lambda: now[0])
+        followed = feed.Feed(collect, LeftOut(), lambda: now[0])
         async with aclosing(followed.messages()) as messages:
             await anext(messages)
         await asyncio.sleep(2.5 * feed.INTERVAL_SECONDS)  # it has noticed that nobody looks

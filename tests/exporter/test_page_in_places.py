@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import bcrypt
 import pytest
 
-from exporter.families.layers import process_families
+from exporter.families.owned import process_families
 from tests.browser import browser as browser
 from tests.exporter.certificates import authority
 from tests.exporter.serving import FakeCollector, Running, running

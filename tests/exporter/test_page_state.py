@@ -7,10 +7,11 @@ from typing import Any
 
 from exporter.catalog import devices as catalog
 from exporter.catalog import fds, itself, layers
-from exporter.devices import BlockDevice, NetworkDevice
+from exporter.exposition import LeftOut
 from exporter.families.build import gauge
 from exporter.families.devices import block_families, network_families
-from exporter.families.layers import ledger_families, process_families
+from exporter.families.layers import ledger_families
+from exporter.families.owned import process_families
 from exporter.ledger import Residuals, ledger
 from exporter.owners import OTHER, Owner
 from exporter.page.state import FLOW_PROCESSES, disk_filesystems, protocol, state
@@ -42,7 +43,7 @@ def reading(at: float, totals: dict[Owner, dict[int, int]], extra: Any = ()) -> 
     families = [
         *process_families(amounts), *ledger_families(lines, Residuals().update(lines)), *extra
     ]  # fmt: skip
-    return read(families, at)
+    return read(families, at, LeftOut())
 
 
 def owner(name: str, pid: str = "1", ended: str = "") -> Owner:
@@ -120,8 +121,8 @@ def test_where_the_peer_is_is_said_of_sockets_that_have_one_elsewhere() -> None:
 
 def test_devices_open_fds_and_losses() -> None:
     extra = [
-        *network_families([NetworkDevice("lo", "loopback", 7, 8)]),
-        *block_families([BlockDevice("vda", 100, 200)]),
+        *network_families({("lo", "loopback"): (7, 8)}),
+        *block_families({("vda",): (100, 200)}),
         gauge(fds.OPEN_FDS, [(("nginx", "1", "", "tcp"), 3), (("nginx", "1", "", "regular"), 2)]),
         gauge(itself.LOST_UPDATES, [(("counters_full",), 5)]),
     ]
@@ -148,7 +149,7 @@ def test_the_ledger_has_both_sides() -> None:
 
 
 def test_maps_that_could_not_be_read_are_told() -> None:
-    empty = read([], 1.0)
+    empty = read([], 1.0, LeftOut())
     shown = state(empty, None, DISK)
     assert (shown["readable"], shown["sees_sockets"], shown["total"]["flows"]) == (False, False, [])
 

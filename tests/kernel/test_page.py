@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.families.layers import process_families
+from exporter.families.owned import process_families
 from tests import ours
 from tests.browser import browser as browser
 from tests.exporter.serving import FakeCollector, running
