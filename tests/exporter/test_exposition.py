@@ -19,6 +19,7 @@ from exporter.catalog import fds, layers
 from exporter.exposition import LeftOut, encoded, expose
 from exporter.families import owned
 from exporter.families.build import gauge, table
+from exporter.negotiation import metrics_form
 from exporter.owners import Owner
 from probes.snapshot import KERNEL_SOCKET, OTHER_ERRNO, UNKNOWN_ERRNO, Amount
 from probes.taxonomy import (
@@ -85,7 +86,7 @@ def test_tables_are_written_as_the_client_library_writes_them(accept: str) -> No
         table(fds.OPEN_FDS, []),
     ]
     assert sum(len(family.series) for family in families) > 3 * len(EVERY_ACCOUNT)
-    encode, content_type = choose_encoder(accept)
+    encode, content_type = choose_encoder(metrics_form(accept))
     expected = encode(Fixed([as_plain(family) for family in families]))
     shown = expose(families, accept, "", LeftOut())
     assert shown.body == expected
