@@ -13,7 +13,7 @@ from typing import TypeVar
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector as ClientCollector
 
-from exporter import devices, units
+from exporter import devices
 from exporter.catalog import CATALOG
 from exporter.catalog import itself as catalog
 from exporter.census import CensusTaker, Taken
@@ -23,6 +23,7 @@ from exporter.ledger import Residuals, ledger
 from exporter.processes import Processes
 from exporter.selftester import SelfTester
 from exporter.stacks import BoundedChains
+from exporter.units import Units
 from probes.session import Session
 from probes.snapshot import Accounts, UnderWay
 
@@ -56,8 +57,8 @@ class Collector(ClientCollector):
         self._session = session
         self._version = version
         self._clock = clock
-        cgroups = units.Units(units.hierarchy())
-        self._processes = Processes(max_series, cgroups.unit, _is_alive)
+        self._units = Units(session.cgroups)
+        self._processes = Processes(max_series, self._units.unit, _is_alive)
         self._residuals = Residuals()
         self._chains = BoundedChains()
         self._selftest = selftest
@@ -141,6 +142,7 @@ class Collector(ClientCollector):
             return []
         if self._shown is None or self._shown[0] is not taken:
             processes = {key: found.process for key, found in taken.processes.items()}
+            self._units.meet(processes)
             owners = self._processes.owners_of(processes)
             self._shown = taken, list(fds.census_families(taken, owners))
         return [*self._shown[1], fds.census_age_family(self._census.age or 0.0)]
@@ -159,6 +161,7 @@ class Collector(ClientCollector):
             reading = read()
         if reading:
             with self._part("processes"):
+                self._units.meet(reading.processes)
                 self._session.forget(self._processes.update(reading, self._clock(), promote))
                 fill = max((m.entries / m.capacity for m in reading.maps.values()), default=0.0)
                 least, most = _KEEPER_SECONDS

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from exporter.owners import OTHER, UNATTRIBUTED, UNKNOWN, Owner, process_name
+from exporter.units import UNKNOWN_UNIT
 from probes.snapshot import NOTHING, Accounts, Amount, Process, ProcessKey
 
 Amounts = dict[int, Amount]
@@ -170,7 +171,7 @@ class Processes:
         if not (gone or promote or key in self._tracked):
             return
         name = process_name(process.name) if process else UNKNOWN
-        unit = self._unit(process.cgroup_id) if process else ""
+        unit = self._unit(process.cgroup_id) if process else UNKNOWN_UNIT
         tracked = self._tracked.get(key)
         if tracked is None:
             tracked = self._tracked[key] = _Tracked(self._new_owner(key, name, unit, gone))

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from probes import census, decode, kprobes, programs
+from probes import census, cgroups, decode, kprobes, programs
 from probes.census import Census
+from probes.cgroups import Cgroups
 from probes.hooks import functions
 from probes.launch import launch
 from probes.maps import HashMap, PerCpuArray, host_cpus
@@ -27,7 +28,12 @@ from probes.snapshot import (
     Snapshot,
     UnderWay,
 )
-from probes.source import FILESYSTEM_BYTES_ENTRIES, FILESYSTEM_ENTRIES, Settings
+from probes.source import (
+    CGROUP_ENTRIES,
+    FILESYSTEM_BYTES_ENTRIES,
+    FILESYSTEM_ENTRIES,
+    Settings,
+)
 from probes.stacks import Stacks
 from probes.taxonomy import FdType, Layer, Loss, Mode
 
@@ -46,6 +52,11 @@ class Session:
         by_name = dict(zip(report["maps"], fds, strict=False))
         self._programs = dict(zip(report["programs"], fds[len(by_name) :], strict=False))
         self._census = by_name[census.MAP]
+        self.cgroups = Cgroups(
+            HashMap(by_name[cgroups.MAP], np.dtype("<u8"), dtype("cgroup_name"), CGROUP_ENTRIES),
+            self._programs.get(cgroups.PROGRAM),
+            by_name[cgroups.CHAIN],
+        )
         cpus = host_cpus()
 
         def numbers(name: str, entries: int) -> PerCpuArray:
@@ -130,6 +141,7 @@ class Session:
         maps = {
             "counters": MapFill(len(keys), self._counters.capacity),
             "processes": MapFill(len(process_keys), self._processes.capacity),
+            "cgroups": self.cgroups.fill,
         }
         if not of_the_living:
             living = process_keys[processes["exited"][:, 0] == 0]

@@ -256,6 +256,7 @@ class Loss(Taxonomy):
     FILESYSTEMS_FULL = 6
     STACKS_FULL = 7
     FDS_UNSEEN = 8
+    CGROUPS_FULL = 9
 
 
 class Mode(enum.Enum):

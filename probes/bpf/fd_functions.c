@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The life of a descriptor where functions can be hooked: each is one of the kernel's own steps. */
 
-#ifndef PF_EXITING
-#define PF_EXITING 0x4
-#endif
 #ifndef PF_IO_WORKER
 #define PF_IO_WORKER 0x10
 #endif

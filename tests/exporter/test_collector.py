@@ -10,11 +10,21 @@ from prometheus_client import CollectorRegistry
 
 from exporter.collector import Collector
 from probes.session import Session
-from probes.snapshot import Accounts, Amount, FdFlow, Process, ProcessKey, Snapshot
+from probes.snapshot import Accounts, Amount, Cgroup, FdFlow, Process, ProcessKey, Snapshot
 from probes.taxonomy import Account, Door, FdType, Mode
 
 KEY = ProcessKey(5, 1)
 CODE = Account.FILE_READ | FdType.FIFO << 8 | Door.READ_WRITE << 16
+
+
+class NoCgroups:
+    """Names of cgroups where none is told."""
+
+    def take(self) -> list[Cgroup]:
+        return []
+
+    def of_process(self, _pid: int) -> Iterator[Cgroup]:
+        return iter(())
 
 
 class Kernel:
@@ -24,6 +34,7 @@ class Kernel:
     preference = (Mode.KPROBE, Mode.FENTRY, Mode.TRACEPOINT)
     sees_sockets = True
     census: Any = None
+    cgroups = NoCgroups()
     report: dict[str, Any] = {"hooks": []}  # noqa: RUF012 # as Session has it
 
     def __init__(self) -> None:
