@@ -74,6 +74,8 @@ class Collector(ClientCollector):
         self._keeper.start()
         if self._census:
             self._census.start()
+        if self._selftest:
+            self._selftest.start()
 
     def describe(self) -> list[Family]:
         """All families of the catalog, empty: registering must not read the maps."""
@@ -126,13 +128,12 @@ class Collector(ClientCollector):
         self._keeper.join()
         if self._census:
             self._census.close()
+        if self._selftest:
+            self._selftest.close()
 
     def _keep(self) -> None:
         while not self._stopping.wait(self._pause):
             with self._lock:
-                if self._selftest and self._selftest.is_due:
-                    # Nobody may take its dead out of the maps before it has read them.
-                    self._selftest.run()
                 self._refresh(lambda: self._session.accounts(of_the_living=False), promote=False)
 
     def _census_families(self) -> list[Family]:

@@ -228,7 +228,7 @@ OPTIONS = (
     Option(
         "selftest.interval", "selftest_interval", int, 0,
         "Seconds between self-tests in small while serving, besides the one at start; 0 for none."
-        " Their bytes count as those of the process fdscope-test, and scrapes wait meanwhile.",
+        " Their bytes count as those of the process fdscope-test.",
         "SECONDS", _zero_or_between(60, 604_800),
     ),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from probes import census, cgroups, decode, kprobes, programs
+from probes.aside import Aside
 from probes.census import Census
 from probes.cgroups import Cgroups
 from probes.hooks import functions
@@ -49,6 +50,7 @@ class Session:
         self.preference = best_first()
         """The attach modes, best first on this kernel: the mode in use may be another than [0]."""
         self._fds = list(fds)
+        self._aside = Aside()
         by_name = dict(zip(report["maps"], fds, strict=False))
         self._programs = dict(zip(report["programs"], fds[len(by_name) :], strict=False))
         self._census = by_name[census.MAP]
@@ -136,6 +138,10 @@ class Session:
         Without ``of_the_living`` the amounts of only those processes that have ended or of which
         the kernel side has no record. A process is read after its counters, so that it is known.
         """
+        read = self._read(of_the_living)
+        return self._aside.with_them(read)
+
+    def _read(self, of_the_living: bool) -> Accounts:
         keys, values = self._counters.read()
         process_keys, processes = self._processes.read()
         maps = {
@@ -151,6 +157,19 @@ class Session:
             decode.amounts(keys, values), decode.processes(process_keys, processes[:, 0]), maps
         )
 
+    def set_aside(self) -> None:
+        """Take those that have ended out of the maps; they come with all readings nonetheless.
+
+        For the time until somebody keeps the accounts, so that a storm does not fill the maps.
+        Call it now and then: it takes out whom an earlier call found ended, half a second before.
+        """
+        ended = self._aside.due(self._read(of_the_living=False), time.monotonic())
+        self._remove(ended)
+
+    def losses(self) -> dict[Loss, int]:
+        """Updates that were lost since the start, by reason."""
+        return decode.losses(self._losses.read())
+
     def snapshot(self) -> Snapshot:
         """Read all maps once; OSError if the kernel refuses."""
         before = decode.under_way(self._transfers.read()[1])
@@ -163,7 +182,7 @@ class Session:
             accounts.maps,
             overflow=decode.overflow(self._overflow.read()),
             under_way=under_way,
-            losses=decode.losses(self._losses.read()),
+            losses=self.losses(),
             missed_runs=self._statistics("recursion_misses"),
             runs=self._runs(),
             stacks={} if self._stacks is None else self._stacks.read(),
@@ -191,6 +210,10 @@ class Session:
 
     def forget(self, processes: Sequence[ProcessKey]) -> None:
         """Remove all entries of processes that have ended."""
+        self._aside.forget(processes)
+        self._remove(processes)
+
+    def _remove(self, processes: Sequence[ProcessKey]) -> None:
         if not processes:
             return
         gone = np.array(processes, dtype("process_key"))

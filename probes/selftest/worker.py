@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Runs cases, each in a process of its own: ``python -m probes.selftest.worker [quick]``.
 
-Prints one JSON object: case name to pid, bytes read and written by fd type, or the reason why the
-kernel cannot do it. Each case answers through shared memory, for a pipe would be counted.
+Prints one JSON object on a line: case name to pid, bytes read and written by fd type, or the reason
+why the kernel cannot do it. Each case answers through shared memory, for a pipe would be counted.
+The processes of the cases, stopped, and this one live until standard input is closed.
 """
 
 import ctypes
 import json
 import mmap
 import os
+import signal
 import sys
 
 from probes.selftest.cases import CASES, Case
 
 NAME = b"fdscope-test"
-_PR_SET_NAME = 15  # include/uapi/linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15  # include/uapi/linux/prctl.h
 _SHARED_BYTES = 4096
 
 
@@ -29,16 +31,22 @@ def _answer(case: Case) -> dict[str, object]:
     }
 
 
-def _run(case: Case) -> dict[str, object]:
+def _run(case: Case, stopped: list[int]) -> dict[str, object]:
     shared = mmap.mmap(-1, _SHARED_BYTES)
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         try:
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             text = json.dumps(_answer(case)).encode()
             shared[: len(text)] = text
+            if os.getppid() == parent:
+                os.kill(os.getpid(), signal.SIGSTOP)
         finally:
             os._exit(0)
-    os.waitpid(pid, 0)
+    _, status = os.waitpid(pid, os.WUNTRACED)
+    if os.WIFSTOPPED(status):
+        stopped.append(pid)
     text = shared[:].rstrip(b"\0")
     answer: dict[str, object] = json.loads(text) if text else {"unsupported": "the case failed"}
     return answer | {"pid": pid}
@@ -48,8 +56,14 @@ def main() -> None:
     """Run the cases that the arguments ask for, under a name that tells whose bytes they are."""
     ctypes.CDLL(None).prctl(_PR_SET_NAME, NAME)
     quick = sys.argv[1:] == ["quick"]
-    answers = {case.name: _run(case) for case in CASES if case.quick or not quick}
-    json.dump(answers, sys.stdout)
+    stopped: list[int] = []
+    answers = {case.name: _run(case, stopped) for case in CASES if case.quick or not quick}
+    sys.stdout.write(f"{json.dumps(answers)}\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+    for pid in stopped:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 if __name__ == "__main__":
