@@ -64,7 +64,7 @@ class Collector(ClientCollector):
         self._selftest = selftest
         self._lock = threading.Lock()
         self._seconds: dict[str, float] = {}
-        self._errors = dict.fromkeys(("maps", "processes", "devices", "fds", "metrics"), 0)
+        self._errors = dict.fromkeys(("maps", "units", "processes", "devices", "fds", "metrics"), 0)
         self._last_error = "no scrape yet"
         self._pause = _KEEPER_SECONDS[1]
         self._census = CensusTaker(session.census, session.fd_flow) if session.census else None
@@ -143,7 +143,8 @@ class Collector(ClientCollector):
             return []
         if self._shown is None or self._shown[0] is not taken:
             processes = {key: found.process for key, found in taken.processes.items()}
-            self._units.meet(processes)
+            with self._part("units"):
+                self._units.meet(processes)
             owners = self._processes.owners_of(processes)
             self._shown = taken, list(fds.census_families(taken, owners))
         return [*self._shown[1], fds.census_age_family(self._census.age or 0.0)]
@@ -161,8 +162,9 @@ class Collector(ClientCollector):
         with self._part("maps"):
             reading = read()
         if reading:
-            with self._part("processes"):
+            with self._part("units"):
                 self._units.meet(reading.processes)
+            with self._part("processes"):
                 self._session.forget(self._processes.update(reading, self._clock(), promote))
                 fill = max((m.entries / m.capacity for m in reading.maps.values()), default=0.0)
                 least, most = _KEEPER_SECONDS

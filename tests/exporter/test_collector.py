@@ -115,6 +115,17 @@ def test_maps_that_cannot_be_read(
     assert sample(registry, "fdscope_file_read_bytes_total") == {"cat": 30.0}
 
 
+def test_names_of_cgroups_that_cannot_be_read_cost_no_bytes(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: NoCgroups) -> list[Cgroup]:
+        raise OSError("refused")
+
+    monkeypatch.setattr(NoCgroups, "take", refuse)
+    assert sample(registry, "fdscope_file_read_bytes_total", unit="(unknown)") == {"cat": 30.0}
+    assert sample(registry, "fdscope_scrape_errors_total", part="units")["units"] >= 1.0
+
+
 class BrokenCensus:
     """Of a host whose processes cannot be listed."""
 
