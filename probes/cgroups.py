@@ -35,8 +35,10 @@ class Cgroups:
         self._noted = noted
         self._program = program
         self._chain = chain
-        self.fill = MapFill(0, noted.capacity)
-        """Of the map when it was last emptied."""
+
+    def fill(self) -> MapFill:
+        """How full the map of names is; OSError if the kernel refuses."""
+        return MapFill(len(self._noted.read()[0]), self._noted.capacity)
 
     def take(self) -> list[Cgroup]:
         """The cgroups of processes that ended since the last call, and up to 31 around each.
@@ -44,7 +46,6 @@ class Cgroups:
         OSError if the kernel refuses.
         """
         keys, values = self._noted.read()
-        self.fill = MapFill(len(keys), self._noted.capacity)
         self._noted.delete(keys)
         return [_cgroup(record) for record in values[:, 0]]
 

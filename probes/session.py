@@ -147,7 +147,7 @@ class Session:
         maps = {
             "counters": MapFill(len(keys), self._counters.capacity),
             "processes": MapFill(len(process_keys), self._processes.capacity),
-            "cgroups": self.cgroups.fill,
+            "cgroups": self.cgroups.fill(),
         }
         if not of_the_living:
             living = process_keys[processes["exited"][:, 0] == 0]

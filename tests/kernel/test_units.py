@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -340,12 +340,11 @@ def test_a_process_that_has_gone_unseen(base: Path, session: Session) -> None:
 
 def test_the_fill_of_the_map_is_told_and_given_back(base: Path, session: Session) -> None:
     session.cgroups.take()
-    make: Callable[[int], Path] = lambda number: base / f"{number}.service"  # noqa: E731
-    for number in range(5):
-        make(number).mkdir()
-        in_child(partial(enter_and_work, make(number)))
-    assert {name for _, _, name in session.cgroups.take()} >= {b"%d.service" % n for n in range(5)}
-    assert session.accounts().maps["cgroups"].entries >= 5
-    session.cgroups.take()
-    session.cgroups.take()
-    assert session.accounts().maps["cgroups"].entries < 5
+    names = {b"%d.service" % number for number in range(5)}
+    for name in names:
+        cgroup = base / os.fsdecode(name)
+        cgroup.mkdir()
+        in_child(partial(enter_and_work, cgroup))
+    assert session.accounts().maps["cgroups"].entries >= len(names)
+    assert {cgroup.name for cgroup in session.cgroups.take()} >= names
+    assert not names & {cgroup.name for cgroup in session.cgroups.take()}
