@@ -159,3 +159,14 @@ def test_its_bytes_bear_its_name(session: Session) -> None:
     cases = [case for case in CASES if case.quick]
     tested = [amounts for key, amounts in accounts.amounts.items() if names.get(key) == NAME]
     assert len(tested) >= len(cases)
+
+
+def test_a_mode_is_kept_when_there_is_no_room_to_judge_it() -> None:
+    told: list[str] = []
+    kept, rows = selftest.attach_what_fires(modes(), Settings(counter_entries=64), told.append)
+    try:
+        assert not rows
+        assert told[-1].startswith(f"{kept.mode.value} mode is kept untested")
+        assert kept.losses()[Loss.COUNTERS_FULL]
+    finally:
+        kept.close()
