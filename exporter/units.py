@@ -106,13 +106,16 @@ class Units:
         missing = {cgroup for cgroup in asked if self._units.get(cgroup) is None}
         if not missing:
             return
+        self._settle_all(missing)  # what lacked for the names that are known may have come since
         for key, process in processes.items():
-            if process.exited or process.cgroup_id not in missing:
+            cgroup = process.cgroup_id
+            if process.exited or cgroup not in missing:
                 continue
-            self._learn(self._way_out(key.tgid))
-            missing.remove(process.cgroup_id)
-            if self._units.get(process.cgroup_id) is None:
-                self._refused[process.cgroup_id] = now
+            missing.remove(cgroup)
+            if self._units.get(cgroup) is None:
+                self._learn(self._way_out(key.tgid))
+            if self._units.get(cgroup) is None:
+                self._refused[cgroup] = now
 
     def _way_out(self, pid: int) -> Iterator[Cgroup]:
         """The cgroups of a living process, as far out as is needed."""
@@ -125,9 +128,12 @@ class Units:
         told = list(cgroups)
         for cgroup in told:
             self._names.put(cgroup.id, cgroup)
+        self._settle_all(cgroup.id for cgroup in told)
+
+    def _settle_all(self, cgroups: Iterable[int]) -> None:
         unsettled: set[int] = set()
-        for cgroup in told:
-            unsettled.update(self._settle(cgroup.id, unsettled))
+        for cgroup in cgroups:
+            unsettled.update(self._settle(cgroup, unsettled))
 
     def _settle(self, cgroup_id: int, unsettled: Container[int]) -> Collection[int]:
         """Find the unit of a cgroup from its name and those around it; in vain for ``unsettled``.
