@@ -21,19 +21,11 @@ from probes.session import Session
 from probes.snapshot import Snapshot
 from tests.kernel.conftest import in_child, key_of
 from tests.kernel.living import alive
+from tests.ours import hierarchy
 
 CONTAINER = "0123456789ab" + "c" * 52
 _CLONE3 = 435
 _CLONE_INTO_CGROUP = 1 << 33
-
-
-def hierarchy() -> Path | None:
-    """Where the version 2 hierarchy is mounted; None if it is not."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        mount, _, filesystem = line.partition(" - ")
-        if filesystem.startswith("cgroup2 "):
-            return Path(mount.split()[4])
-    return None
 
 
 def remove_tree(root: Path) -> None:
