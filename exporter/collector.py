@@ -14,7 +14,7 @@ from typing import TypeVar
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector as ClientCollector
 
-from exporter import devices, units
+from exporter import devices
 from exporter.catalog import CATALOG
 from exporter.catalog import itself as catalog
 from exporter.census import CensusTaker, Taken
@@ -27,8 +27,8 @@ from exporter.owners import Owner
 from exporter.processes import DEFAULT_BUDGET, Processes
 from exporter.selftester import SelfTester
 from exporter.stacks import BoundedChains
+from exporter.units import Units
 from probes.census import ProcessFds
-from probes.selftest.worker import NAME as TEST_PROCESS
 from probes.session import Session
 from probes.snapshot import Accounts, Snapshot
 
@@ -77,10 +77,10 @@ class Collector(ClientCollector):
         self._version = version
         self._clock = clock
         self._budget = budget
-        cgroups = units.Units(units.hierarchy())
+        self._units = Units(session.cgroups)
         # The label `ended` goes on from the time of the start, whatever the host's clock does.
         epoch = time.time() - clock()
-        self._processes = Processes(max_series, cgroups.unit, _is_alive, epoch=epoch)
+        self._processes = Processes(max_series, self._units.unit, _is_alive, epoch=epoch)
         self._series = owned.SeriesCache()
         self._tail_series = 0
         """Of the families that are made last, at the last scrape."""
@@ -89,10 +89,9 @@ class Collector(ClientCollector):
         self._network_devices = devices.Bounded[NetworkDevice]()
         self._block_devices = devices.Bounded[BlockDevice]()
         self._selftest = selftest
-        self._tester: threading.Thread | None = None
         self._lock = threading.Lock()
         self._seconds: dict[str, float] = {}
-        self._errors = dict.fromkeys(("maps", "processes", "devices", "fds", "metrics"), 0)
+        self._errors = dict.fromkeys(("maps", "units", "processes", "devices", "fds", "metrics"), 0)
         self._failing: tuple[set[Cause], set[Cause]] = set(), set()
         """What has failed since the scrape before the last, and since the last: it was logged."""
         self._last_error = "no scrape yet"
@@ -108,6 +107,8 @@ class Collector(ClientCollector):
         self._keeper.start()
         if self._census:
             self._census.start()
+        if self._selftest:
+            self._selftest.start()
 
     def describe(self) -> list[Family]:
         """All families of the catalog, empty: registering must not read the maps."""
@@ -156,25 +157,18 @@ class Collector(ClientCollector):
         """Stop keeping the accounts."""
         self._stopping.set()
         self._keeper.join()
-        if self._tester:
-            self._tester.join()
         if self._census:
             self._census.close()
+        if self._selftest:
+            self._selftest.close()
 
     def _keep(self) -> None:
         while not self._stopping.wait(max(self._pause, self._rest)):
-            if self._selftest and self._selftest.is_due and not self._is_testing:
-                self._tester = threading.Thread(target=self._selftest.run, name="selftest")
-                self._tester.start()
             began = time.thread_time()
             with self._lock:
                 if self._has_work():
                     self._refresh(lambda: self._session.accounts(of_the_living=False))
             self._rest = (time.thread_time() - began) / _LARGEST_SHARE
-
-    @property
-    def _is_testing(self) -> bool:
-        return self._tester is not None and self._tester.is_alive()
 
     def _has_work(self) -> bool:
         """Tell if somebody has ended since the last reading, or is to leave the maps now."""
@@ -233,6 +227,8 @@ class Collector(ClientCollector):
         if self._census is None or taken is None:
             return []
         if self._shown is None or self._shown[0] is not taken:
+            with self._part("units"):
+                self._units.meet({key: found.process for key, found in taken.processes.items()})
             owners = self._census_owners.choose(taken.processes, budget)
             self._shown = taken, list(fds.census_families(taken, owners))
         return [*self._shown[1], fds.census_age_family(self._census.age or 0.0)]
@@ -254,16 +250,15 @@ class Collector(ClientCollector):
         with self._part("maps"):
             reading = read()
             self._read_whole = self._clock()
+        if reading:
+            with self._part("units"):
+                self._units.meet(reading.processes)
         return reading
 
     def _update(self, reading: Accounts, promote: bool) -> None:
         """Bring the accounts up to date, and let the dead leave the maps."""
         with self._part("processes"):
             closed = self._processes.update(reading, self._clock(), promote)
-            if self._is_testing:
-                # The test has not read them yet.
-                names = {key: process.name for key, process in reading.processes.items()}
-                closed = [key for key in closed if names.get(key) != TEST_PROCESS]
             self._session.forget(closed)
             fill = max((m.entries / m.capacity for m in reading.maps.values()), default=0.0)
             least, most = _KEEPER_SECONDS

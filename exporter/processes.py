@@ -40,6 +40,7 @@ from operator import attrgetter
 
 from exporter.families.owned import series_of, width
 from exporter.owners import OTHER, UNATTRIBUTED, UNKNOWN, Owner, process_name
+from exporter.units import UNKNOWN_UNIT
 from probes.snapshot import (
     OTHER_ERRNO,
     UNKNOWN_ERRNO,
@@ -379,7 +380,7 @@ class Processes:
     def _name_of(self, process: Process | None) -> Name:
         """Name and unit of a process, or that it is not known."""
         if process is None:
-            return UNKNOWN, ""
+            return UNKNOWN, UNKNOWN_UNIT
         return process_name(process.name), self._unit(process.cgroup_id)
 
     # Series of a pid

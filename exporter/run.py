@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from probes.selftest import Row
     from probes.session import Session
 
-    Attached = tuple[Session, list[Row]]
+    Attached = tuple[Session, Sequence[Row]]
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,11 @@ def _collector(attached: "Attached", version: str, options: Options) -> "Collect
     from probes import selftest
 
     session, rows = attached
-    tester = SelfTester(lambda: selftest.run(session, quick=True), rows, options.selftest_interval)
+
+    def test(go_on: Callable[[], None]) -> selftest.Result:
+        return selftest.judge(session, quick=True, meanwhile=go_on)
+
+    tester = SelfTester(test, rows, options.selftest_interval)
     return Collector(session, version, options.max_series, tester, budget=options.budget)
 
 

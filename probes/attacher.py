@@ -181,22 +181,31 @@ class Attacher:
         tails = TailCall if self._mode is Mode.TRACEPOINT else IN_ALL_MODES
         return [self._load_tail_call(tail) for tail in tails]
 
-    def load_census(self) -> list[dict[str, str]]:
-        """Load the programs that are run on demand; without them there is no census.
+    def load_on_demand(self) -> list[dict[str, str]]:
+        """Load the programs that are run on demand: the census, and the names of cgroups.
 
-        One answer like those of ``attach`` if they are refused; none else, for they are no hooks.
+        An answer like those of ``attach`` for each that is refused; none else, for they are no
+        hooks.
         """
+        answers = []
+        for name, load in (("census", self._load_census_of_fds), ("cgroups", self._load_cgroups)):
+            try:
+                load()
+            except Exception as error:  # bcc raises nothing more precise
+                answer = self._answer(name, Layer.PROCESS, None)
+                answers.append(answer | {"state": "failed", "why": _reason(error)})
+        return answers
+
+    def _load_census_of_fds(self) -> None:
         calls = self._bpf[b"census_calls"]
-        try:
-            for number, name in enumerate(source.CENSUS_CALLS):
-                program = f"on_census_{name.lower()}".encode()
-                loaded = self._bpf.load_func(program, self._bpf.RAW_TRACEPOINT)
-                calls[calls.Key(number)] = calls.Leaf(loaded.fd)
-            self._bpf.load_func(b"on_census", self._bpf.RAW_TRACEPOINT)
-        except Exception as error:  # bcc raises nothing more precise
-            answer = self._answer("census", Layer.PROCESS, None)
-            return [answer | {"state": "failed", "why": _reason(error)}]
-        return []
+        for number, name in enumerate(source.CENSUS_CALLS):
+            program = f"on_census_{name.lower()}".encode()
+            loaded = self._bpf.load_func(program, self._bpf.RAW_TRACEPOINT)
+            calls[calls.Key(number)] = calls.Leaf(loaded.fd)
+        self._bpf.load_func(b"on_census", self._bpf.RAW_TRACEPOINT)
+
+    def _load_cgroups(self) -> None:
+        self._bpf.load_func(b"on_cgroups", self._bpf.RAW_TRACEPOINT)
 
     def _load_tail_call(self, tail: TailCall) -> dict[str, str]:
         name = tail.name.lower()

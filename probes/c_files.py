@@ -34,6 +34,7 @@ COMMON = (
     "tracepoints.c",
     "scratch.c",
     "account.c",
+    "cgroups.c",
     "fd_life.c",
     "transfers.c",
     "pending.c",

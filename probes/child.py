@@ -61,6 +61,7 @@ def command(module: str, *arguments: str) -> list[str]:
 def start(
     module: str,
     *arguments: str,
+    commands: int = subprocess.DEVNULL,
     output: int | IO[bytes],
     errors: int | IO[bytes],
     pass_fds: Sequence[int] = (),
@@ -71,7 +72,7 @@ def start(
     """
     return subprocess.Popen(
         command(module, *arguments),
-        stdin=subprocess.DEVNULL,
+        stdin=commands,
         stdout=output,
         stderr=errors,
         pass_fds=pass_fds,

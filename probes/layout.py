@@ -10,9 +10,14 @@ from probes.btf import Btf
 FIELDS: dict[str, dict[str, str]] = {
     "in6_addr": {"in6_u": "u8[16]"},
     "qstr": {"name": "const unsigned char *"},
-    "kernfs_node": {"id": "u64"},
+    "kernfs_node": {
+        "id": "u64",
+        "name": "const char *",
+        "parent": "struct kernfs_node *",
+        "__parent": "struct kernfs_node *",
+    },
     "cgroup": {"kn": "struct kernfs_node *"},
-    "css_set": {"dfl_cgrp": "struct cgroup *"},
+    "css_set": {"dom_cset": "struct css_set *", "dfl_cgrp": "struct cgroup *"},
     "file_system_type": {"name": "const char *"},
     "super_block": {
         "s_magic": "unsigned long",
@@ -21,7 +26,13 @@ FIELDS: dict[str, dict[str, str]] = {
     },
     "dentry": {"d_name": "struct qstr"},
     "path": {"dentry": "struct dentry *"},
-    "inode": {"i_ino": "u64", "i_mode": "u16", "i_rdev": "u32", "i_sb": "struct super_block *"},
+    "inode": {
+        "i_ino": "u64",
+        "i_mode": "u16",
+        "i_rdev": "u32",
+        "i_sb": "struct super_block *",
+        "i_private": "void *",
+    },
     "file": {
         "f_inode": "struct inode *",
         "f_mode": "u32",
@@ -35,7 +46,9 @@ FIELDS: dict[str, dict[str, str]] = {
         "open_fds": "u64 *",
     },
     "files_struct": {"count": "struct { int counter; }", "fdt": "struct fdtable *"},
+    "list_head": {"next": "struct list_head *"},
     "signal_struct": {
+        "thread_head": "struct list_head",
         "live": "struct { int counter; }",
         "nr_threads": "int",
         "sum_sched_runtime": "u64",
@@ -46,6 +59,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "thread_info": "struct thread_info",
         "flags": "u32",
         "stack": "char *",
+        "pid": "int",
         "tgid": "int",
         "start_boottime": "u64",
         "comm": "char[16]",
@@ -93,6 +107,8 @@ FIELDS: dict[str, dict[str, str]] = {
 
 # Fields that some kernels lack; the C text can ask with #ifdef HAVE_<struct>_<field>.
 OPTIONAL = {
+    ("kernfs_node", "parent"),  # __parent since 6.15
+    ("kernfs_node", "__parent"),
     ("thread_info", "status"),
     ("io_kiocb", "task"),
     ("io_kiocb", "tctx"),
@@ -118,7 +134,12 @@ OPTIONAL_STRUCTS = {
 
 
 # Where structs hold others, to get from one to the other: OFFSET_<struct>_<field>, in bytes.
-OFFSETS = (("proc_inode", "pid"), ("proc_inode", "vfs_inode"), ("task_struct", "pid_links"))
+OFFSETS = (
+    ("proc_inode", "pid"),
+    ("proc_inode", "vfs_inode"),
+    ("task_struct", "pid_links"),
+    ("task_struct", "thread_node"),
+)
 
 
 class LayoutError(Exception):

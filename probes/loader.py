@@ -57,7 +57,7 @@ def attach(
     decisive = [hook for hook in chosen if hook.required and hook.point is Point.RETURN]
     hooks = [attacher.attach(hook) for hook in decisive]
     hooks += attacher.load_tail_calls()
-    hooks += attacher.load_census()
+    hooks += attacher.load_on_demand()
     hooks += [attacher.attach(hook) for hook in chosen if hook not in decisive]
     return attacher, hooks
 

@@ -8,6 +8,10 @@ import numpy as np
 from probes.taxonomy import FdType
 
 COMM_BYTES = 16
+CGROUP_NAME_BYTES = 256
+"""NAME_MAX and a NUL: no name is cut."""
+CGROUPS_A_CALL = 32
+"""A cgroup and those that it is in, as many as one run of a program looks at."""
 FILESYSTEM_NAME_BYTES = 32
 STACK_DEPTH = 32
 
@@ -28,6 +32,14 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
     # key and value of `processes`
     "process_key": [("tgid", "u32"), ("start", "u32")],
     "process": [("cgroup_id", "u64"), ("exited", "u64"), (f"comm[{COMM_BYTES}]", "char")],
+    # value of `cgroups`, whose key is the id; the root has no parent (0) and no name
+    "cgroup_name": [("id", "u64"), ("parent", "u64"), (f"name[{CGROUP_NAME_BYTES}]", "char")],
+    # value of `cgroup_chain`: from a cgroup outward; `next` goes on there, 0 after the root
+    "cgroup_chain": [
+        ("next", "u64"),
+        ("count", "u64"),
+        (f"cgroup[{CGROUPS_A_CALL}]", "struct cgroup_name"),
+    ],
     # what an operation is done on; `filesystem`: address of its struct file_system_type, or 0
     "target": [("filesystem", "u64"), ("fd_type", "u32"), ("unused", "u32")],
     # key of `filesystem_bytes`; value of `filesystems`, whose key is `type`
@@ -127,7 +139,8 @@ def dtype(name: str) -> np.dtype[np.void]:
     for field, c_type in RECORDS[name]:
         base, _, length = field.rstrip("]").partition("[")
         if c_type.startswith("struct "):
-            fields.append((base, dtype(c_type.removeprefix("struct "))))
+            inner = dtype(c_type.removeprefix("struct "))
+            fields.append((base, inner, int(length)) if length else (base, inner))
         elif c_type == "char":
             fields.append((base, f"S{length}"))
         else:

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from probes import census, decode, kprobes, programs
+from probes import census, cgroups, decode, kprobes, programs
+from probes.aside import Aside
 from probes.census import Census
+from probes.cgroups import Cgroups
 from probes.hooks import functions
 from probes.launch import launch
 from probes.maps import HashMap, PerCpuArray, host_cpus
@@ -28,7 +30,12 @@ from probes.snapshot import (
     Snapshot,
     UnderWay,
 )
-from probes.source import FILESYSTEM_BYTES_ENTRIES, FILESYSTEM_ENTRIES, Settings
+from probes.source import (
+    CGROUP_ENTRIES,
+    FILESYSTEM_BYTES_ENTRIES,
+    FILESYSTEM_ENTRIES,
+    Settings,
+)
 from probes.stacks import Stacks
 from probes.taxonomy import FdType, Layer, Loss, Mode
 
@@ -47,9 +54,15 @@ class Session:
         by_name = dict(zip(report["maps"], fds, strict=False))
         self._programs = dict(zip(report["programs"], fds[len(by_name) :], strict=False))
         self._census = by_name[census.MAP]
+        self.cgroups = Cgroups(
+            HashMap(by_name[cgroups.MAP], np.dtype("<u8"), dtype("cgroup_name"), CGROUP_ENTRIES),
+            self._programs.get(cgroups.PROGRAM),
+            by_name[cgroups.CHAIN],
+        )
         self._reading = threading.Lock()
+        self._aside = Aside()
         self._counter_keys = np.empty(0, dtype("counter_key"))
-        """As of the last reading."""
+        """As of the last reading of ``accounts()``: what was read may be removed."""
         self._amounts = decode.AmountsReader()
         cpus = host_cpus()
 
@@ -130,12 +143,28 @@ class Session:
         Without ``of_the_living`` only those that have ended, and the amounts of those of which the
         kernel side has no record. A process is read after its counters, so that it is known.
         """
+        return self._aside.with_them(self._read(of_the_living))
+
+    def peek(self) -> Accounts:
+        """Read the same for another thread than that which calls ``accounts()`` and ``forget()``.
+
+        OSError if the kernel refuses.
+        """
+        keys, values = self._counters.read()
+        process_keys, processes = self._processes.read()
+        amounts = decode.AmountsReader().read(keys, values)
+        return self._aside.with_them(
+            Accounts(amounts, decode.processes(process_keys, processes[:, 0]))
+        )
+
+    def _read(self, of_the_living: bool) -> Accounts:
         keys, values = self._counters.read()
         process_keys, processes = self._processes.read()
         self._counter_keys = keys
         maps = {
             "counters": MapFill(len(keys), self._counters.capacity),
             "processes": MapFill(len(process_keys), self._processes.capacity),
+            "cgroups": self.cgroups.fill(),
         }
         if not of_the_living:
             ended = processes["exited"][:, 0] != 0
@@ -153,6 +182,19 @@ class Session:
         ended = keys[processes["exited"][:, 0] != 0]
         return [ProcessKey(*key) for key in ended.tolist()]
 
+    def set_aside(self) -> None:
+        """Take those that have ended out of the maps; they come with all readings nonetheless.
+
+        For the time until somebody keeps the accounts, so that a storm does not fill the maps.
+        Call it now and then: it takes out whom an earlier call found ended, half a second before.
+        """
+        ended = self._aside.due(self._read(of_the_living=False), time.monotonic())
+        self._remove(ended)
+
+    def losses(self) -> dict[Loss, int]:
+        """Updates that were lost since the start, by reason."""
+        return decode.losses(self._losses.read())
+
     def snapshot(self) -> Snapshot:
         """Read all maps once, one thread at a time; OSError if the kernel refuses."""
         with self._reading:
@@ -169,7 +211,7 @@ class Session:
             accounts.maps,
             overflow=decode.overflow(self._overflow.read()),
             under_way=under_way,
-            losses=decode.losses(self._losses.read()),
+            losses=self.losses(),
             missed_runs=self._statistics("recursion_misses"),
             runs=self._runs(),
             stacks={} if self._stacks is None else self._stacks.read(),
@@ -197,6 +239,10 @@ class Session:
 
     def forget(self, processes: Sequence[ProcessKey]) -> None:
         """Remove the entries of processes that have ended, as far as they have been read."""
+        self._aside.forget(processes)
+        self._remove(processes)
+
+    def _remove(self, processes: Sequence[ProcessKey]) -> None:
         if not processes:
             return
         gone = np.array(processes, dtype("process_key"))

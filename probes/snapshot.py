@@ -113,6 +113,17 @@ class Process:
     exited: bool
 
 
+class Cgroup(NamedTuple):
+    """A directory of the unified hierarchy (cgroup version 2)."""
+
+    id: int
+    """Inode number; no later cgroup has the same."""
+    parent: int
+    """Id of the cgroup that it is in; 0 for the root."""
+    name: bytes
+    """The last part of its path: anything but a slash and a newline. Empty for the root."""
+
+
 @dataclass(frozen=True, slots=True)
 class FdFlow:
     """Descriptors that came and went on the whole host, by fd type."""

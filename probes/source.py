@@ -43,6 +43,8 @@ NO_FD_TYPE = 0xFF
 FILESYSTEM_ENTRIES = 256
 """Types of filesystems; a kernel has some thirty."""
 FILESYSTEM_BYTES_ENTRIES = 4 * FILESYSTEM_ENTRIES
+CGROUP_ENTRIES = 8192
+"""Cgroups of processes that ended since the map was last emptied, and those that they are in."""
 MESSAGES_A_CALL = 32
 """Of sendmmsg and recvmmsg that one tail call handles: they take up to 1024 (UIO_MAXIOV)."""
 PASSED_FDS_A_CALL = 32
@@ -101,7 +103,7 @@ class Settings:
 def maps(mode: Mode, settings: Settings) -> list[str]:
     """Names of the maps that the C text of the mode declares and user space reads."""
     names = ["counters", "processes", "overflow", "losses", "filesystem_bytes", "filesystems"]
-    names += ["census", "fd_flow", "transfers"]
+    names += ["census", "fd_flow", "transfers", "cgroups", "cgroup_chain"]
     names += ["tail_calls", "census_calls"]  # emptied when their last descriptor is closed
     if mode is Mode.KPROBE:
         names.append("calls")
@@ -185,6 +187,8 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "FILESYSTEM_ENTRIES", FILESYSTEM_ENTRIES
     yield "FILESYSTEM_BYTES_ENTRIES", FILESYSTEM_BYTES_ENTRIES
     yield "COMM_BYTES", records.COMM_BYTES
+    yield "CGROUP_ENTRIES", CGROUP_ENTRIES
+    yield "CGROUPS_A_CALL", records.CGROUPS_A_CALL
     for name in ("EBADF", "ENFILE", "EMFILE", "ENOTSOCK", "EALREADY", "EINPROGRESS"):
         yield name, getattr(errno, name)
     yield "UNKNOWN_ERRNO", UNKNOWN_ERRNO

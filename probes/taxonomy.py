@@ -253,8 +253,8 @@ class Account(Taxonomy):
 class Loss(Taxonomy):
     """Why something was not counted where it belongs.
 
-    The last three: the kernel did not run the program that goes on, its memory was given to another
-    thread, memory of the counted program was not there.
+    ``TAIL_CALLS``: the kernel did not run the program that goes on. ``SCRATCH``: its memory was
+    given to another thread. ``USER_MEMORY``: memory of the counted program was not there.
     """
 
     COUNTERS_FULL = 0
@@ -269,6 +269,7 @@ class Loss(Taxonomy):
     TAIL_CALLS = 9
     SCRATCH = 10
     USER_MEMORY = 11
+    CGROUPS_FULL = 12
 
 
 class Mode(enum.Enum):

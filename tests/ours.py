@@ -25,12 +25,20 @@ from prometheus_client.registry import Collector as ClientCollector
 
 from exporter import cli
 from exporter.run import REAL, run_exporter
-from exporter.units import hierarchy
 
 if TYPE_CHECKING:
     from exporter.collector import Collector
 
 _END_SECONDS = 30
+
+
+def hierarchy() -> Path | None:
+    """Where the version 2 hierarchy of cgroups is mounted; None if it is not."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        mount, _, filesystem = line.partition(" - ")
+        if filesystem.startswith("cgroup2 "):
+            return Path(mount.split()[4])
+    return None
 
 
 def _new_cgroup() -> Path | None:

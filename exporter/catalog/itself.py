@@ -102,7 +102,7 @@ SELFTEST_OBSERVED_BYTES = Metric(
     "What the probes counted of them.",
     _SELFTEST,
 )
-_PARTS = ("maps", "processes", "devices", "fds", "metrics")
+_PARTS = ("maps", "units", "processes", "devices", "fds", "metrics")
 SCRAPE_SECONDS = Metric(
     "fdscope_scrape_duration_seconds",
     Kind.GAUGE,

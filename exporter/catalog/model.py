@@ -56,7 +56,11 @@ class Metric:
 
 PROCESS = Label("process", "name of the thread-group leader")
 PID = Label("pid", "its tgid; empty where processes are summed under their name")
-UNIT = Label("unit", "systemd unit or container id, from the cgroup")
+UNIT = Label(
+    "unit",
+    "systemd unit or container id, from the cgroup; empty in no unit, (unknown) if it could not be"
+    " told",
+)
 FD_TYPE = Label("fd_type", "what the fd refers to", tuple(m.label for m in FdType))
 DOOR = Label("door", "how the operation entered the file layer", tuple(m.label for m in Door))
 SCOPE = Label("scope", "where the socket's peer is", tuple(m.label for m in Scope))

@@ -62,19 +62,14 @@ static __always_inline void account_overflow(struct counter_key *key, u64 operat
 		add(amount, operations, bytes);
 }
 
+/* `task`: any thread of the process that has not ended, for a dead leader stays where it was. */
 static __always_inline void describe(struct process *process, const struct task_struct *task)
 {
-	struct kernfs_node *node = NULL;
-	struct task_struct *leader = NULL;
-	struct css_set *cgroups = NULL;
-	struct cgroup *cgroup = NULL;
+	const struct task_struct *leader = NULL;
 
 	PROBE_READ(leader, &task->group_leader);
 	PROBE_READ(process->comm, &leader->comm);
-	PROBE_READ(cgroups, &leader->cgroups);
-	PROBE_READ(cgroup, &cgroups->dfl_cgrp);
-	PROBE_READ(node, &cgroup->kn);
-	PROBE_READ(process->cgroup_id, &node->id);
+	process->cgroup_id = cgroup_id_of(task);
 }
 
 static __always_inline void note_process(struct process_key key, const struct task_struct *task)

@@ -10,10 +10,6 @@ BPF_ARRAY(census_walks, struct fd_walk, 1);
 BPF_PROG_ARRAY(census_calls, CENSUS_CALL_COUNT);
 
 #ifdef OFFSET_proc_inode_pid
-#define PIDTYPE_TGID 1
-#ifndef PF_EXITING
-#define PF_EXITING 0x4
-#endif
 
 static __always_inline struct fd_walk *census_walk(void)
 {
@@ -61,27 +57,25 @@ static __always_inline void write_census(const struct fd_walk *walk)
  */
 int on_census(struct bpf_raw_tracepoint_args *ctx)
 {
+	const struct task_struct *leader, *task;
 	const struct file *directory = file_of(ctx->args[0]);
-	const char *inode = NULL, *task = NULL;
 	struct files_struct *files = NULL;
 	const struct pid *pid = NULL;
 	struct fd_walk *walk = census_walk();
-	u32 flags = 0;
+	const char *inode = NULL;
 
 	if (!directory || !walk)
 		return 0;
 	PROBE_READ(inode, &directory->f_inode);
 	PROBE_READ(pid, inode - OFFSET_proc_inode_vfs_inode + OFFSET_proc_inode_pid);
-	PROBE_READ(task, &pid->tasks[PIDTYPE_TGID]);
-	if (!task)
+	leader = leader_of(pid);
+	if (!leader)
 		return 0;
-	task -= OFFSET_task_struct_pid_links + PIDTYPE_TGID * 2 * sizeof(void *);
-	PROBE_READ(files, &((const struct task_struct *)task)->files);
-	set_out(walk, (const struct task_struct *)task, files, ctx->args[1], NO_FD);
-	/* What exits was counted as closed. */
-	PROBE_READ(flags, &((const struct task_struct *)task)->flags);
-	if (flags & PF_EXITING)
-		walk->end = 0;
+	task = living_thread(leader);
+	if (task)
+		PROBE_READ(files, &task->files);
+	/* Without a table if all exits: what that had open was counted as closed. */
+	set_out(walk, task ?: leader, files, ctx->args[1], NO_FD);
 	census_calls.call(ctx, CENSUS_CALL_WALK);
 	return 0;
 }

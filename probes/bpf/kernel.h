@@ -69,6 +69,87 @@ static __always_inline struct process_key process_key_of(const struct task_struc
 	return key;
 }
 
+#ifndef PF_EXITING
+#define PF_EXITING 0x4
+#endif
+
+static __always_inline bool is_exiting(const struct task_struct *task)
+{
+	u32 flags = 0;
+
+	PROBE_READ(flags, &task->flags);
+	return flags & PF_EXITING;
+}
+
+/* Most threads that are looked at: what exits stays in the list only for a moment. */
+#define THREADS_LOOKED_AT 64
+
+/*
+ * A thread of the process that does not exit: `task` itself if it does not. A process goes on
+ * without its leader, whose descriptors and moves between cgroups are then those of the others.
+ * NULL if there is none among the first threads.
+ */
+static __always_inline const struct task_struct *living_thread(const struct task_struct *task)
+{
+	const struct signal_struct *signal = NULL;
+	const struct list_head *node = NULL;
+	u32 i;
+
+	if (!is_exiting(task))
+		return task;
+	PROBE_READ(signal, &task->signal);
+	PROBE_READ(node, &signal->thread_head.next);
+	for (i = 0; i < THREADS_LOOKED_AT; i++) {
+		if (!node || node == &signal->thread_head)
+			return NULL;
+		task = (const struct task_struct *)((const char *)node -
+						    OFFSET_task_struct_thread_node);
+		if (!is_exiting(task))
+			return task;
+		PROBE_READ(node, &node->next);
+	}
+	return NULL;
+}
+
+#define PIDTYPE_TGID 1
+
+/* The leader of the process with this number; NULL if it is gone. */
+static __always_inline const struct task_struct *leader_of(const struct pid *pid)
+{
+	const char *task = NULL;
+
+	PROBE_READ(task, &pid->tasks[PIDTYPE_TGID]);
+	if (!task)
+		return NULL;
+	task -= OFFSET_task_struct_pid_links + PIDTYPE_TGID * 2 * sizeof(void *);
+	return (const struct task_struct *)task;
+}
+
+/*
+ * The directory of the process in the unified hierarchy (version 2), whatever other hierarchies the
+ * host has. Threads can be in threaded cgroups below it; the domain is the same for all of them.
+ */
+static __always_inline const struct kernfs_node *cgroup_node_of(const struct task_struct *task)
+{
+	const struct css_set *threads = NULL, *domain = NULL;
+	const struct kernfs_node *node = NULL;
+	const struct cgroup *cgroup = NULL;
+
+	PROBE_READ(threads, &task->cgroups);
+	PROBE_READ(domain, &threads->dom_cset);
+	PROBE_READ(cgroup, &domain->dfl_cgrp);
+	PROBE_READ(node, &cgroup->kn);
+	return node;
+}
+
+static __always_inline u64 cgroup_id_of(const struct task_struct *task)
+{
+	u64 id = 0;
+
+	PROBE_READ(id, &cgroup_node_of(task)->id);
+	return id;
+}
+
 static __always_inline struct files_struct *current_files(void)
 {
 	struct files_struct *files;

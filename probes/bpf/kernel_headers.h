@@ -50,6 +50,11 @@ struct io_sr_msg {
 #define OFFSET_proc_inode_pid 0
 #define OFFSET_proc_inode_vfs_inode 72
 #define OFFSET_task_struct_pid_links __builtin_offsetof(struct task_struct, pid_links)
+#define OFFSET_task_struct_thread_node __builtin_offsetof(struct task_struct, thread_node)
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+#define HAVE_kernfs_node___parent 1
+#endif
 
 #ifndef MACHINE_aarch64
 #define HAVE_thread_info_status 1

@@ -2,18 +2,22 @@
 """Attached is not firing: known bytes through each door, and what the probes counted of them."""
 
 import json
+import os
+import selectors
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import IO, Any, cast
 
 from probes import child
 from probes.hooks import SOCKET_TRACEPOINTS
 from probes.selftest.cases import CASES, Case
 from probes.session import Session, attach
-from probes.snapshot import Amount, Snapshot, slot
+from probes.snapshot import Accounts, Amount, slot
 from probes.source import Settings
-from probes.taxonomy import Account, Door, FdType, Mode
+from probes.taxonomy import Account, Door, FdType, Loss, Mode
 
 _DIRECTIONS = {
     "read": (Account.FILE_READ, Account.SOCKET_RECEIVE),
@@ -22,6 +26,11 @@ _DIRECTIONS = {
 # The kernel moves these without the receive path that the socket layer's hooks see.
 _BLIND = {(Door.SPLICE, "read"), (Door.SENDFILE, "read")}
 _TIMEOUT_SECONDS = 60
+_STEP_SECONDS = 0.1
+_ROOM_SECONDS = 1.0
+"""Between two tries, for what empties the maps."""
+_TRIES = 3
+_FOR_WANT_OF_ROOM = (Loss.COUNTERS_FULL, Loss.PENDING_FULL, Loss.CALLS_FULL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +55,33 @@ class Row:
         return asdict(self)
 
 
-def _counted(snapshot: Snapshot, pid: int) -> list[tuple[Any, Amount]]:
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one self-test."""
+
+    rows: Sequence[Row]
+    lost: int
+    """Updates of any process that were lost meanwhile because a map was full."""
+
+    @property
+    def ok(self) -> bool:
+        """True if all that was moved was counted."""
+        return all(row.ok for row in self.rows)
+
+    @property
+    def judges(self) -> bool:
+        """False if what is wrong may be for want of room: that tells nothing about the probes."""
+        return self.ok or not self.lost
+
+
+def _nothing() -> None:
+    pass
+
+
+def _counted(accounts: Accounts, pid: int) -> list[tuple[Any, Amount]]:
     return [
         (slot(code), amount)
-        for key, amounts in snapshot.amounts.items()
+        for key, amounts in accounts.amounts.items()
         if key.tgid == pid
         for code, amount in amounts.items()
     ]
@@ -80,7 +112,7 @@ def _row(
 
 
 def _rows(
-    case: Case, answer: Mapping[str, Any], snapshot: Snapshot, session: Session
+    case: Case, answer: Mapping[str, Any], accounts: Accounts, session: Session
 ) -> Iterator[Row]:
     why = answer.get("unsupported", "")
     if case.door.label in session.blind_doors:
@@ -88,7 +120,7 @@ def _rows(
     if why:
         yield Row(case.name, case.door.label, "", "", 0, 0, None, True, why)
         return
-    counted = _counted(snapshot, answer["pid"])
+    counted = _counted(accounts, answer["pid"])
     for direction in _DIRECTIONS:
         for label, expected in answer[direction].items():
             yield _row(
@@ -96,19 +128,87 @@ def _rows(
             )
 
 
-def run(session: Session, quick: bool = False) -> list[Row]:
+@contextmanager
+def _cases_done(quick: bool, meanwhile: Callable[[], None]) -> Iterator[dict[str, Any]]:
+    """The answers of the worker; the processes of its cases live until the context is left.
+
+    So nobody takes what was counted of them out of the maps before it has been read.
+    """
+    pipe = subprocess.PIPE
+    with child.start(
+        "selftest.worker", "quick" if quick else "all", commands=pipe, output=pipe, errors=pipe
+    ) as worker:
+        try:
+            yield json.loads(_line(worker, meanwhile))
+            worker.communicate(timeout=_TIMEOUT_SECONDS)  # closes its input: it ends
+        except BaseException:
+            worker.kill()
+            raise
+
+
+def _line(worker: "subprocess.Popen[bytes]", meanwhile: Callable[[], None]) -> bytes:
+    """What the worker prints when all cases are done."""
+    output = cast(IO[bytes], worker.stdout)
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    text = b""
+    with selectors.DefaultSelector() as ready:
+        ready.register(output, selectors.EVENT_READ)
+        while not text.endswith(b"\n"):
+            meanwhile()
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(worker.args, _TIMEOUT_SECONDS)
+            if not ready.select(_STEP_SECONDS):
+                continue
+            part = os.read(output.fileno(), 1 << 16)
+            if not part:
+                _, errors = worker.communicate(timeout=_TIMEOUT_SECONDS)
+                why = errors.decode(errors="replace").strip().rpartition("\n")[2]
+                raise subprocess.SubprocessError(
+                    "the process that moves the known bytes ended with status"
+                    f" {worker.returncode}: {why}"
+                )
+            text += part
+    return text
+
+
+def run(session: Session, quick: bool = False, meanwhile: Callable[[], None] = _nothing) -> Result:
     """Move known bytes, read the maps, compare. Takes a second, or a tenth if ``quick``.
 
-    OSError or subprocess.SubprocessError if the workload cannot be run.
+    Any thread may run it while others read and empty the maps. ``meanwhile`` is called some ten
+    times a second until the bytes are moved. OSError or subprocess.SubprocessError if the
+    workload cannot be run.
     """
-    answers = _move_bytes("quick" if quick else "all")
-    snapshot = session.snapshot()
-    return [
+    before = _lost(session)
+    with _cases_done(quick, meanwhile) as answers:
+        accounts = session.peek()
+    rows = [
         row
         for case in CASES
         if case.name in answers
-        for row in _rows(case, answers[case.name], snapshot, session)
+        for row in _rows(case, answers[case.name], accounts, session)
     ]
+    return Result(rows, _lost(session) - before)
+
+
+def _lost(session: Session) -> int:
+    losses = session.losses()
+    return sum(losses[loss] for loss in _FOR_WANT_OF_ROOM)
+
+
+def judge(
+    session: Session, quick: bool = False, meanwhile: Callable[[], None] = _nothing
+) -> Result:
+    """Like ``run``, and again if its own bytes found no room: three times at most."""
+    result = run(session, quick, meanwhile)
+    for _ in range(_TRIES - 1):
+        if result.judges:
+            break
+        until = time.monotonic() + _ROOM_SECONDS
+        while time.monotonic() < until:
+            meanwhile()
+            time.sleep(_STEP_SECONDS)
+        result = run(session, quick, meanwhile)
+    return result
 
 
 def _move_bytes(which: str) -> dict[str, dict[str, Any]]:
@@ -149,27 +249,34 @@ def next_try(
 
 def attach_what_fires(
     modes: Sequence[Mode], settings: Settings, progress: Callable[[str], None]
-) -> tuple[Session, list[Row]]:
+) -> tuple[Session, Sequence[Row]]:
     """Attach, test in small, and try the next candidates if hooks do not fire.
 
-    AttachError if nothing can be attached; what is wrong in the end is in the rows.
+    AttachError if nothing can be attached; what is wrong in the end is in the rows. There are none
+    if the test could not judge the probes.
     """
     while True:
         session = attach(modes, settings, progress)
         try:
-            rows = run(session, quick=True)
-            instead = next_try(rows, session.mode, modes, settings)
+            result = judge(session, quick=True, meanwhile=session.set_aside)
+            if not result.judges:
+                progress(
+                    f"{session.mode.value} mode is kept untested: {result.lost} updates were lost"
+                    " during the self-test because maps were full"
+                )
+                return session, ()
+            instead = next_try(result.rows, session.mode, modes, settings)
         except BaseException:
             session.close()
             raise
         if instead is None:
-            return session, rows
+            return session, result.rows
         progress(f"{session.mode.value} mode is attached and does not count right: trying the next")
         session.close()
         modes, settings = instead
 
 
-def text(rows: list[Row]) -> str:
+def text(rows: Sequence[Row]) -> str:
     """A table for people, and what it comes to."""
     lines = [f"{'case':34} {'door':16} {'fd type':15} {'dir':8} {'expected':>8} {'file':>8} socket"]
     for row in rows:

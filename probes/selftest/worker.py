@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Runs cases, each in a process of its own: the child process of ``probes.selftest.run``.
 
-Prints one JSON object: case name to pid, bytes read and written by fd type, or the reason why the
-kernel cannot do it. Each case answers through shared memory, for a pipe would be counted.
+Prints one JSON object on a line: case name to pid, bytes read and written by fd type, or the reason
+why the kernel cannot do it. Each case answers through shared memory, for a pipe would be counted.
+The processes of the cases, stopped, and this one live until standard input is closed.
 """
 
 import ctypes
 import json
 import mmap
 import os
+import signal
 import sys
 
 from probes.child import end_with_parent
@@ -30,7 +32,7 @@ def _answer(case: Case) -> dict[str, object]:
     }
 
 
-def _run(case: Case) -> dict[str, object]:
+def _run(case: Case, stopped: list[int]) -> dict[str, object]:
     shared = mmap.mmap(-1, _SHARED_BYTES)
     worker = os.getpid()
     pid = os.fork()
@@ -39,9 +41,13 @@ def _run(case: Case) -> dict[str, object]:
             end_with_parent(worker)
             text = json.dumps(_answer(case)).encode()
             shared[: len(text)] = text
+            if os.getppid() == worker:
+                os.kill(os.getpid(), signal.SIGSTOP)
         finally:
             os._exit(0)
-    os.waitpid(pid, 0)
+    _, status = os.waitpid(pid, os.WUNTRACED)
+    if os.WIFSTOPPED(status):
+        stopped.append(pid)
     text = shared[:].rstrip(b"\0")
     answer: dict[str, object] = json.loads(text) if text else {"unsupported": "the case failed"}
     return answer | {"pid": pid}
@@ -50,5 +56,11 @@ def _run(case: Case) -> dict[str, object]:
 def main(which: str) -> None:
     """Run the ``quick`` cases or ``all``, under a name that says whose bytes they are."""
     ctypes.CDLL(None).prctl(_PR_SET_NAME, NAME)
-    answers = {case.name: _run(case) for case in CASES if case.quick or which == "all"}
-    json.dump(answers, sys.stdout)
+    stopped: list[int] = []
+    answers = {case.name: _run(case, stopped) for case in CASES if case.quick or which == "all"}
+    sys.stdout.write(f"{json.dumps(answers)}\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+    for pid in stopped:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

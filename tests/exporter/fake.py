@@ -89,7 +89,7 @@ def parts(wishes: str) -> Parts:
         return cast(Session, FakeSession()), []
 
     def collector(
-        _attached: tuple[Session, list[Row]], _version: str, options: Options
+        _attached: tuple[Session, Sequence[Row]], _version: str, options: Options
     ) -> Collector:
         tell(f"collector of {options.max_series}")
         if "collector-fails" in wishes:

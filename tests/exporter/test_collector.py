@@ -3,7 +3,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,16 +11,25 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter import collector as collector_module
-from exporter import units
 from exporter.collector import Collector
 from exporter.selftester import SelfTester
-from probes.selftest import Row
+from probes.selftest import Result
 from probes.session import Session
-from probes.snapshot import Accounts, Amount, FdFlow, Process, ProcessKey, Snapshot
+from probes.snapshot import Accounts, Amount, Cgroup, FdFlow, Process, ProcessKey, Snapshot
 from probes.taxonomy import Account, Door, FdType, Mode
 
 KEY = ProcessKey(5, 1)
 CODE = Account.FILE_READ | FdType.FIFO << 8 | Door.READ_WRITE << 16
+
+
+class NoCgroups:
+    """Names of cgroups where none is told."""
+
+    def take(self) -> list[Cgroup]:
+        return []
+
+    def of_process(self, _pid: int) -> Iterator[Cgroup]:
+        return iter(())
 
 
 class Kernel:
@@ -30,6 +39,7 @@ class Kernel:
     preference = (Mode.KPROBE, Mode.FENTRY, Mode.TRACEPOINT)
     sees_sockets = True
     census: Any = None
+    cgroups = NoCgroups()
     report: dict[str, Any] = {"hooks": []}  # noqa: RUF012 # as Session has it
 
     def __init__(self) -> None:
@@ -78,12 +88,6 @@ def registry(kernel: Kernel, now: list[float]) -> Iterator[CollectorRegistry]:
     collector.close()
 
 
-@pytest.fixture(autouse=True)
-def no_cgroups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of this host are of no concern."""
-    monkeypatch.setattr(units, "hierarchy", lambda: None)
-
-
 def sample(registry: CollectorRegistry, name: str, **labels: str) -> dict[str, float]:
     """Values by process or part, of the samples that have these labels."""
     return {
@@ -117,6 +121,17 @@ def test_maps_that_cannot_be_read(
     assert "the part 'maps' of the scrape failed" in caplog.text
     kernel.failure = None
     assert sample(registry, "fdscope_file_read_bytes_total") == {"cat": 30.0}
+
+
+def test_names_of_cgroups_that_cannot_be_read_cost_no_bytes(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: NoCgroups) -> list[Cgroup]:
+        raise OSError("refused")
+
+    monkeypatch.setattr(NoCgroups, "take", refuse)
+    assert sample(registry, "fdscope_file_read_bytes_total", unit="(unknown)") == {"cat": 30.0}
+    assert sample(registry, "fdscope_scrape_errors_total", part="units")["units"] >= 1.0
 
 
 class BrokenCensus:
@@ -212,10 +227,10 @@ def test_a_failure_is_logged_once(
 def test_a_scrape_does_not_wait_for_the_self_test(kernel: Kernel) -> None:
     begun, may_end = threading.Event(), threading.Event()
 
-    def test() -> list[Row]:
+    def test(_: Callable[[], None]) -> Result:
         begun.set()
         may_end.wait(30)
-        return []
+        return Result((), 0)
 
     tester = SelfTester(test, interval=1)
     collector = Collector(cast(Session, kernel), "1.2", 10, tester)

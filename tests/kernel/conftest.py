@@ -12,7 +12,7 @@ import pytest
 
 from probes import preemption, selftest
 from probes.session import Session, attach
-from probes.snapshot import Accounts, Amount, ProcessKey, Snapshot, Via, slot
+from probes.snapshot import Accounts, Amount, ProcessKey, Via, slot
 from probes.source import Settings
 from probes.syscalls import TailCall
 from probes.taxonomy import Account, FdType, Mode
@@ -123,7 +123,7 @@ def write_support_report(session: Session, directory: Path) -> None:
     before = statistics.read_text()
     statistics.write_text("1")
     missed_before = session.missed_runs()
-    rows = selftest.run(session)
+    rows = selftest.run(session).rows
     missed = session.missed_runs() - missed_before
     runs = session.snapshot().runs
     statistics.write_text(before)
@@ -163,7 +163,7 @@ def of_tgid(snapshot: Accounts, tgid: int) -> Counted:
     return counted
 
 
-def key_of(snapshot: Snapshot, tgid: int) -> ProcessKey:
+def key_of(snapshot: Accounts, tgid: int) -> ProcessKey:
     """The process of that tgid."""
     return next(key for key in snapshot.amounts if key.tgid == tgid)
 

@@ -3,12 +3,9 @@
 
 import os
 import resource
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from exporter.census import CensusTaker
 from probes.census import Missing, ProcessFds
@@ -18,29 +15,7 @@ from probes.taxonomy import FdType, Stdio
 from tests.kernel.conftest import in_child
 from tests.kernel.every_fd_type import KINDS, load_modules, missing
 from tests.kernel.fd_life import REVERSE_SHELL
-
-
-@contextmanager
-def alive(work: Callable[[], object]) -> Iterator[int]:
-    """A process that has done ``work`` and waits; its pid."""
-    read_fd, write_fd = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-        except BaseException as error:
-            os.write(2, f"workload: {error!r}\n".encode())
-            os._exit(1)
-        os.write(write_fd, b"x")
-        signal.pause()
-    try:
-        os.close(write_fd)
-        assert os.read(read_fd, 1) == b"x", "the workload failed: see its message above"
-        yield pid
-    finally:
-        os.close(read_fd)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+from tests.kernel.living import alive
 
 
 def census_of(session: Session, pid: int) -> ProcessFds:
@@ -183,3 +158,31 @@ def test_no_drift_over_a_workload_of_every_type(session: Session) -> None:
     ours_only = {FdType.EVENTFD, FdType.MEMFD, FdType.UNIX_STREAM, FdType.BPF, FdType.NETLINK}
     assert {t: n for t, n in taken.drift.items() if n and t in ours_only} == {}
     assert taken.unreadable == 0
+
+
+def test_a_process_whose_leader_has_ended(session: Session) -> None:
+    """It is told by what its other threads have open, and the drift does not see it end."""
+
+    def work() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (777, 4000))
+        for _ in range(200):
+            os.pipe()
+
+    with alive(work, with_leader=False) as pid:
+        tids = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208
+        worker = next(tid for tid in tids if tid != str(pid))
+        found = census_of(session, pid)
+        assert found.key.tgid == pid
+        assert found.limit == 777
+        assert found.counts[FdType.FIFO] >= 400
+        assert found.total == len(os.listdir(f"/proc/{pid}/task/{worker}/fd"))  # noqa: PTH208
+        assert not found.process.exited
+
+
+def test_a_process_of_which_nothing_is_left_but_its_number(session: Session) -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert census_of(session, pid).total == 0
+    os.waitpid(pid, 0)

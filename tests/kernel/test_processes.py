@@ -5,24 +5,31 @@ import ctypes
 import errno
 import json
 import os
+import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from exporter.processes import Processes
-from exporter.units import hierarchy
 from probes.session import Session, attach
 from probes.snapshot import Amount, slot
 from probes.source import Settings
-from probes.taxonomy import Account, Door, FdType, Loss
-from tests.kernel.conftest import Run, in_child, key_of, modes, of_tgid
+from probes.taxonomy import Account, Birth, Cause, Door, FdType, Loss
+from tests.kernel.conftest import (
+    Run,
+    end_child,
+    in_child,
+    key_of,
+    modes,
+    of_tgid,
+    start_child,
+)
+from tests.kernel.living import alive, without_leader
 
 PR_SET_NAME = 15
 CHURN = int(os.environ.get("FDSCOPE_TEST_CHURN", "3000"))
@@ -65,32 +72,110 @@ def test_name_is_the_one_after_exec(session: Session) -> None:
     assert snapshot.processes[key_of(snapshot, tgid)].name == b"true"
 
 
-@pytest.fixture
-def cgroup() -> Iterator[Path]:
-    """A new cgroup."""
-    root = hierarchy()
-    if root is None:
-        pytest.skip("no cgroup hierarchy of version 2 is mounted")
-    try:
-        made = Path(tempfile.mkdtemp(prefix="fdscope-test-", dir=root))
-    except OSError as error:
-        pytest.skip(f"no cgroup can be made: {error}")
-    yield made
-    made.rmdir()
+def test_an_exec_by_another_thread_than_the_leader(session: Session) -> None:
+    """It takes over the leader's number and start: the process stays the same."""
+
+    def work() -> None:
+        pipe_traffic(10)
+        other = threading.Thread(target=os.execv, args=("/bin/true", ["true"]))
+        other.start()
+        other.join()
+
+    tgid = in_child(work)
+    snapshot = session.snapshot()
+    assert len([key for key in snapshot.amounts if key.tgid == tgid]) == 1
+    process = snapshot.processes[key_of(snapshot, tgid)]
+    assert process.name == b"true"
+    assert process.exited
+    counted = of_tgid(snapshot, tgid)
+    assert counted[Account.FILE_WRITE, FdType.FIFO, Door.READ_WRITE, 0] == (1, 10)
 
 
-def test_a_move_to_another_cgroup(cgroup: Path, session: Session) -> None:
-    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        child.stdin.write(b"x")
-        child.stdin.flush()
-        child.stdout.read(1)
+def name_thread(tid: int, name: bytes) -> None:
+    """As pthread_setname_np() does for another thread of the process."""
+    Path(f"/proc/self/task/{tid}/comm").write_bytes(name)
+
+
+@pytest.mark.parametrize("leader_does", [True, False])
+@pytest.mark.parametrize("of_leader", [True, False])
+def test_only_the_leaders_name_is_the_processes(
+    leader_does: bool, of_leader: bool, session: Session
+) -> None:
+    """Whichever thread names whichever."""
+
+    def work() -> None:
+        rename(b"leader")
+        pipe_traffic()
+        done = threading.Event()
+        tids: list[int] = []
+
+        def worker() -> None:
+            tids.append(threading.get_native_id())
+            if not leader_does:
+                name_thread(os.getpid() if of_leader else tids[0], b"named")
+            done.wait()
+
+        thread = threading.Thread(target=worker)
+        thread.start()
+        while not tids:
+            time.sleep(0.01)
+        if leader_does:
+            name_thread(os.getpid() if of_leader else tids[0], b"named")
+        done.set()
+        thread.join()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    tgid = start_child(work)
+    os.waitpid(tgid, os.WUNTRACED)
+    snapshot = session.snapshot()
+    name = snapshot.processes[key_of(snapshot, tgid)].name
+    assert name + b"\n" == Path(f"/proc/{tgid}/comm").read_bytes()
+    assert name == (b"named" if of_leader else b"leader")
+    os.kill(tgid, signal.SIGCONT)
+    end_child(tgid)
+
+
+def test_a_kernel_thread_has_a_name_of_its_own(session: Session) -> None:
+    """Before Linux 6.4 who creates one names it, here by asking for pressure events."""
+    pressure = Path("/proc/pressure/cpu")
+    if not pressure.exists():
+        pytest.skip("this kernel tells no pressure")
+
+    def work() -> None:
+        rename(b"creator")
+        pipe_traffic()
+        fd = os.open(pressure, os.O_RDWR)
+        os.write(fd, b"some 150000 2000000\0")
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    tgid = start_child(work)
+    os.waitpid(tgid, os.WUNTRACED)
+    snapshot = session.snapshot()
+    assert snapshot.processes[key_of(snapshot, tgid)].name == b"creator"
+    os.kill(tgid, signal.SIGCONT)
+    end_child(tgid)
+
+
+def test_a_process_goes_on_without_its_leader(session: Session) -> None:
+    """Its key and name stay those of the leader; it has ended when its last thread has."""
+
+    def work() -> None:
+        rename(b"leader")
+        without_leader(lambda: pipe_traffic(77))
+
+    with alive(lambda: pipe_traffic(7), with_leader=False) as living:
         snapshot = session.snapshot()
-        key = key_of(snapshot, child.pid)
-        assert snapshot.processes[key].cgroup_id != cgroup.stat().st_ino
-        (cgroup / "cgroup.procs").write_text(str(child.pid))
-        assert session.snapshot().processes[key].cgroup_id == cgroup.stat().st_ino
+        assert not snapshot.processes[key_of(snapshot, living)].exited
+    tgid = in_child(work)
+    snapshot = session.snapshot()
+    process = snapshot.processes[key_of(snapshot, tgid)]
+    assert process.name == b"leader"
+    assert process.exited
+    counted = of_tgid(snapshot, tgid)
+    assert counted[Account.FILE_WRITE, FdType.FIFO, Door.READ_WRITE, 0] == (1, 77)
+    opened = counted[Account.FD_OPENED, FdType.FIFO, Birth.PIPE, 0].operations
+    assert opened == 2
+    assert counted[Account.FD_CLOSED, FdType.FIFO, Cause.EXIT, 0].operations >= opened
 
 
 def test_accounts_of_the_dead_alone(session: Session) -> None:
