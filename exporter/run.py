@@ -72,6 +72,11 @@ def check_capabilities(host: Host | None = None) -> None:
         )
     if why := limits.allow_open_files():
         raise RunError(why)
+    try:
+        for end in socket.socketpair():
+            end.close()
+    except OSError as error:
+        raise RunError(f"no pair of sockets can be made: {limits.reason(error)}") from error
 
 
 def check_host(host: Host | None = None) -> None:

@@ -113,8 +113,6 @@ def _run(
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         privileges.drop(options.privileges_user, ())
         asyncio.run(_serve(sockets, Gate(protection), end))
-    except OSError as error:
-        log.info("nobody answers until the start is over: %s", error)
     except Exception:
         log.exception("nobody answers until the start is over")
     finally:
