@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Hundreds of clients that take nothing keep no scrape and no health check out."""
+
+import http.client
+import os
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.exporter.certificates import authority
+from tests.hostile.actors import end, rename, start
+from tests.hostile.answers import Exporter
+from tests.hostile.clients import PATHS, asks_for_ever, connect, crowd
+from tests.scorecard.served import served
+
+CROWD = 300
+SECONDS = 15
+SCRAPE_SECONDS = 1.0
+
+
+def answers(exporter: Exporter, path: str, context: ssl.SSLContext | None = None) -> float:
+    """Ask for a page on a connection of its own; seconds until it was there."""
+    began = time.monotonic()
+    client = (
+        http.client.HTTPSConnection(*exporter.address, timeout=30, context=context)
+        if context
+        else http.client.HTTPConnection(*exporter.address, timeout=30)
+    )
+    client.request("GET", path)
+    response = client.getresponse()
+    response.read()
+    client.close()
+    assert response.status == 200, f"{path}: {response.status}"
+    return time.monotonic() - began
+
+
+def stays_reachable(
+    exporter: Exporter, seconds: float, context: ssl.SSLContext | None = None
+) -> None:
+    """Scrapes and health checks are answered at once, all the time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert answers(exporter, "/-/healthy", context) < SCRAPE_SECONDS
+        assert answers(exporter, "/metrics", context) < SCRAPE_SECONDS
+        time.sleep(0.5)
+
+
+@pytest.mark.parametrize("sources", [1, 50], ids=["one address", "fifty addresses"])
+@pytest.mark.parametrize("paths", [*((path,) for path in PATHS), PATHS], ids=str)
+def test_slow_readers(exporter: Exporter, paths: tuple[str, ...], sources: int) -> None:
+    before = exporter.memory_mib()
+    with crowd(exporter.address, CROWD, paths, sources):
+        stays_reachable(exporter, SECONDS if len(paths) > 1 else 4)
+        assert exporter.memory_mib() - before < 100
+    stays_reachable(exporter, 1)
+
+
+def test_clients_that_never_finish_asking(exporter: Exporter) -> None:
+    clients = [asks_for_ever(exporter.address) for _ in range(CROWD)]
+    clients += [connect(exporter.address) for _ in range(CROWD)]
+    try:
+        stays_reachable(exporter, SECONDS)
+    finally:
+        for client in filter(None, clients):
+            client.close()
+
+
+def test_clients_that_come_again_and_again(exporter: Exporter) -> None:
+    """A crowd that is thrown out comes back at once."""
+
+    def storm() -> None:
+        rename(b"comes-again")
+        while True:
+            with crowd(exporter.address, 100):
+                time.sleep(0.2)
+
+    pids = [start(storm, uid=65534) for _ in range(2)]
+    try:
+        time.sleep(1)
+        stays_reachable(exporter, SECONDS)
+    finally:
+        for pid in pids:
+            end(pid)
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Exporter, ssl.SSLContext]]:
+    folder = tmp_path_factory.mktemp("tls")
+    issuer = authority(folder)
+    issued = issuer.issue("server")
+    config = folder / "web.yml"
+    config.write_text(
+        f"tls_server_config:\n  cert_file: {issued.certificate}\n  key_file: {issued.key}\n"
+    )
+    mode = os.environ.get("FDSCOPE_ATTACH_MODE", "auto")
+    with served(mode, f"--web.config.file={config}") as running:
+        yield Exporter.of(running), issuer.client()
+
+
+HALF_OPEN: dict[str, bytes] = {
+    "nothing": b"",
+    "half a record": b"\x16\x03\x01\x02\x00\x01\x00",
+    "plain HTTP": b"GET /metrics HTTP/1.1\r\n\r\n",
+    "an endless record": b"\x16\x03\x01\xff\xff" + bytes(4096),
+}
+
+
+@pytest.mark.parametrize("first", HALF_OPEN.values(), ids=HALF_OPEN)
+def test_half_open_tls(secured: tuple[Exporter, ssl.SSLContext], first: bytes) -> None:
+    exporter, context = secured
+    clients = [connect(exporter.address) for _ in range(CROWD)]
+    for client in filter(None, clients):
+        try:
+            client.sendall(first)
+        except OSError:
+            client.close()
+    try:
+        stays_reachable(exporter, SECONDS / 2, context)
+    finally:
+        for client in filter(None, clients):
+            client.close()
+
+
+def test_descriptors_are_given_back(exporter: Exporter) -> None:
+    """What the crowds opened is closed when they are gone."""
+    fds = Path(f"/proc/{exporter.pid}/fd")
+
+    def count() -> int:
+        return len(list(fds.iterdir()))
+
+    before = count()
+    with crowd(exporter.address, CROWD):
+        answers(exporter, "/-/healthy")
+    wait_until(lambda: count() <= before + 2, 30)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)
