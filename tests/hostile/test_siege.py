@@ -12,15 +12,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from probes.taxonomy import Mode
 from tests.hostile.actors import STRANGER, Actor
 from tests.hostile.answers import BUDGET, READ, WRITTEN, Answer, Exporter, Reading
 from tests.hostile.attacks import Besiegers, shares_of_the_processor
 from tests.hostile.cgroups import Subtree, subtree
 from tests.hostile.sizes import HERD, SIEGE_SECONDS
-from tests.hostile.test_storms import EACH, FALL_SECONDS, FALLEN, new_service_is_seen
+from tests.hostile.test_storms import EACH, new_service_is_seen, recovers
 from tests.scorecard.runner import skips_runs
 from tests.scorecard.served import served
 
@@ -175,12 +173,3 @@ def test_siege(workloads: Path) -> None:
             assert open_fds.total("fdscope_open_fds", pid=actor.pid) > 0
         assert not open_fds.errors()
         assert exporter.memory_mib() < MOST_MIB
-
-
-def recovers(exporter: Exporter, series: int) -> None:
-    """The series of the attackers are given back."""
-    deadline = time.monotonic() + FALL_SECONDS
-    while (left := len(exporter.read().samples)) > series + FALLEN:
-        if time.monotonic() > deadline:
-            pytest.fail(f"{left} series {FALL_SECONDS} s after the siege, {series} before it")
-        time.sleep(2)
