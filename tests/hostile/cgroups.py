@@ -9,9 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from exporter.units import hierarchy
-
 _PATIENCE_SECONDS = 30.0
+
+
+def hierarchy() -> Path | None:
+    """Where the version 2 hierarchy is mounted; None if it is not."""
+    for line in Path("/proc/self/mountinfo").read_bytes().split(b"\n"):
+        mount, _, filesystem = line.partition(b" - ")
+        if filesystem.startswith(b"cgroup2 "):
+            return Path(os.fsdecode(mount.split(b" ")[4]))
+    return None
 
 
 class Subtree:
