@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.hostile.actors import STRANGER, rename, start
 from tests.hostile.cgroups import Subtree, join
-from tests.hostile.clients import crowd
+from tests.hostile.clients import PATHS, asking, crowd
 from tests.hostile.test_names import OF_CGROUPS, OF_PROCESSES
 
 DEEP = 1100
@@ -108,9 +108,10 @@ def closed_directories(ground: Path) -> None:
 
 def slow_readers(address: tuple[str, int]) -> None:
     """A crowd that takes nothing, from one address and from many."""
+    first = [asking(PATHS[number % len(PATHS)]) for number in range(CROWD)]
 
     def once(number: int) -> None:
-        with crowd(address, CROWD, sources=1 + number % 2 * 50):
+        with crowd(address, first, sources=1 + number % 2 * 50):
             time.sleep(5)
 
     _again(once)

@@ -2,58 +2,54 @@
 """Clients that ask and do not read, that do not finish asking, or that only connect."""
 
 import contextlib
+import select
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
 PATHS = ("/static/plotly.min.js", "/metrics", "/events", "/")
-_REQUEST = "GET {} HTTP/1.1\r\nHost: x\r\n\r\n"
+_CONNECT_SECONDS = 3.0
+"""For all of a crowd: who is not let in by then stays outside."""
 
 
-def connect(address: tuple[str, int], source: str = "") -> socket.socket | None:
-    """A connection with little room for answers; None if it is refused."""
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-    client.settimeout(2)
-    try:
-        if source:
-            client.bind((source, 0))
-        client.connect(address)
-    except OSError:
-        client.close()
-        return None
-    return client
+def asking(path: str) -> bytes:
+    """A request that is complete."""
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 
 
-def reads_nothing(address: tuple[str, int], path: str, source: str = "") -> socket.socket | None:
-    """A client that asks for a page and never takes it."""
-    client = connect(address, source)
-    if client:
-        with contextlib.suppress(OSError):
-            client.sendall(_REQUEST.format(path).encode())
-    return client
-
-
-def asks_for_ever(address: tuple[str, int], source: str = "") -> socket.socket | None:
-    """A client that never finishes its request."""
-    client = connect(address, source)
-    if client:
-        with contextlib.suppress(OSError):
-            client.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
-    return client
+UNFINISHED = b"GET /metrics HTTP/1.1\r\nX: "
 
 
 @contextlib.contextmanager
 def crowd(
-    address: tuple[str, int], count: int, paths: tuple[str, ...] = PATHS, sources: int = 1
+    address: tuple[str, int], first: Sequence[bytes], sources: int = 1
 ) -> Iterator[list[socket.socket]]:
-    """So many slow readers, from as many addresses of the loopback interface."""
-    clients = []
-    for number in range(count):
-        source = f"127.0.1.{number % sources + 1}" if sources > 1 else ""
-        clients.append(reads_nothing(address, paths[number % len(paths)], source))
-    connected = [client for client in clients if client]
+    """A client for each of ``first``, which it sends; then it takes nothing of the answer.
+
+    They come from so many addresses of the loopback interface.
+    """
+    clients: list[socket.socket] = []
     try:
-        yield connected
+        waiting: dict[int, tuple[socket.socket, bytes]] = {}
+        poll = select.poll()
+        for number, words in enumerate(first):
+            client = socket.socket()
+            clients.append(client)
+            client.setblocking(False)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            if sources > 1:
+                client.bind((f"127.0.1.{number % sources + 1}", 0))
+            client.connect_ex(address)
+            waiting[client.fileno()] = client, words
+            poll.register(client, select.POLLOUT)
+        deadline = time.monotonic() + _CONNECT_SECONDS
+        while waiting and (left := deadline - time.monotonic()) > 0:
+            for fd, _ in poll.poll(left * 1000):
+                client, words = waiting.pop(fd)
+                poll.unregister(fd)
+                with contextlib.suppress(OSError):
+                    client.send(words)
+        yield clients
     finally:
-        for client in connected:
+        for client in clients:
             client.close()

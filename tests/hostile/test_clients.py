@@ -13,7 +13,7 @@ import pytest
 from tests.exporter.certificates import authority
 from tests.hostile.actors import end, rename, start
 from tests.hostile.answers import Exporter
-from tests.hostile.clients import PATHS, asks_for_ever, connect, crowd
+from tests.hostile.clients import PATHS, UNFINISHED, asking, crowd
 from tests.scorecard.served import served
 
 CROWD = 300
@@ -61,20 +61,16 @@ def test_slow_readers(
     exporter: Exporter, paths: tuple[str, ...], sources: int, limit: float
 ) -> None:
     before = exporter.memory_mib()
-    with crowd(exporter.address, CROWD, paths, sources):
+    first = [asking(paths[number % len(paths)]) for number in range(CROWD)]
+    with crowd(exporter.address, first, sources):
         stays_reachable(exporter, SECONDS if len(paths) > 1 else 4, limit)
         assert exporter.memory_mib() - before < 100
     stays_reachable(exporter, 1, limit)
 
 
 def test_clients_that_never_finish_asking(exporter: Exporter, limit: float) -> None:
-    clients = [asks_for_ever(exporter.address) for _ in range(CROWD)]
-    clients += [connect(exporter.address) for _ in range(CROWD)]
-    try:
+    with crowd(exporter.address, [UNFINISHED, b""] * CROWD):
         stays_reachable(exporter, SECONDS, limit)
-    finally:
-        for client in filter(None, clients):
-            client.close()
 
 
 def test_clients_that_come_again_and_again(exporter: Exporter, limit: float) -> None:
@@ -83,7 +79,7 @@ def test_clients_that_come_again_and_again(exporter: Exporter, limit: float) -> 
     def storm() -> None:
         rename(b"comes-again")
         while True:
-            with crowd(exporter.address, 100):
+            with crowd(exporter.address, [asking(PATHS[0])] * 100):
                 time.sleep(0.2)
 
     pids = [start(storm, uid=65534) for _ in range(2)]
@@ -121,17 +117,8 @@ HALF_OPEN: dict[str, bytes] = {
 def test_half_open_tls(secured: tuple[Exporter, ssl.SSLContext], first: bytes) -> None:
     exporter, context = secured
     limit = max(SCRAPE_SECONDS, 3 * max(answers(exporter, "/metrics", context) for _ in range(3)))
-    clients = [connect(exporter.address) for _ in range(CROWD)]
-    for client in filter(None, clients):
-        try:
-            client.sendall(first)
-        except OSError:
-            client.close()
-    try:
+    with crowd(exporter.address, [first] * CROWD):
         stays_reachable(exporter, SECONDS / 2, limit, context)
-    finally:
-        for client in filter(None, clients):
-            client.close()
 
 
 def test_descriptors_are_given_back(exporter: Exporter) -> None:
@@ -142,7 +129,7 @@ def test_descriptors_are_given_back(exporter: Exporter) -> None:
         return len(list(fds.iterdir()))
 
     before = count()
-    with crowd(exporter.address, CROWD):
+    with crowd(exporter.address, [asking(PATHS[0])] * CROWD):
         answers(exporter, "/-/healthy")
     wait_until(lambda: count() <= before + 2, 30)
 
