@@ -2,10 +2,14 @@
 """Clients that ask and do not read, that do not finish asking, or that only connect."""
 
 import contextlib
+import os
 import select
+import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
+
+from tests.hostile.actors import STRANGER, end, start
 
 PATHS = ("/static/plotly.min.js", "/metrics", "/events", "/")
 _CONNECT_SECONDS = 3.0
@@ -53,3 +57,25 @@ def crowd(
     finally:
         for client in clients:
             client.close()
+
+
+@contextlib.contextmanager
+def crowd_of_strangers(
+    address: tuple[str, int], first: Sequence[bytes], sources: int = 1
+) -> Iterator[None]:
+    """The same, by a user without rights in a process of his own."""
+    there, say = os.pipe()
+
+    def work() -> None:
+        with crowd(address, first, sources):
+            os.write(say, b"x")
+            signal.pause()
+
+    pid = start(work, uid=STRANGER)
+    os.close(say)
+    try:
+        assert os.read(there, 1) == b"x", "the crowd failed: see its message above"
+        yield
+    finally:
+        end(pid)
+        os.close(there)

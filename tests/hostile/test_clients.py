@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.exporter.certificates import authority
-from tests.hostile.actors import end, rename, start
+from tests.hostile.actors import STRANGER, end, rename, start
 from tests.hostile.answers import Exporter
-from tests.hostile.clients import PATHS, UNFINISHED, asking, crowd
+from tests.hostile.clients import PATHS, UNFINISHED, asking, crowd_of_strangers
 from tests.scorecard.served import served
 
 CROWD = 300
@@ -62,14 +62,14 @@ def test_slow_readers(
 ) -> None:
     before = exporter.memory_mib()
     first = [asking(paths[number % len(paths)]) for number in range(CROWD)]
-    with crowd(exporter.address, first, sources):
+    with crowd_of_strangers(exporter.address, first, sources):
         stays_reachable(exporter, SECONDS if len(paths) > 1 else 4, limit)
         assert exporter.memory_mib() - before < 100
     stays_reachable(exporter, 1, limit)
 
 
 def test_clients_that_never_finish_asking(exporter: Exporter, limit: float) -> None:
-    with crowd(exporter.address, [UNFINISHED, b""] * CROWD):
+    with crowd_of_strangers(exporter.address, [UNFINISHED, b""] * CROWD):
         stays_reachable(exporter, SECONDS, limit)
 
 
@@ -79,10 +79,10 @@ def test_clients_that_come_again_and_again(exporter: Exporter, limit: float) -> 
     def storm() -> None:
         rename(b"comes-again")
         while True:
-            with crowd(exporter.address, [asking(PATHS[0])] * 100):
+            with crowd_of_strangers(exporter.address, [asking(PATHS[0])] * 100):
                 time.sleep(0.2)
 
-    pids = [start(storm, uid=65534) for _ in range(2)]
+    pids = [start(storm, uid=STRANGER) for _ in range(2)]
     try:
         time.sleep(1)
         stays_reachable(exporter, SECONDS, limit)
@@ -117,7 +117,7 @@ HALF_OPEN: dict[str, bytes] = {
 def test_half_open_tls(secured: tuple[Exporter, ssl.SSLContext], first: bytes) -> None:
     exporter, context = secured
     limit = max(SCRAPE_SECONDS, 3 * max(answers(exporter, "/metrics", context) for _ in range(3)))
-    with crowd(exporter.address, [first] * CROWD):
+    with crowd_of_strangers(exporter.address, [first] * CROWD):
         stays_reachable(exporter, SECONDS / 2, limit, context)
 
 
@@ -129,7 +129,7 @@ def test_descriptors_are_given_back(exporter: Exporter) -> None:
         return len(list(fds.iterdir()))
 
     before = count()
-    with crowd(exporter.address, [asking(PATHS[0])] * CROWD):
+    with crowd_of_strangers(exporter.address, [asking(PATHS[0])] * CROWD):
         answers(exporter, "/-/healthy")
     wait_until(lambda: count() <= before + 2, 30)
 
