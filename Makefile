@@ -15,7 +15,11 @@ MINUTES ?= 3
 GUEST_SOAK = python3 -m tests.scorecard soak --mode $$FDSCOPE_ATTACH_MODE --minutes $(MINUTES) \
 	--operations 4000 --births 50 --every 10 --out /reports
 
-.PHONY: help run test check dashboards deb bench scorecard scorecard-table load soak vm-soak vm-test vm-deploy vm-matrix vm-table vm-shell clean
+# A guest has one emulated processor.
+GUEST_SIEGE = FDSCOPE_TEST_SCALE=0.05 FDSCOPE_TEST_SIEGE_SECONDS=120 \
+	python3 -m pytest -v -p no:cacheprovider --color=no tests/hostile/test_siege.py
+
+.PHONY: help run test check dashboards deb bench scorecard scorecard-table load soak siege vm-siege vm-soak vm-test vm-deploy vm-matrix vm-table vm-shell clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -63,6 +67,14 @@ load: ## Totals under load, from the running exporter, for MINUTES (as root)
 soak: ## Load, and processes that come and go, for MINUTES (as root)
 	@deploy/setup.sh test
 	$(PYTHON) -m tests.scorecard soak --minutes $(MINUTES)
+
+siege: ## Two minutes of all that a user without rights can do, and a scrape each second (as root)
+	@deploy/setup.sh test
+	FDSCOPE_TEST_SIEGE_SECONDS=120 $(PYTHON) -m pytest -v tests/hostile/test_siege.py
+
+vm-siege: ## The same, less of it, in virtual machines with kernel KERNEL, in each of MODES
+	/usr/bin/python3 -m tests.vm run $(KERNEL) --modes $(MODES) --limit 1800 \
+		--script '$(GUEST_SIEGE)'
 
 vm-soak: ## The soak in virtual machines with kernel KERNEL, in each of MODES
 	/usr/bin/python3 -m tests.vm run $(KERNEL) --modes $(MODES) --limit $$(($(MINUTES) * 60 + 400)) \

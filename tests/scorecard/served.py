@@ -144,7 +144,7 @@ def _wait(process: subprocess.Popen[bytes], log: TextIO) -> str:
     deadline = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         log.seek(0)
-        if found := re.search(r"http://[0-9.]+:[0-9]+/metrics", log.read()):
+        if found := re.search(r"https?://[0-9.]+:[0-9]+/metrics", log.read()):
             return found[0]
         time.sleep(0.2)
     log.seek(0)
