@@ -25,51 +25,51 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: ## Exporter and Prometheus on this machine, until Ctrl-C (as root)
-	@deploy/setup.sh run
-	@setpriv --pdeathsig TERM $(PYTHON) -Es deploy/run.py
+	@deploy/setup/setup.sh run
+	@setpriv --pdeathsig TERM $(PYTHON) -Es deploy/run/run.py
 
 test: ## All tests that this machine can run, with real probes where root
-	@deploy/setup.sh test
+	@deploy/setup/setup.sh test
 	$(PYTHON) -m pytest
 
 check: ## What CI runs first: style, types, imports, unit tests, generated files
-	@deploy/setup.sh check
+	@deploy/setup/setup.sh check
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/mypy --strict deploy/run.py
+	.venv/bin/mypy --strict deploy/run/run.py
 	.venv/bin/lint-imports
-	shellcheck -x deploy/*.sh deploy/debian/fdscope.p* .ci/run tests/vm/guest/init tests/vm/guest/*.sh
+	shellcheck -x deploy/*/*.sh deploy/debian/fdscope.p* .ci/run tests/vm/guest/init tests/vm/guest/*.sh
 	$(PYTHON) -m pytest -m "not kernel"
-	$(PYTHON) -m exporter.docs --check
-	$(PYTHON) -m dashboards.build --check || { echo "make dashboards mends it"; exit 1; }
+	$(PYTHON) -m fdscope.exporter.generate.metric_docs --check
+	$(PYTHON) -m fdscope.dashboards.build --check || { echo "make dashboards mends it"; exit 1; }
 
 dashboards: ## Write the dashboards that are checked in, from the catalog
-	@FDSCOPE_GRAFANA=no deploy/setup.sh run
-	$(PYTHON) -m dashboards.build
+	@FDSCOPE_GRAFANA=no deploy/setup/setup.sh run
+	$(PYTHON) -m fdscope.dashboards.build
 
 deb: ## The Debian package, into build/ (as root where tools are missing)
-	@deploy/setup.sh check
-	@deploy/deb.sh
+	@deploy/setup/setup.sh check
+	@deploy/debian/build.sh
 
 bench: ## What fdscope costs here (as root, takes minutes)
-	@deploy/setup.sh test
+	@deploy/setup/setup.sh test
 	$(PYTHON) -m tests.bench
 
 scorecard: ## Known bytes on every route, counted exactly or not, in each mode (as root)
-	@deploy/setup.sh test
+	@deploy/setup/setup.sh test
 	$(PYTHON) -m tests.scorecard run
 
 load: ## Totals under load, from the running exporter, for MINUTES (as root)
-	@deploy/setup.sh test
+	@deploy/setup/setup.sh test
 	$(PYTHON) -m tests.scorecard load --minutes $(MINUTES)
 
 soak: ## Load, and processes that come and go, for MINUTES (as root)
-	@deploy/setup.sh test
+	@deploy/setup/setup.sh test
 	$(PYTHON) -m tests.scorecard soak --minutes $(MINUTES)
 
 siege: ## Two minutes of all that a user without rights can do, and a scrape each second (as root)
-	@deploy/setup.sh test
+	@deploy/setup/setup.sh test
 	FDSCOPE_TEST_SIEGE_SECONDS=120 $(PYTHON) -m pytest -v tests/hostile/test_siege.py
 
 vm-siege: ## The same, less of it, in virtual machines with kernel KERNEL, in each of MODES

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Dashboards as files: ``fdscope dashboards``, or ``python -m dashboards.build``."""
+"""Dashboards as files: ``fdscope dashboards``, or ``python -m fdscope.dashboards.build``."""
 
 import argparse
 import json
@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dashboards.fleet import fleet
-from dashboards.host import host
-from dashboards.itself import itself
-from dashboards.normalise import normalise
-from dashboards.process import process
-from dashboards.socket_is_a_file import socket_is_a_file
-from dashboards.unusual import unusual
+from fdscope.dashboards.boards.fleet import fleet
+from fdscope.dashboards.boards.host import host
+from fdscope.dashboards.boards.itself import itself
+from fdscope.dashboards.boards.process import process
+from fdscope.dashboards.boards.socket_is_a_file.board import socket_is_a_file
+from fdscope.dashboards.boards.unusual import unusual
+from fdscope.dashboards.grafana.normalise import normalise
 
 SUMMARY = "write the dashboards for Grafana as JSON"
 DESCRIPTION = """\
@@ -94,6 +94,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser("python -m dashboards.build")
+    parser = argparse.ArgumentParser("python -m fdscope.dashboards.build")
     add_arguments(parser, CHECKED_IN)
     sys.exit(run(parser.parse_args()))

@@ -14,23 +14,23 @@ from typing import TypeVar
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector as ClientCollector
 
-from exporter import devices
-from exporter.catalog import CATALOG
-from exporter.catalog import itself as catalog
-from exporter.census import CensusTaker, Taken
-from exporter.census_owners import CensusOwners
-from exporter.devices import BlockDevice, NetworkDevice
-from exporter.families import build, fds, itself, layers, owned
-from exporter.families import devices as device_families
-from exporter.ledger import Residuals, ledger
-from exporter.owners import Owner
-from exporter.processes import DEFAULT_BUDGET, Processes
-from exporter.selftester import SelfTester
-from exporter.stacks import BoundedChains
-from exporter.units import Units
-from probes.census import ProcessFds
-from probes.session import Session
-from probes.snapshot import Accounts, Snapshot
+from fdscope.exporter.accounts import devices
+from fdscope.exporter.accounts.census import CensusTaker, Taken
+from fdscope.exporter.accounts.census_owners import CensusOwners
+from fdscope.exporter.accounts.devices import BlockDevice, NetworkDevice
+from fdscope.exporter.accounts.ledger import Residuals, ledger
+from fdscope.exporter.accounts.processes import DEFAULT_BUDGET, Owner, Processes
+from fdscope.exporter.accounts.selftester import SelfTester
+from fdscope.exporter.accounts.stacks import BoundedChains
+from fdscope.exporter.accounts.units import Units
+from fdscope.exporter.catalog import CATALOG
+from fdscope.exporter.catalog import health as catalog
+from fdscope.exporter.catalog.slots import series_of
+from fdscope.exporter.families import build, fds, health, layers, owned
+from fdscope.exporter.families import storage as device_families
+from fdscope.probes.read.census import ProcessFds
+from fdscope.probes.read.session import Session
+from fdscope.probes.schema.snapshot import Accounts, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class Collector(ClientCollector):
             room = self._budget - _size(result) - self._tail_series
             for_census = self._for_census(room)
             if snapshot:
-                overflow = owned.series_of(snapshot.overflow)
+                overflow = series_of(snapshot.overflow)
                 self._processes.budget = max(room - for_census - overflow, 0)
                 self._update(snapshot, promote=True)
             result += self._made("fds", lambda: self._census_families(for_census))
@@ -200,10 +200,10 @@ class Collector(ClientCollector):
             result += made(
                 "metrics", lambda: device_families.stack_families(chains(snapshot.stacks))
             )
-            result += made("metrics", lambda: itself.map_families(snapshot))
+            result += made("metrics", lambda: health.map_families(snapshot))
         if tester := self._selftest:
-            result += made("metrics", lambda: itself.selftest_families(tester.rows))
-        session, probes = self._session, itself.probe_families
+            result += made("metrics", lambda: health.selftest_families(tester.rows))
+        session, probes = self._session, health.probe_families
         result += made(
             "metrics", lambda: probes(session.mode, session.preference, self.attachments())
         )

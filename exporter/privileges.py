@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from probes.text import printable
+from fdscope.probes.text import printable
 
 # include/uapi/linux/capability.h
 CAPABILITIES = {"CAP_SETPCAP": 8, "CAP_BPF": 39}

@@ -16,23 +16,26 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from exporter import listen, privileges, report
-from exporter.notify import Notifier
-from exporter.options import Options
-from exporter.page import PageData
-from exporter.server import Server
-from exporter.signals import hold, interrupt, on_ending
-from exporter.starting import answering
-from exporter.web_config.protection import Protection
-from probes import blind_spots, capabilities, limits
-from probes.host import Host
-from probes.source import Settings
-from probes.taxonomy import Mode
+from fdscope.exporter import logs, privileges
+from fdscope.exporter.http import listen
+from fdscope.exporter.http.systemd import Notifier
+from fdscope.exporter.page import PageData
+from fdscope.exporter.server import Server
+from fdscope.exporter.settings.options import Options
+from fdscope.exporter.signals import hold, interrupt, on_ending
+from fdscope.exporter.starting import answering
+from fdscope.exporter.web_config.protection import Protection
+from fdscope.probes.attach.source import Settings
+from fdscope.probes.hooks import blind_spots
+from fdscope.probes.kernel import host as capabilities
+from fdscope.probes.kernel import limits
+from fdscope.probes.kernel.host import Host
+from fdscope.probes.schema.taxonomy import Mode
 
 if TYPE_CHECKING:
-    from exporter.collector import Collector
-    from probes.selftest import Row
-    from probes.session import Session
+    from fdscope.exporter.collector import Collector
+    from fdscope.probes.read.session import Session
+    from fdscope.probes.selftest.run import Row
 
     Attached = tuple[Session, Sequence[Row]]
 
@@ -99,8 +102,8 @@ def _attach(
     modes: Sequence[Mode], settings: Settings, progress: Callable[[str], None]
 ) -> "Attached":
     # Imported here, for `fdscope version` is to work where numpy is missing.
-    from probes.launch import AttachError
-    from probes.selftest import attach_what_fires
+    from fdscope.probes.attach.launch import AttachError
+    from fdscope.probes.selftest.run import attach_what_fires
 
     try:
         return attach_what_fires(modes, settings, progress)
@@ -116,14 +119,14 @@ def no_probe(why: str) -> str:
 
 
 def _collector(attached: "Attached", version: str, options: Options) -> "Collector":
-    from exporter.collector import Collector
-    from exporter.selftester import SelfTester
-    from probes import selftest
+    from fdscope.exporter.accounts.selftester import SelfTester
+    from fdscope.exporter.collector import Collector
+    from fdscope.probes.selftest import run
 
     session, rows = attached
 
-    def test(go_on: Callable[[], None]) -> selftest.Result:
-        return selftest.judge(session, quick=True, meanwhile=go_on)
+    def test(go_on: Callable[[], None]) -> run.Result:
+        return run.judge(session, quick=True, meanwhile=go_on)
 
     tester = SelfTester(test, rows, options.selftest_interval)
     return Collector(session, version, options.max_series, tester, budget=options.budget)
@@ -163,8 +166,8 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
             session, rows = attached
             stack.callback(session.close)
         stack.callback(on_ending, signal.SIG_IGN)
-        report.attached(session.report)
-        report.self_tested(rows)
+        logs.attached(session.report)
+        logs.self_tested(rows)
         parts.drop_privileges(options.privileges_user)
         collector = parts.collector(attached, version(), options)
         stack.callback(collector.close)

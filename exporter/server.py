@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry
 
-from exporter import handlers
-from exporter.connections import Connections, LimitedServer
-from exporter.notify import Notifier
-from exporter.options import Options
-from exporter.page import PageData, render
-from exporter.page import handlers as page_handlers
-from exporter.page.feed import Feed
-from exporter.page.files import CHARTS, files
-from exporter.scraper import Scraper
-from exporter.web_config.gate import Gate
-from exporter.web_config.protection import Protection
+from fdscope.exporter.http import handlers
+from fdscope.exporter.http.connections import Connections, LimitedServer
+from fdscope.exporter.http.scraper import Scraper
+from fdscope.exporter.http.systemd import Notifier
+from fdscope.exporter.page import PageData, render
+from fdscope.exporter.page import handlers as page_handlers
+from fdscope.exporter.page.feed import Feed
+from fdscope.exporter.page.files import CHARTS, files
+from fdscope.exporter.settings.options import Options
+from fdscope.exporter.web_config.gate import Gate
+from fdscope.exporter.web_config.protection import Protection
 
 GRACE_SECONDS = 5.0
 

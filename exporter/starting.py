@@ -15,12 +15,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from exporter import privileges
-from exporter.connections import Connections, LimitedServer
-from exporter.handlers import Access, Handler, Healthy, Route, application
-from exporter.options import HEALTHY_PATH, Options
-from exporter.web_config.gate import Gate
-from exporter.web_config.protection import Protection
+from fdscope.exporter import privileges
+from fdscope.exporter.http.connections import Connections, LimitedServer
+from fdscope.exporter.http.handlers import Access, Handler, Healthy, Route, application
+from fdscope.exporter.settings.options import HEALTHY_PATH, Options
+from fdscope.exporter.web_config.gate import Gate
+from fdscope.exporter.web_config.protection import Protection
 
 RETRY_SECONDS = 2
 """When a client is to ask again."""

@@ -41,7 +41,7 @@ def _folder() -> str:
     That is so for an editable installation under another name: there the interpreter's own site
     directory says where it is.
     """
-    module = Path(__file__).resolve().with_suffix("")
+    module = Path(__file__).absolute().with_suffix("")
     name = __name__.split(".")
     return str(module.parents[len(name) - 1]) if list(module.parts[-len(name) :]) == name else ""
 

@@ -21,7 +21,7 @@ def browser() -> "Iterator[Browser]":
     )
     program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
     if program is None:
-        pytest.skip(f"none of {', '.join(_PROGRAMS)} is installed: deploy/setup.sh test tries to")
+        pytest.skip(f"none of {', '.join(_PROGRAMS)} is installed: make test tries to")
     with playwright.sync_playwright() as started:
         chromium = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield chromium

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, cast
 from prometheus_client import Metric
 from prometheus_client.registry import Collector as ClientCollector
 
-from exporter import cli
-from exporter.run import REAL, run_exporter
+from fdscope.exporter.cli import main as cli
+from fdscope.exporter.run import REAL, run_exporter
 
 if TYPE_CHECKING:
-    from exporter.collector import Collector
+    from fdscope.exporter.collector import Collector
 
 _END_SECONDS = 30
 

@@ -5,11 +5,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from dashboards.alerting import grafana, prometheus
-from dashboards.alerting.groups import from_file
-from dashboards.alerting.reading import DEFAULTS
-from exporter.output import show
-from exporter.strict import ConfigError
+from fdscope.dashboards.alerting.groups import from_file
+from fdscope.dashboards.alerting.output import grafana, prometheus
+from fdscope.dashboards.alerting.reading import DEFAULTS
+from fdscope.exporter.cli.output import show
+from fdscope.exporter.settings.strict import ConfigError
 
 SUMMARY = "write the alerting and recording rules, with your thresholds and allow-lists"
 DESCRIPTION = """\

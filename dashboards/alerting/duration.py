@@ -3,7 +3,7 @@
 
 import re
 
-from exporter.strict import shown
+from fdscope.exporter.settings.strict import shown
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(?:[0-9]{1,12}(?:ms|[smhdw])){1,5}")

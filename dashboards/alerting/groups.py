@@ -4,10 +4,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from dashboards.alerting import events, fds, fleet, flow, itself, seen
-from dashboards.alerting.model import Alert, Group, Record
-from dashboards.alerting.reading import load
-from dashboards.alerting.settings import OFF, Settings
+from fdscope.dashboards.alerting.model import Alert, Group, Record
+from fdscope.dashboards.alerting.reading import load
+from fdscope.dashboards.alerting.rules import events, fds, fleet, flow, itself, new_types
+from fdscope.dashboards.alerting.settings import OFF, Settings
 
 
 def groups(settings: Settings) -> tuple[Group, ...]:
@@ -18,7 +18,7 @@ def groups(settings: Settings) -> tuple[Group, ...]:
         Group("fdscope-fds", often, fds.rules(settings)),
         Group("fdscope-events", often, events.rules(settings)),
         Group("fdscope-flow", often, flow.rules(settings)),
-        Group("fdscope-history", rarely, (*flow.history(settings), *seen.rules(settings))),
+        Group("fdscope-history", rarely, (*flow.history(settings), *new_types.rules(settings))),
         Group("fdscope-itself", often, tuple(itself.alerts(settings))),
     )
     return tuple(replace(group, rules=_chosen(group, settings)) for group in made)

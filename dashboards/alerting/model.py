@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dashboards.alerting.duration import Duration
+from fdscope.dashboards.alerting.duration import Duration
 
 UNUSUAL, HOST, ITSELF = "fdscope-unusual", "fdscope-host", "fdscope-itself"
 """Dashboards that alerts lead to."""

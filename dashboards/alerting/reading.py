@@ -6,10 +6,10 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from dashboards.alerting.duration import Duration
-from dashboards.alerting.settings import OFF, SEVERITIES, Settings
-from exporter import strict
-from exporter.strict import ConfigError, shown, suggestion
+from fdscope.dashboards.alerting.duration import Duration
+from fdscope.dashboards.alerting.settings import OFF, SEVERITIES, Settings
+from fdscope.exporter.settings import strict
+from fdscope.exporter.settings.strict import ConfigError, shown, suggestion
 
 DEFAULTS = Path(__file__).with_name("defaults.toml")
 

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, fields
 
-from dashboards.alerting.duration import Duration
+from fdscope.dashboards.alerting.duration import Duration
 
 SEVERITIES = ("critical", "warning", "info")
 OFF = "off"

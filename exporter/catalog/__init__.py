@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Every metric: its name, kind, labels and meaning. The only place where a metric is named."""
 
-from exporter.catalog import devices, fds, itself, layers
-from exporter.catalog.model import ENDED, Kind, Label, Metric
-from probes.taxonomy import SOCKET_KINDS, FdKind
+from fdscope.exporter.catalog import fds, health, layers, storage
+from fdscope.exporter.catalog.model import ENDED, Kind, Label, Metric
+from fdscope.probes.schema.taxonomy import SOCKET_KINDS, FdKind
 
 __all__ = [
     "CATALOG",
@@ -21,7 +21,7 @@ __all__ = [
 
 CATALOG: tuple[Metric, ...] = tuple(
     value
-    for module in (layers, devices, fds, itself)
+    for module in (layers, storage, fds, health)
     for value in vars(module).values()
     if isinstance(value, Metric)
 )

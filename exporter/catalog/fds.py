@@ -1,8 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The life of fds: opened, closed, open now, passed on, connected, looked into."""
 
-from exporter.catalog.model import DIRECTION, ERRNO, FD_TYPE, OWNER, SCOPE, Kind, Label, Metric
-from probes.taxonomy import Birth, Cause, DebugMethod, Stdio
+from fdscope.exporter.catalog.model import (
+    DIRECTION,
+    ERRNO,
+    FD_TYPE,
+    OWNER,
+    SCOPE,
+    Kind,
+    Label,
+    Metric,
+)
+from fdscope.probes.schema.taxonomy import Birth, Cause, DebugMethod, Stdio
 
 BIRTH = Label("birth", "how the process came by the fd", tuple(m.label for m in Birth))
 CAUSE = Label("cause", "what ended the fd", tuple(m.label for m in Cause))

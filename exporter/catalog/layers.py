@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Bytes and operations: file layer, socket layer, the ledger between them, durations."""
 
-from exporter.catalog.model import (
+from fdscope.exporter.catalog.model import (
     DIRECTION,
     DOOR,
     ERRNO,

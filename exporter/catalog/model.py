@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from probes.taxonomy import Door, FdType, Passing, Scope
+from fdscope.probes.schema.taxonomy import Door, FdType, Passing, Scope
 
 
 class Kind(Enum):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from prometheus_client import Metric as Family
 from prometheus_client.samples import Sample
 
-from exporter.catalog import Metric
+from fdscope.exporter.catalog import Metric
 
 
 def family(metric: Metric) -> Family:
@@ -45,8 +45,8 @@ def _escaped(value: str) -> str:
 class Table(Family):
     """A family of many series, which are known from scrape to scrape.
 
-    To the client library it is a family like any other; ``exporter.exposition`` writes it from the
-    texts of its series, a few times faster.
+    To the client library it is a family like any other; ``exporter.http.exposition`` writes it from
+    the texts of its series, a few times faster.
     """
 
     def __init__(self, metric: Metric, known: Sequence[Series], values: Sequence[float]) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from prometheus_client import Metric as Family
 
-from exporter.catalog import fds as catalog
-from exporter.census import Taken
-from exporter.families.build import family, gauge, table
-from exporter.families.layers import add_histogram
-from exporter.owners import Owner
-from probes.snapshot import Latency, ProcessKey
-from probes.taxonomy import FdType, Stdio
+from fdscope.exporter.accounts.census import Taken
+from fdscope.exporter.accounts.processes import Owner
+from fdscope.exporter.catalog import fds as catalog
+from fdscope.exporter.families.build import family, gauge, table
+from fdscope.exporter.families.layers import add_histogram
+from fdscope.probes.schema.snapshot import Latency, ProcessKey
+from fdscope.probes.schema.taxonomy import FdType, Stdio
 
 
 def fanotify_families(waits: Latency | None) -> Iterator[Family]:

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import Metric as Family
 
-from exporter.catalog import Metric
-from exporter.catalog import layers as catalog
-from exporter.families.build import family, gauge
-from exporter.ledger import Line, Side
-from probes.snapshot import LATENCY_LAST_BUCKET, Latency
-from probes.taxonomy import Account, FdType
+from fdscope.exporter.accounts.ledger import Line, Side
+from fdscope.exporter.catalog import Metric
+from fdscope.exporter.catalog import layers as catalog
+from fdscope.exporter.families.build import family, gauge
+from fdscope.probes.schema.snapshot import LATENCY_LAST_BUCKET, Latency
+from fdscope.probes.schema.taxonomy import Account, FdType
 
 
 def ledger_families(lines: Iterable[Line], residuals: Mapping[Side, int]) -> Iterator[Family]:

@@ -4,68 +4,14 @@
 import errno as errno_names
 from collections.abc import Mapping
 
-from exporter.catalog import Metric, fds, layers
-from exporter.families.build import Series, Table, series
-from exporter.owners import Owner
-from probes.snapshot import OTHER_ERRNO, UNKNOWN_ERRNO, Amount, Slot, slot
-from probes.taxonomy import Account, Connection
+from fdscope.exporter.accounts.processes import Owner
+from fdscope.exporter.catalog import Metric
+from fdscope.exporter.catalog.slots import OF_FDS, OF_LAYERS, metrics_of
+from fdscope.exporter.families.build import Series, Table, series
+from fdscope.probes.schema.snapshot import OTHER_ERRNO, UNKNOWN_ERRNO, Amount, Slot, slot
+from fdscope.probes.schema.taxonomy import Account, Connection
 
 Totals = Mapping[Owner, Mapping[int, Amount]]
-
-# Per account: the metric of its operations (None: not exported) and that of its bytes.
-_MOVED: Mapping[Account, tuple[Metric | None, Metric]] = {
-    Account.FILE_READ: (layers.FILE_READS, layers.FILE_READ_BYTES),
-    Account.FILE_WRITE: (layers.FILE_WRITES, layers.FILE_WRITTEN_BYTES),
-    Account.FILE_PEEK: (None, layers.FILE_PEEKED_BYTES),
-    Account.FILE_DUPLICATE: (None, layers.FILE_DUPLICATED_BYTES),
-    Account.FILE_TRUNCATE: (None, layers.FILE_TRUNCATED_BYTES),
-    Account.FILE_ERRQUEUE: (None, layers.FILE_ERRQUEUE_BYTES),
-    Account.SOCKET_RECEIVE: (layers.SOCKET_RECEIVES, layers.SOCKET_RECEIVED_BYTES),
-    Account.SOCKET_SEND: (layers.SOCKET_SENDS, layers.SOCKET_SENT_BYTES),
-    Account.SOCKET_PEEK: (None, layers.SOCKET_PEEKED_BYTES),
-    Account.SOCKET_TRUNCATE: (None, layers.SOCKET_TRUNCATED_BYTES),
-    Account.SOCKET_ERRQUEUE: (None, layers.SOCKET_ERRQUEUE_BYTES),
-}
-_EVENTS: Mapping[Account, Metric] = {
-    Account.FD_OPENED: fds.FDS_OPENED,
-    Account.FD_CLOSED: fds.FDS_CLOSED,
-    Account.FD_PASSED: fds.FDS_PASSED,
-    Account.STDIO_SOCKET: fds.STDIO_SOCKET_EVENTS,
-    Account.CONNECTION: fds.CONNECTIONS,
-    Account.DEBUG_ACCESS: fds.DEBUG_ACCESSES,
-    Account.FD_REFUSED: fds.FD_REFUSALS,
-}
-OF_LAYERS = tuple(
-    dict.fromkeys([m for pair in _MOVED.values() for m in pair if m] + [layers.FILE_ERRORS])
-)
-OF_FDS = tuple(_EVENTS.values())
-
-
-def _metrics(what: Slot) -> tuple[Metric | None, Metric | None]:
-    """That of the operations and that of the bytes."""
-    if what.account.is_fd:
-        return _EVENTS[what.account], None
-    if what.kernel:
-        return None, None  # of no process: a term of the ledger
-    if what.errno:
-        return layers.FILE_ERRORS, None
-    return _MOVED[what.account]
-
-
-class _Widths(dict[int, int]):
-    def __missing__(self, code: int) -> int:
-        width = self[code] = sum(metric is not None for metric in _metrics(slot(code)))
-        return width
-
-
-# There are no more codes than combinations of closed sets and errnos.
-width = _Widths().__getitem__
-"""How many series show the amount of a slot code."""
-
-
-def series_of(amounts: Mapping[int, Amount]) -> int:
-    """How many series show these amounts."""
-    return sum(map(width, amounts))
 
 
 def errno_name(number: int) -> str:
@@ -138,6 +84,6 @@ def process_families(totals: Totals) -> list[Table]:
 def _both(owner: Owner, what: Slot) -> tuple[Series | None, Series | None]:
     first, second = (
         series(metric, labels_of(metric, owner, what)) if metric else None
-        for metric in _metrics(what)
+        for metric in metrics_of(what)
     )
     return first, second

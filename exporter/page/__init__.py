@@ -9,8 +9,8 @@ from html import escape
 from importlib import resources
 from string import Template
 
-from exporter.options import HEALTHY_PATH, READY_PATH
-from probes.taxonomy import SOCKET_KINDS, Door, FdKind
+from fdscope.exporter.settings.options import HEALTHY_PATH, READY_PATH
+from fdscope.probes.schema.taxonomy import SOCKET_KINDS, Door, FdKind
 
 DOORS = (
     *(Door.SOCKET_CALL, Door.SENDFILE, Door.SPLICE, Door.IO_URING, Door.AIO, Door.VECTORED),
@@ -29,7 +29,8 @@ class PageData:
     version: str
     mode: str
     attachments: Sequence[Mapping[str, str]]
-    """Rows with ``function``, ``layer``, ``mode``, ``state``, ``why``; see ``probes.loader``."""
+    """Rows with ``function``, ``layer``, ``mode``, ``state``, ``why``; see
+    ``probes.attach.loader``."""
     not_traced: Sequence[str]
     """Lines of the form ``what: why``."""
 
@@ -74,4 +75,6 @@ def _item(line: str) -> str:
 
 @cache
 def _template() -> Template:
-    return Template((resources.files("exporter.page") / "page.html").read_text(encoding="utf-8"))
+    return Template(
+        (resources.files("fdscope.exporter.page") / "page.html").read_text(encoding="utf-8")
+    )

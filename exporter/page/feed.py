@@ -10,10 +10,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
 from prometheus_client import Metric as Family
 
-from exporter.exposition import LeftOut
-from exporter.page.state import disk_filesystems, state
-from exporter.page.sums import Reading, read
-from exporter.scraper import CrowdedError
+from fdscope.exporter.http.exposition import LeftOut
+from fdscope.exporter.http.scraper import CrowdedError
+from fdscope.exporter.page.state import disk_filesystems, state
+from fdscope.exporter.page.sums import Reading, read
 
 MAX_CLIENTS = 16
 MAX_CLIENTS_PER_PEER = 8

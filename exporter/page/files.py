@@ -48,7 +48,7 @@ def _file(path: Path) -> File:
 @cache
 def files() -> dict[str, File]:
     """Every file by the name it is served under."""
-    folder = Path(str(resources.files("exporter.page") / "static"))
+    folder = Path(str(resources.files("fdscope.exporter.page") / "static"))
     found = {path.name: _file(path) for path in folder.iterdir() if path.suffix in _TYPES}
     if charts := _charts():
         found[CHARTS] = _file(charts)

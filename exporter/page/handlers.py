@@ -5,12 +5,12 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 
-from exporter.handlers import Access, Handler, Route
-from exporter.negotiation import accepts_gzip, knows
-from exporter.options import EVENTS_PATH, STATIC_PATH
-from exporter.page.feed import Feed
-from exporter.page.files import File, files
-from exporter.scraper import CrowdedError
+from fdscope.exporter.http.handlers import Access, Handler, Route
+from fdscope.exporter.http.negotiation import accepts_gzip, knows
+from fdscope.exporter.http.scraper import CrowdedError
+from fdscope.exporter.page.feed import Feed
+from fdscope.exporter.page.files import File, files
+from fdscope.exporter.settings.options import EVENTS_PATH, STATIC_PATH
 
 _POLICY = "; ".join(
     (

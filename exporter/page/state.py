@@ -7,10 +7,10 @@ from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
-from exporter.catalog import Metric, devices, fds, itself, layers
-from exporter.owners import OTHER
-from exporter.page.sums import ENDED_PID, Changes, Key, Reading, changes
-from probes.taxonomy import FdType, Scope
+from fdscope.exporter.accounts.processes import OTHER
+from fdscope.exporter.catalog import Metric, fds, health, layers, storage
+from fdscope.exporter.page.sums import ENDED_PID, Changes, Key, Reading, changes
+from fdscope.probes.schema.taxonomy import FdType, Scope
 
 FLOW_PROCESSES = 8
 """Names of processes in the picture; the others are summed."""
@@ -41,7 +41,7 @@ def state(now: Reading, before: Reading | None, on_disk: frozenset[str]) -> Row:
         "sees_sockets": bool(now.sums.get(layers.LEDGER_RESIDUAL_BYTES)),
         "rate": _picture(now, before, seconds, on_disk) if seconds >= WHOLE_SECONDS else None,
         "total": _picture(now, None, 1.0, on_disk),
-        "lost": {reason: n for (reason,), n in now.by(itself.LOST_UPDATES, ["reason"]).items()},
+        "lost": {reason: n for (reason,), n in now.by(health.LOST_UPDATES, ["reason"]).items()},
         "open": {fd_type: n for (fd_type,), n in now.by(fds.OPEN_FDS, ["fd_type"]).items() if n},
     }
 
@@ -133,7 +133,7 @@ def _protocols(grown: Changes) -> Iterator[Row]:
 
 def _filesystems(grown: Changes, on_disk: frozenset[str]) -> Iterator[Row]:
     found = _pair(
-        grown, devices.FILESYSTEM_READ_BYTES, devices.FILESYSTEM_WRITTEN_BYTES,
+        grown, storage.FILESYSTEM_READ_BYTES, storage.FILESYSTEM_WRITTEN_BYTES,
         ("filesystem", "fd_type"),
     )  # fmt: skip
     for (filesystem, fd_type), (read, written) in sorted(found.items()):
@@ -147,9 +147,9 @@ def _filesystems(grown: Changes, on_disk: frozenset[str]) -> Iterator[Row]:
 
 def _devices(grown: Changes) -> list[Row]:
     network = _pair(
-        grown, devices.NETWORK_RECEIVED_BYTES, devices.NETWORK_SENT_BYTES, ("device", "kind")
+        grown, storage.NETWORK_RECEIVED_BYTES, storage.NETWORK_SENT_BYTES, ("device", "kind")
     )
-    block = _pair(grown, devices.BLOCK_READ_BYTES, devices.BLOCK_WRITTEN_BYTES, ("device",))
+    block = _pair(grown, storage.BLOCK_READ_BYTES, storage.BLOCK_WRITTEN_BYTES, ("device",))
     found = [*network.items(), *(((name, "block"), amounts) for (name,), amounts in block.items())]
     return [
         {"device": device, "kind": kind, "read": read, "written": written}

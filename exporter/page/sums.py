@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from prometheus_client import Metric as Family
 
-from exporter.catalog import Metric, devices, fds, itself, layers
-from exporter.exposition import LeftOut, check
+from fdscope.exporter.catalog import Metric, fds, health, layers, storage
+from fdscope.exporter.http.exposition import LeftOut, check
 
 Key = tuple[str, ...]
 """Label values, in the order of ``LABELS``."""
@@ -32,14 +32,14 @@ LABELS: Mapping[Metric, Key] = {
     layers.LEDGER_KERNEL_BYTES: _LEDGER,
     layers.LEDGER_BLIND_BYTES: _LEDGER,
     layers.LEDGER_RESIDUAL_BYTES: _LEDGER,
-    devices.FILESYSTEM_READ_BYTES: _FILESYSTEM,
-    devices.FILESYSTEM_WRITTEN_BYTES: _FILESYSTEM,
-    devices.NETWORK_RECEIVED_BYTES: _NETWORK,
-    devices.NETWORK_SENT_BYTES: _NETWORK,
-    devices.BLOCK_READ_BYTES: ("device",),
-    devices.BLOCK_WRITTEN_BYTES: ("device",),
+    storage.FILESYSTEM_READ_BYTES: _FILESYSTEM,
+    storage.FILESYSTEM_WRITTEN_BYTES: _FILESYSTEM,
+    storage.NETWORK_RECEIVED_BYTES: _NETWORK,
+    storage.NETWORK_SENT_BYTES: _NETWORK,
+    storage.BLOCK_READ_BYTES: ("device",),
+    storage.BLOCK_WRITTEN_BYTES: ("device",),
     fds.OPEN_FDS: _OPEN,
-    itself.LOST_UPDATES: ("reason",),
+    health.LOST_UPDATES: ("reason",),
 }
 """The metrics that the page shows, and the labels it tells apart."""
 

@@ -4,9 +4,9 @@
 import ssl
 from pathlib import Path
 
-from exporter import strict
-from exporter.strict import ConfigError
-from exporter.web_config.tls import Pem, TlsSettings
+from fdscope.exporter.settings import strict
+from fdscope.exporter.settings.strict import ConfigError
+from fdscope.exporter.web_config.tls import Pem, TlsSettings
 
 
 def context(settings: TlsSettings) -> ssl.SSLContext:

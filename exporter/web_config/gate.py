@@ -10,9 +10,9 @@ from tornado import web
 from tornado.httputil import HTTPServerRequest
 from tornado.iostream import IOStream, SSLIOStream
 
-from exporter.strict import ConfigError
-from exporter.web_config.passwords import BusyError, Passwords
-from exporter.web_config.protection import InForce, Protection
+from fdscope.exporter.settings.strict import ConfigError
+from fdscope.exporter.web_config.passwords import BusyError, Passwords
+from fdscope.exporter.web_config.protection import InForce, Protection
 
 CHALLENGE = 'Basic realm="fdscope", charset="UTF-8"'
 

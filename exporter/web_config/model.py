@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter import strict
-from exporter.strict import ConfigError
-from exporter.web_config.sections import Section, read
-from exporter.web_config.tls import TlsSettings, tls_settings
+from fdscope.exporter.settings import strict
+from fdscope.exporter.settings.strict import ConfigError
+from fdscope.exporter.web_config.sections import Section, read
+from fdscope.exporter.web_config.tls import TlsSettings, tls_settings
 
 _HASH = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 _MAX_COST = 18

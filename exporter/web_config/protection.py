@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter import strict
-from exporter.strict import ConfigError
-from exporter.web_config.context import context
-from exporter.web_config.model import RateLimit, WebConfig, parse
-from exporter.web_config.tls import TlsSettings
+from fdscope.exporter.settings import strict
+from fdscope.exporter.settings.strict import ConfigError
+from fdscope.exporter.web_config.context import context
+from fdscope.exporter.web_config.model import RateLimit, WebConfig, parse
+from fdscope.exporter.web_config.tls import TlsSettings
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-from exporter import strict
-from exporter.strict import ConfigError
+from fdscope.exporter.settings import strict
+from fdscope.exporter.settings.strict import ConfigError
 
 T = TypeVar("T")
 

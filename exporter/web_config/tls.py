@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter import strict
-from exporter.strict import ConfigError
-from exporter.web_config.sections import Section
+from fdscope.exporter.settings import strict
+from fdscope.exporter.settings.strict import ConfigError
+from fdscope.exporter.web_config.sections import Section
 
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _CLIENT_AUTH = {

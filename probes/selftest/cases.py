@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from probes.selftest.calls import Aio, Messages, Ring, address, buffer, call, iovec
-from probes.selftest.files import MAKERS, Ends
-from probes.taxonomy import Door, FdType
+from fdscope.probes.schema.taxonomy import Door, FdType
+from fdscope.probes.selftest.fds import MAKERS, Ends
+from fdscope.probes.selftest.raw_calls import Aio, Messages, Ring, address, buffer, call, iovec
 
 SIZE = 101
 TIMES = 3

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs cases, each in a process of its own: the child process of ``probes.selftest.run``.
+"""Runs cases, each in a process of its own: the child process of ``probes.selftest.run.run``.
 
 Prints one JSON object on a line: case name to pid, bytes read and written by fd type, or the reason
 why the kernel cannot do it. Each case answers through shared memory, for a pipe would be counted.
@@ -13,8 +13,8 @@ import os
 import signal
 import sys
 
-from probes.child import end_with_parent
-from probes.selftest.cases import CASES, Case
+from fdscope.probes.child import end_with_parent
+from fdscope.probes.selftest.cases import CASES, Case
 
 NAME = b"fdscope-test"
 _PR_SET_NAME = 15  # include/uapi/linux/prctl.h

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.catalog import Metric, itself, layers
+from fdscope.exporter.catalog import Metric, health, layers
 
 MINUTES_OF_A_DAY = 1440
 
@@ -77,12 +77,12 @@ def promtool(scenarios: Sequence[Scenario]) -> dict[str, Any]:
 
 def _healthy(minutes: int) -> Iterable[Series]:
     yield up(f"1x{minutes}")
-    yield series(itself.LOST_UPDATES, f"0x{minutes}", reason="counters_full")
+    yield series(health.LOST_UPDATES, f"0x{minutes}", reason="counters_full")
     for metric in (layers.FILE_READS, layers.FILE_WRITES):
         yield series(metric, f"0+60x{minutes}", process="init", pid="1", fd_type="regular")
     for rank, mode in enumerate(("fentry", "kprobe", "tracepoint"), start=1):
-        yield series(itself.ATTACH_MODE, f"{int(rank == 1)}x{minutes}", mode=mode)
-        yield series(itself.ATTACH_MODE_RANK, f"{rank}x{minutes}", mode=mode)
+        yield series(health.ATTACH_MODE, f"{int(rank == 1)}x{minutes}", mode=mode)
+        yield series(health.ATTACH_MODE_RANK, f"{rank}x{minutes}", mode=mode)
 
 
 def _selector(name: str, host: str, labels: Labels) -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Events of an instant, by processes that may have ended since."""
 
-from exporter.catalog import Metric, fds, itself, layers
+from fdscope.exporter.catalog import Metric, fds, health, layers
 from tests.alerts.scenario import MINUTES_OF_A_DAY, Alarm, Scenario, Series, series, up
 
 UNIT = "session-1.scope"
@@ -50,7 +50,7 @@ def _events(
             40,
             (
                 count("3x20 stale _x4 3x15", pid=""),
-                series(itself.LOST_UPDATES, "0x20 stale _x4 0x15", reason="counters_full"),
+                series(health.LOST_UPDATES, "0x20 stale _x4 0x15", reason="counters_full"),
                 up("1x20 0x4 1x15"),
                 *_busy("0+60x20 stale _x4 0+60x15"),
             ),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Open fds: leaks, limits, stdio, kinds of fds that are new."""
 
-from exporter.catalog import fds
+from fdscope.exporter.catalog import fds
 from tests.alerts.scenario import MINUTES_OF_A_DAY, Alarm, Scenario, Series, series
 
 WEB = {"process": "webd", "pid": "7", "unit": "web.service"}

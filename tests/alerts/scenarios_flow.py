@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Bytes, against the last hour and the days before, and errors."""
 
-from exporter.catalog import layers
+from fdscope.exporter.catalog import layers
 from tests.alerts.scenario import MINUTES_OF_A_DAY, Alarm, Scenario, Series, series
 
 COPY = {"process": "copier", "unit": "copy.service", "fd_type": "regular"}

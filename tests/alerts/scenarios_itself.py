@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """fdscope itself: down, silent, wrong, losing, falling back."""
 
-from exporter.catalog import fds, itself, layers
+from fdscope.exporter.catalog import fds, health, layers
 from tests.alerts.scenario import Alarm, Scenario, Series, series, up
 
 TCP = {"fd_type": "tcp", "direction": "received"}
@@ -45,8 +45,8 @@ def _figures() -> tuple[Scenario, ...]:
     big, small = f"0x20 0+{2**20}x10", "0x20 0+100x10"
     moved = series(layers.LEDGER_SOCKET_BYTES, f"0+{2**27}x30", **TCP)
     little = series(layers.LEDGER_SOCKET_BYTES, "0+1000x30", **TCP)
-    observed = itself.SELFTEST_OBSERVED_BYTES
-    expected = series(itself.SELFTEST_EXPECTED_BYTES, "303x30", **CASE)
+    observed = health.SELFTEST_OBSERVED_BYTES
+    expected = series(health.SELFTEST_EXPECTED_BYTES, "303x30", **CASE)
     return (
         told("LedgerResidual", "a hundredth of all", moved,
              series(layers.LEDGER_RESIDUAL_BYTES, big, **TCP), fires=True, **TCP),
@@ -60,18 +60,18 @@ def _figures() -> tuple[Scenario, ...]:
              fires=True, **CASE),
         told("SelftestMismatch", "exact", expected, series(observed, "303x30", **CASE),
              fires=False),
-        told("LostUpdates", "three", series(itself.LOST_UPDATES, "0x20 3x10", reason="calls_full"),
+        told("LostUpdates", "three", series(health.LOST_UPDATES, "0x20 3x10", reason="calls_full"),
              fires=True, reason="calls_full"),
         told("LostUpdates", "before this Prometheus",
-             series(itself.LOST_UPDATES, "3x30", reason="calls_full"), fires=False),
-        told("ScrapeErrors", "one", series(itself.SCRAPE_ERRORS, "0x20 1x10", part="maps"),
+             series(health.LOST_UPDATES, "3x30", reason="calls_full"), fires=False),
+        told("ScrapeErrors", "one", series(health.SCRAPE_ERRORS, "0x20 1x10", part="maps"),
              fires=True, part="maps"),
-        told("ScrapeErrors", "none", series(itself.SCRAPE_ERRORS, "0x30", part="maps"),
+        told("ScrapeErrors", "none", series(health.SCRAPE_ERRORS, "0x30", part="maps"),
              fires=False),
         *(
             told("MapNearlyFull", about,
-                 series(itself.MAP_ENTRIES, f"{used}x30", map="pending"),
-                 series(itself.MAP_CAPACITY, "100x30", map="pending"), fires=fires,
+                 series(health.MAP_ENTRIES, f"{used}x30", map="pending"),
+                 series(health.MAP_CAPACITY, "100x30", map="pending"), fires=fires,
                  **({"map": "pending"} if fires else {}))
             for about, used, fires in (("95 %", 95, True), ("half", 50, False))
         ),
@@ -83,7 +83,7 @@ def _figures() -> tuple[Scenario, ...]:
 
 def _missed() -> tuple[Scenario, ...]:
     def missed(about: str, values: str, *fires: Alarm) -> Scenario:
-        told = series(itself.PROBE_MISSED_RUNS, values, program="on_sys_exit")
+        told = series(health.PROBE_MISSED_RUNS, values, program="on_sys_exit")
         return Scenario(about, "FdscopeMissedRuns", 30, (told,), fires)
 
     return (
@@ -95,7 +95,7 @@ def _missed() -> tuple[Scenario, ...]:
 
 def _probes() -> tuple[Scenario, ...]:
     alert = "FdscopeProbesFellBack"
-    restart = series(itself.LOST_UPDATES, "0x120", reason="counters_full")
+    restart = series(health.LOST_UPDATES, "0x120", reason="counters_full")
     busy = series(layers.FILE_READS, "0+60x120", process="init", pid="1", fd_type="regular")
 
     every_mode = ("fentry", "kprobe", "tracepoint")
@@ -107,8 +107,8 @@ def _probes() -> tuple[Scenario, ...]:
     def modes(about: str, ranks: dict[str, str], before: str, now: str, fires: bool) -> Scenario:
         used = {mode: f"{int(mode == before)}x60 {int(mode == now)}x60" for mode in every_mode}
         told = (
-            *(series(itself.ATTACH_MODE, text, mode=mode) for mode, text in used.items()),
-            *(series(itself.ATTACH_MODE_RANK, text, mode=mode) for mode, text in ranks.items()),
+            *(series(health.ATTACH_MODE, text, mode=mode) for mode, text in used.items()),
+            *(series(health.ATTACH_MODE_RANK, text, mode=mode) for mode, text in ranks.items()),
             *(restart, busy, up("1x120")),
         )
         alarms = (warning(alert, mode=now),) if fires else ()
@@ -136,11 +136,11 @@ def _probes() -> tuple[Scenario, ...]:
         modes("the kernel from before takes neither", downgrade,
               "kprobe", "tracepoint", fires=True),
         Scenario("a hook that was attached", alert, 100,
-                 (series(itself.PROBE_ATTACHED, "1x60 0x60", **HOOK),), (warning(alert, **HOOK),)),
+                 (series(health.PROBE_ATTACHED, "1x60 0x60", **HOOK),), (warning(alert, **HOOK),)),
         Scenario("a hook that this kernel never had", alert, 100,
-                 (series(itself.PROBE_ATTACHED, "0x120", **HOOK),)),
+                 (series(health.PROBE_ATTACHED, "0x120", **HOOK),)),
         Scenario("all attached", alert, 100,
-                 (series(itself.PROBE_ATTACHED, "1x120", **HOOK),)),
+                 (series(health.PROBE_ATTACHED, "1x120", **HOOK),)),
     )  # fmt: skip
 
 

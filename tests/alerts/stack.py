@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from dashboards.alerting.command import files
+from fdscope.dashboards.alerting.command import files
 from tests import ours
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 SHORT = Path(__file__).with_name("short.toml")
 START_SECONDS = 180
 SCRAPE_SECONDS = 3
@@ -192,7 +192,7 @@ def _running(folder: Path, unit: str) -> Iterator[Stack]:
             "alertmanager",
             [
                 "prometheus-alertmanager",
-                f"--config.file={ROOT / 'deploy/alertmanager.yml'}",
+                f"--config.file={ROOT / 'deploy/prometheus/alertmanager.yml'}",
                 f"--storage.path={folder / 'alertmanager'}",
                 f"{listen}:{stack.alertmanager}",
                 "--cluster.listen-address=",
@@ -202,7 +202,14 @@ def _running(folder: Path, unit: str) -> Iterator[Stack]:
         )
         stack.start(
             "exporter",
-            [sys.executable, "-m", "exporter.cli", "exporter", *ROOM, f"{listen}:{stack.exporter}"],
+            [
+                sys.executable,
+                "-m",
+                "fdscope",
+                "exporter",
+                *ROOM,
+                f"{listen}:{stack.exporter}",
+            ],
             stack.exporter,
             "/-/ready",
         )

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dashboards.alerting.groups import alert_names
+from fdscope.dashboards.alerting.groups import alert_names
+from tests.paths import DEPLOY
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
-CONFIG = DEPLOY / "alertmanager.yml"
+CONFIG = DEPLOY / "prometheus/alertmanager.yml"
 
 
 def amtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.alerts import healthy
-from tests.alerts.stack import ROOT, Stack, free_ports, running
+from tests.alerts.stack import Stack, free_ports, running
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.kernel
 

@@ -5,19 +5,17 @@ import json
 import re
 import subprocess
 from itertools import chain
-from pathlib import Path
 
 import pytest
 import yaml
 
-from dashboards.alerting.command import files
-from dashboards.alerting.groups import from_file
-from dashboards.alerting.model import Alert, Record
-from dashboards.series import TARGET_LABELS
-from exporter.catalog import CATALOG, ENDED
+from fdscope.dashboards.alerting.command import files
+from fdscope.dashboards.alerting.groups import from_file
+from fdscope.dashboards.alerting.model import Alert, Record
+from fdscope.dashboards.promql.selectors import TARGET_LABELS
+from fdscope.exporter.catalog import CATALOG, ENDED
+from tests.paths import DEPLOY, ROOT
 
-ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "deploy"
 RULES = [rule for group in from_file(None)[1] for rule in group.rules]
 ALERTS = [rule for rule in RULES if isinstance(rule, Alert)]
 RECORDS = [rule for rule in RULES if isinstance(rule, Record)]

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.alerting.command import files
-from dashboards.alerting.groups import alert_names
+from fdscope.dashboards.alerting.command import files
+from fdscope.dashboards.alerting.groups import alert_names
 from tests.alerts import scenarios_events, scenarios_fds, scenarios_flow, scenarios_itself
 from tests.alerts.scenario import Scenario, promtool
+from tests.paths import DEPLOY
 
-DELIVERED = Path(__file__).parents[2] / "deploy/rules/fdscope.yml"
+DELIVERED = DEPLOY / "rules/fdscope.yml"
 SELDOM = '[evaluation]\ninterval = "4m"\n'
 """For scenarios of days: with the delivered interval they would take minutes."""
 HOURS = 600

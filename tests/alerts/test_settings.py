@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dashboards.alerting.command import files
-from dashboards.alerting.duration import Duration, duration
-from exporter import cli
+from fdscope.dashboards.alerting.command import files
+from fdscope.dashboards.alerting.duration import Duration, duration
+from fdscope.exporter.cli import main
 
 
 def rules(text: str, folder: Path) -> dict[str, dict[str, object]]:
@@ -81,25 +81,25 @@ def test_a_wrong_file_is_refused(
 ) -> None:
     config = tmp_path / "rules.toml"
     config.write_text(text)
-    assert cli.main(["rules", f"--config={config}", f"--out={tmp_path}"]) == 2
+    assert main.main(["rules", f"--config={config}", f"--out={tmp_path}"]) == 2
     assert re.search(f"^fdscope rules: .*{re.escape(message)}", capsys.readouterr().err)
 
 
 def test_files_that_cannot_be_read_or_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["rules", f"--config={tmp_path / 'none'}", f"--out={tmp_path}"]) == 2
+    assert main.main(["rules", f"--config={tmp_path / 'none'}", f"--out={tmp_path}"]) == 2
     assert "cannot read" in capsys.readouterr().err
     (tmp_path / "file").touch()
-    assert cli.main(["rules", f"--out={tmp_path / 'file'}"]) == 1
+    assert main.main(["rules", f"--out={tmp_path / 'file'}"]) == 1
     assert "cannot write" in capsys.readouterr().err
 
 
 def test_the_command_writes_and_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["rules", f"--out={tmp_path / 'new'}"]) == 0
+    assert main.main(["rules", f"--out={tmp_path / 'new'}"]) == 0
     for name, text in files(None).items():
         assert (tmp_path / "new" / name).read_text() == text
-    assert cli.main(["rules", "--defaults"]) == 0
+    assert main.main(["rules", "--defaults"]) == 0
     (tmp_path / "all.toml").write_text(capsys.readouterr().out)
     assert files(tmp_path / "all.toml") == files(None)
 

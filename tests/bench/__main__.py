@@ -7,7 +7,7 @@ import platform
 import tempfile
 from pathlib import Path
 
-from probes.taxonomy import Mode
+from fdscope.probes.schema.taxonomy import Mode
 from tests.bench import exporter
 from tests.bench.census import census
 from tests.bench.overhead import overhead

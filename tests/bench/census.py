@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from exporter.census import CensusTaker
-from exporter.collector import Collector
-from probes.session import Session, attach
-from probes.source import Settings
-from probes.taxonomy import Mode
+from fdscope.exporter.accounts.census import CensusTaker
+from fdscope.exporter.collector import Collector
+from fdscope.probes.attach.source import Settings
+from fdscope.probes.read.session import Session, attach
+from fdscope.probes.schema.taxonomy import Mode
 from tests.bench.scrape import seconds
 
 PROCESSES = 2000

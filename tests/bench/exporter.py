@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from probes.taxonomy import Mode
+from fdscope.probes.schema.taxonomy import Mode
 from tests.bench.census import sleepers
 from tests.bench.scrape import ROUNDS, pss_megabytes, seconds
 

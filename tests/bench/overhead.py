@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from probes.compiler import import_bcc
-from probes.session import attach
-from probes.source import STUB_DIR, Settings
-from probes.taxonomy import Mode
+from fdscope.probes.attach.compiler import import_bcc
+from fdscope.probes.attach.source import STUB_DIR, Settings
+from fdscope.probes.read.session import attach
+from fdscope.probes.schema.taxonomy import Mode
 
 _INCREMENT = """
 BPF_PERCPU_ARRAY(cells, u64, 1);

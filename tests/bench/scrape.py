@@ -12,13 +12,13 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from exporter.families import owned
-from exporter.processes import Processes
-from probes.compiler import import_bcc
-from probes.maps import HashMap, host_cpus, over_cpus
-from probes.records import dtype
-from probes.snapshot import Amount, Process, ProcessKey, Snapshot
-from probes.source import STUB_DIR
+from fdscope.exporter.accounts.processes import Processes
+from fdscope.exporter.families import owned
+from fdscope.probes.attach.compiler import import_bcc
+from fdscope.probes.attach.source import STUB_DIR
+from fdscope.probes.read.maps import HashMap, host_cpus, over_cpus
+from fdscope.probes.schema.records import dtype
+from fdscope.probes.schema.snapshot import Amount, Process, ProcessKey, Snapshot
 
 ENTRIES = 10_000
 ROUNDS = 7

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.build import files
+from fdscope.dashboards.build import files
 
 Json = dict[str, Any]
 DASHBOARDS: dict[str, Json] = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Grafana's own code and types, as npm packages in build/node, where deploy/setup.sh puts them."""
+"""Grafana's own code and types, as npm packages in build/node (`make test` installs them)."""
 
 import json
 import shutil
@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
+from tests.paths import BUILD
+
 SOURCES = Path(__file__).with_name("node")
-FOLDER = Path(__file__).resolve().parents[2] / "build/node"
+FOLDER = BUILD / "node"
 _GENERATOR = "node_modules/ts-json-schema-generator/bin/ts-json-schema-generator.js"
 
 
 def run(script: str, *arguments: str, stdin: str = "") -> str:
     """Run a script with Node.js in the folder of the packages; what it prints."""
     if shutil.which("node") is None or not (FOLDER / "node_modules/@grafana").exists():
-        pytest.skip("no packages of Grafana in build/node: deploy/setup.sh test installs them")
+        pytest.skip("no packages of Grafana in build/node: make test installs them")
     done = subprocess.run(
         ["node", script, *arguments],
         cwd=FOLDER,

@@ -57,7 +57,7 @@ def instant(port: int, expression: str, at: float | None = None) -> Any:
 def prometheus(exporter_port: int, folder: Path) -> Iterator[int]:
     """Run it; its port."""
     program = shutil.which("prometheus")
-    assert program, "prometheus is not installed: deploy/setup.sh test"
+    assert program, "prometheus is not installed: make test"
     port, config = free_port(), folder / "prometheus.yml"
     config.write_text(
         f"global: {{scrape_interval: {SCRAPE_SECONDS}s}}\n"

@@ -5,10 +5,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from dashboards import build, poster_queries, style
-from dashboards.canvas import SHARE
-from dashboards.frame import COLUMNS, UIDS
-from probes.taxonomy import Door, FdType
+from fdscope.dashboards import build
+from fdscope.dashboards.boards.socket_is_a_file import diagram
+from fdscope.dashboards.grafana import style
+from fdscope.dashboards.grafana.canvas import SHARE
+from fdscope.dashboards.grafana.layout import COLUMNS, UIDS
+from fdscope.probes.schema.taxonomy import Door, FdType
 from tests.dashboards.made import DASHBOARDS, Json, panels
 
 CORE_PANELS = {
@@ -72,7 +74,7 @@ def _canvas() -> Json:
 
 def _fields(targets: list[Json]) -> set[str]:
     """Names of the fields that the queries make, with every value of a closed set."""
-    values = {"door": poster_queries.DOORS, "part": poster_queries.PARTS}
+    values = {"door": diagram.DOORS, "part": diagram.PARTS}
     fields = set()
     for target in targets:
         legend = target["legendFormat"]
@@ -114,11 +116,11 @@ def test_every_number_of_the_canvas_is_instant() -> None:
 
 
 def test_every_door_and_fd_type_has_its_place_in_the_poster() -> None:
-    assert set(poster_queries.DOORS) == {door.label for door in Door} == set(style.DOORS)
+    assert set(diagram.DOORS) == {door.label for door in Door} == set(style.DOORS)
     for fd_type in FdType:
         matching = [
             part
-            for part, pattern in poster_queries.PATTERNS.items()
+            for part, pattern in diagram.PATTERNS.items()
             if re.fullmatch(pattern, fd_type.label) and part != "event"
         ]
         assert len(matching) <= 1, fd_type

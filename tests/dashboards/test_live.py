@@ -58,7 +58,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         pytest.fail("this test attaches probes: run it as root")
     folder: Path = tmp_path_factory.mktemp("prometheus")
     exporter = free_port()
-    command = [sys.executable, "-m", "exporter.cli", "exporter", "--probe.latency"]
+    command = [sys.executable, "-m", "fdscope", "exporter", "--probe.latency"]
     command += ["--probe.stacks", f"--web.listen-address=127.0.0.1:{exporter}"]
     with (folder / "exporter.log").open("wb") as log:
         running = [subprocess.Popen(command, stdout=log, stderr=log)]

@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from probes.selftest import cases, files
-from probes.taxonomy import FdType
+from fdscope.probes.schema.taxonomy import FdType
+from fdscope.probes.selftest import cases
+from fdscope.probes.selftest import fds as files
 
 _CHUNK = bytes(65536)
 _PAUSE_SECONDS = 0.02

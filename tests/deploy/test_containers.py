@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+from tests.paths import DEPLOY
+
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 
@@ -41,7 +42,7 @@ def bounding_set(unit: Path) -> set[str]:
 
 
 def test_capabilities_are_those_of_the_unit_and_of_changing_the_user() -> None:
-    unit, changing = bounding_set(DEPLOY / "fdscope.service"), {"SETUID", "SETGID"}
+    unit, changing = bounding_set(DEPLOY / "service/fdscope.service"), {"SETUID", "SETGID"}
     assert set(SERVICES["fdscope"]["cap_add"]) == unit | changing
     drop_in = bounding_set(DEPLOY / "debian/examples/kprobe.conf")
     assert drop_in == changing | {"SYS_ADMIN"}
@@ -53,7 +54,7 @@ def test_the_version_is_that_of_the_project() -> None:
 
 
 def test_the_user_data_is_a_cloud_config() -> None:
-    text = (DEPLOY / "cloud-init.yaml").read_text()
+    text = (DEPLOY / "install/cloud-init.yaml").read_text()
     assert text.startswith("#cloud-config\n")
     (script,) = yaml.safe_load(text)["write_files"]
     assert yaml.safe_load(text)["runcmd"] == [[script["path"]]]
@@ -61,6 +62,6 @@ def test_the_user_data_is_a_cloud_config() -> None:
 
 @pytest.mark.skipif(not shutil.which("cloud-init"), reason="no cloud-init: the VM lab tries it too")
 def test_cloud_init_takes_the_user_data() -> None:
-    command = ["cloud-init", "schema", "--config-file", str(DEPLOY / "cloud-init.yaml")]
+    command = ["cloud-init", "schema", "--config-file", str(DEPLOY / "install/cloud-init.yaml")]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+from tests.paths import DEPLOY
+
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
 
 def prepared(folder: Path, create: str = "") -> "subprocess.CompletedProcess[str]":
     """Prepare a folder, and write to a file in it."""
     code = (
-        f"import sys; sys.path.insert(0, {str(DEPLOY)!r})\n"
+        f"import sys; sys.path.insert(0, {str(DEPLOY / 'run')!r})\n"
         "import data; from pathlib import Path\n"
         f"data.prepare(Path({str(folder)!r}), Path({str(DEPLOY.parent)!r}))\n"
         f"data.create(Path({str(folder)!r}) / {create or 'file'!r})\n"

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
-from exporter.collector import Collector
-from probes.preemption import best_first
-from probes.session import Session, attach
-from probes.source import Settings
+from fdscope.exporter.collector import Collector
+from fdscope.probes.attach.source import Settings
+from fdscope.probes.kernel.preemption import best_first
+from fdscope.probes.read.session import Session, attach
 
 LEAKED = 60
 PAUSE = 0.4

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-ADD = f"say() {{ :; }}; . {DEPLOY}/grafana.sh; add_grafana_repository"
+from tests.paths import DEPLOY
+
+ADD = f"say() {{ :; }}; . {DEPLOY}/install/grafana.sh; add_grafana_repository"
 NEEDED = ("apt-get", "dpkg-deb", "gpg")
 
 pytestmark = pytest.mark.skipif(

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+from tests.paths import DEPLOY
 
 
 @pytest.fixture
 def grafana_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The script's module: the scripts of deploy/ are no package."""
-    monkeypatch.syspath_prepend(str(DEPLOY))
+    monkeypatch.syspath_prepend(str(DEPLOY / "run"))
     yield importlib.import_module("grafana_server")
     del sys.modules["grafana_server"]
 

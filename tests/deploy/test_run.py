@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from probes.selftest.cases import SIZE, TIMES
+from fdscope.probes.selftest.cases import SIZE, TIMES
+from tests.paths import ROOT as CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-SCRIPT = CHECKOUT / "deploy/run.py"
+SCRIPT = CHECKOUT / "deploy/run/run.py"
 PYTHON = CHECKOUT / ".venv/bin/python"
 START_SECONDS = 180
 SCRAPES_SECONDS = 30
@@ -38,7 +38,7 @@ pytestmark = [
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A started ``deploy/run.py`` and what it prints."""
+    """A started ``deploy/run/run.py`` and what it prints."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -182,8 +182,8 @@ def test_real_processes_by_name_and_another_run_is_refused(start: Start) -> None
 
 KNOWN_BYTES = """
 import ctypes
-from probes.selftest.cases import read_write, send_recv, vectored
-from probes.taxonomy import FdType
+from fdscope.probes.selftest.cases import read_write, send_recv, vectored
+from fdscope.probes.schema.taxonomy import FdType
 ctypes.CDLL(None).prctl(15, b"known-bytes")
 for fd_type in (FdType.REGULAR, FdType.FIFO, FdType.TCP, FdType.UNIX_STREAM):
     read_write(fd_type)

@@ -15,8 +15,8 @@ from typing import Any
 import bcrypt
 import pytest
 
-from tests.exporter.certificates import authority
 from tests.exporter.serving import FakeCollector, running
+from tests.exporter.web_config.certificates import authority
 
 PROMETHEUS = shutil.which("prometheus")
 pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="no prometheus: `make test` installs it")

@@ -12,11 +12,11 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
-from exporter import units
-from exporter.collector import Collector
-from probes.session import Session
-from probes.snapshot import Amount, FdFlow, Process, ProcessKey, Snapshot
-from probes.taxonomy import Account, Door, FdType, Mode
+from fdscope.exporter.accounts import units
+from fdscope.exporter.collector import Collector
+from fdscope.probes.read.session import Session
+from fdscope.probes.schema.snapshot import Amount, FdFlow, Process, ProcessKey, Snapshot
+from fdscope.probes.schema.taxonomy import Account, Door, FdType, Mode
 from tests.dashboards.prometheus import get, instant
 from tests.deploy.test_fd_leak import free_port, prometheus
 

@@ -14,14 +14,14 @@ from typing import Any, cast
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector as ClientCollector
 
-from exporter import cli
-from exporter.collector import Collector
-from exporter.options import Options
-from exporter.run import Parts, RunError, run_exporter
-from probes.selftest import Row
-from probes.session import Session
-from probes.source import Settings
-from probes.taxonomy import Mode
+from fdscope.exporter.cli import main
+from fdscope.exporter.collector import Collector
+from fdscope.exporter.run import Parts, RunError, run_exporter
+from fdscope.exporter.settings.options import Options
+from fdscope.probes.attach.source import Settings
+from fdscope.probes.read.session import Session
+from fdscope.probes.schema.taxonomy import Mode
+from fdscope.probes.selftest.run import Row
 
 HOOK = {"function": "sys_exit", "layer": "file", "mode": "tracepoint", "state": "attached"}
 REPORT: Mapping[str, Any] = {
@@ -104,4 +104,4 @@ def parts(wishes: str) -> Parts:
 
 if __name__ == "__main__":
     run_exporter.__defaults__ = (parts(sys.argv.pop(1)),)
-    sys.exit(cli.main())
+    sys.exit(main.main())

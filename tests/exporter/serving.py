@@ -15,12 +15,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from exporter import config, listen
-from exporter.addresses import Address
-from exporter.options import Options
-from exporter.page import PageData
-from exporter.server import Server
-from exporter.web_config.protection import Protection
+from fdscope.exporter.http import listen
+from fdscope.exporter.page import PageData
+from fdscope.exporter.server import Server
+from fdscope.exporter.settings import config
+from fdscope.exporter.settings.addresses import Address
+from fdscope.exporter.settings.options import Options
+from fdscope.exporter.web_config.protection import Protection
 
 PAGE = PageData(
     version="1.2.3",

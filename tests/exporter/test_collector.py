@@ -10,13 +10,21 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
-from exporter import collector as collector_module
-from exporter.collector import Collector
-from exporter.selftester import SelfTester
-from probes.selftest import Result
-from probes.session import Session
-from probes.snapshot import Accounts, Amount, Cgroup, FdFlow, Process, ProcessKey, Snapshot
-from probes.taxonomy import Account, Door, FdType, Mode
+from fdscope.exporter import collector as collector_module
+from fdscope.exporter.accounts.selftester import SelfTester
+from fdscope.exporter.collector import Collector
+from fdscope.probes.read.session import Session
+from fdscope.probes.schema.snapshot import (
+    Accounts,
+    Amount,
+    Cgroup,
+    FdFlow,
+    Process,
+    ProcessKey,
+    Snapshot,
+)
+from fdscope.probes.schema.taxonomy import Account, Door, FdType, Mode
+from fdscope.probes.selftest.run import Result
 
 KEY = ProcessKey(5, 1)
 CODE = Account.FILE_READ | FdType.FIFO << 8 | Door.READ_WRITE << 16

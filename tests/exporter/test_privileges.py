@@ -4,18 +4,17 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from exporter import privileges
+from fdscope.exporter import privileges
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has privileges to give up")
 
 REPORT = """
 import os, sys
-from exporter import privileges
+from fdscope.exporter import privileges
 privileges.drop(sys.argv[1], sys.argv[2].split())
 status = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read().splitlines())
 print(*(int(status[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")))

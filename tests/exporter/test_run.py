@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.run import RunError, check_capabilities, check_host
-from probes import blind_spots
-from probes.host import Host
-from probes.taxonomy import Mode
+from fdscope.exporter.run import RunError, check_capabilities, check_host
+from fdscope.probes.hooks import blind_spots
+from fdscope.probes.kernel.host import Host
+from fdscope.probes.schema.taxonomy import Mode
 from tests.exporter.process import exporter, read_until, wait_until_caught
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.exporter.certificates import authority
+from tests.exporter.web_config.certificates import authority
 from tests.hostile.actors import STRANGER, end, rename, start
 from tests.hostile.answers import Exporter
 from tests.hostile.clients import PATHS, UNFINISHED, asking, crowd_of_strangers

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from probes.text import printable
+from fdscope.probes.text import printable
 from tests.hostile.actors import STRANGER, actor, rename, start
 from tests.hostile.answers import Exporter
 from tests.hostile.cgroups import Subtree, subtree

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from probes.taxonomy import Mode
+from fdscope.probes.schema.taxonomy import Mode
 from tests.hostile.actors import STRANGER, Actor
 from tests.hostile.answers import BUDGET, READ, WRITTEN, Answer, Exporter, Reading
 from tests.hostile.attacks import Besiegers, shares_of_the_processor

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from probes import preemption, selftest
-from probes.session import Session, attach
-from probes.snapshot import Accounts, Amount, ProcessKey, Via, slot
-from probes.source import Settings
-from probes.syscalls import TailCall
-from probes.taxonomy import Account, FdType, Mode
+from fdscope.probes.attach.source import Settings
+from fdscope.probes.hooks.syscalls import TailCall
+from fdscope.probes.kernel import preemption
+from fdscope.probes.read.session import Session, attach
+from fdscope.probes.schema.snapshot import Accounts, Amount, ProcessKey, Via, slot
+from fdscope.probes.schema.taxonomy import Account, FdType, Mode
+from fdscope.probes.selftest import run as selftest
 from tests.kernel import skipped
 from tests.scorecard.runner import kernel_version, skips_runs
 

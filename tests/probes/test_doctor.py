@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from probes import compiler, doctor
-from probes.compiler import LoadError
-from probes.diagnosis import NOTE, OK, PROBLEM, Check, Diagnosis, Trial
-from probes.doctor import examine
-from probes.host import Host
-from probes.preemption import best_first
-from probes.taxonomy import Mode
+from fdscope.probes.attach import compiler
+from fdscope.probes.attach.compiler import LoadError
+from fdscope.probes.doctor import checks as doctor
+from fdscope.probes.doctor.checks import examine
+from fdscope.probes.doctor.diagnosis import NOTE, OK, PROBLEM, Check, Diagnosis, Trial
+from fdscope.probes.kernel.host import Host
+from fdscope.probes.kernel.preemption import best_first
+from fdscope.probes.schema.taxonomy import Mode
 
 EMPTY_BTF = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 0, 0, 1) + b"\0"
 HOOK = {"function": "sys_exit", "layer": "file", "mode": "tracepoint", "state": "attached"}

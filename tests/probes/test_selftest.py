@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What is tried instead of hooks that are attached and do not fire."""
 
-from probes.selftest import Row, next_try
-from probes.source import Settings
-from probes.taxonomy import Mode
+from fdscope.probes.attach.source import Settings
+from fdscope.probes.schema.taxonomy import Mode
+from fdscope.probes.selftest.run import Row, next_try
 
 MODES = [Mode.FENTRY, Mode.KPROBE, Mode.TRACEPOINT]
 

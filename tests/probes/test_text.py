@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.text import printable
+from fdscope.probes.text import printable
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,17 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from probes.launch import AttachError
-from probes.session import Session, attach
-from probes.source import Settings
-from probes.taxonomy import Mode
+from fdscope.probes.attach.launch import AttachError
+from fdscope.probes.attach.source import Settings
+from fdscope.probes.read.session import Session, attach
+from fdscope.probes.schema.taxonomy import Mode
+from tests.paths import ROOT
 from tests.scorecard import load, results, runner, table
 from tests.scorecard.model import Verdict
 from tests.scorecard.places import places
 from tests.scorecard.programs import build
 from tests.scorecard.scenarios import SCENARIOS
 from tests.scorecard.served import served
-
-ROOT = Path(__file__).parents[2]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -4,9 +4,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from exporter.ledger import ledger
-from probes.snapshot import NOTHING, Amount, ProcessKey, Snapshot, slot
-from probes.taxonomy import Door, FdType, Scope
+from fdscope.exporter.accounts.ledger import ledger
+from fdscope.probes.schema.snapshot import NOTHING, Amount, ProcessKey, Snapshot, slot
+from fdscope.probes.schema.taxonomy import Door, FdType, Scope
 from tests.scorecard.model import Line
 from tests.scorecard.tally import Entry
 

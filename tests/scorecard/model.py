@@ -4,8 +4,8 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from probes.blind_spots import BLIND_SPOTS
-from probes.taxonomy import Mode
+from fdscope.probes.hooks.blind_spots import BLIND_SPOTS
+from fdscope.probes.schema.taxonomy import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class Blind:
     """A blind spot of the product that excuses bytes which are missing from a scenario."""
 
     begins: str
-    """How its text in ``probes.blind_spots`` begins; it must be there for the mode."""
+    """How its text in ``probes.hooks.blind_spots`` begins; it must be there for the mode."""
     modes: tuple[Mode, ...] = tuple(Mode)
     before: tuple[int, int] | None = None
     """The first kernel that has it no more."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Scenarios of the doors that take two files, many messages, or complete later."""
 
-from probes.taxonomy import Mode
+from fdscope.probes.schema.taxonomy import Mode
 from tests.scorecard.model import Blind, Scenario
 
 SKIPPED_COMPLETIONS = Blind("io_uring operations whose completion is skipped")

@@ -8,8 +8,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-SOURCES = Path(__file__).parents[1] / "workloads"
-BUILT = Path(__file__).parents[2] / "build/workloads"
+from tests.paths import BUILD, ROOT
+
+SOURCES = ROOT / "tests/workloads"
+BUILT = BUILD / "workloads"
 OPTIONS = ("-static", "-O2", "-pthread")
 """Static: a dynamic loader reads files by itself, and the same program runs on every userland."""
 FREESTANDING = ("-static", "-O2", "-m32", "-nostdlib", "-ffreestanding", "-fno-stack-protector")

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from probes.session import Session
+from fdscope.probes.read.session import Session
+from tests.paths import BUILD
 from tests.scorecard.model import BLIND, OFF, Line, Verdict
 
-FOLDER = Path(__file__).parents[2] / "build/scorecard"
+FOLDER = BUILD / "scorecard"
 
 
 @dataclass(frozen=True, slots=True)

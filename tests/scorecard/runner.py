@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from probes.preemption import preempts
-from probes.session import Session
-from probes.snapshot import Snapshot
-from probes.taxonomy import Loss, Mode
+from fdscope.probes.kernel.preemption import preempts
+from fdscope.probes.read.session import Session
+from fdscope.probes.schema.snapshot import Snapshot
+from fdscope.probes.schema.taxonomy import Loss, Mode
 from tests.scorecard import judge
 from tests.scorecard.model import (
     BLIND,

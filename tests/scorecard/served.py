@@ -17,10 +17,10 @@ from typing import Protocol, TextIO
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.collector import Collector
-from probes.session import Session
+from fdscope.exporter.collector import Collector
+from fdscope.probes.read.session import Session
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 _START_SECONDS = 600
 _STOP_SECONDS = 30
 
@@ -119,7 +119,13 @@ class Inside:
 @contextmanager
 def served(mode: str, *flags: str) -> Iterator[Served]:
     """Run ``fdscope exporter`` on a free port; RuntimeError with its words if it does not start."""
-    command = [sys.executable, "-m", "exporter.cli", "exporter", f"--probe.mode={mode}"]
+    command = [
+        sys.executable,
+        "-m",
+        "fdscope",
+        "exporter",
+        f"--probe.mode={mode}",
+    ]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             [*command, "--web.listen-address=127.0.0.1:0", *flags],

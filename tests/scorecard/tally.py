@@ -6,7 +6,7 @@ import os
 import struct
 from typing import NamedTuple
 
-from probes.snapshot import Amount
+from fdscope.probes.schema.snapshot import Amount
 
 RECORDS = 65536
 _RECORD = struct.Struct("<QQI16s12s16s16s")

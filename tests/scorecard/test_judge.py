@@ -3,8 +3,8 @@
 
 import pytest
 
-from probes.snapshot import Amount, Process, ProcessKey, Snapshot
-from probes.taxonomy import Account, Door, FdType, Mode, Scope
+from fdscope.probes.schema.snapshot import Amount, Process, ProcessKey, Snapshot
+from fdscope.probes.schema.taxonomy import Account, Door, FdType, Mode, Scope
 from tests.scorecard import judge, load, results, table
 from tests.scorecard.model import EXACT, OFF, Blind, Line, Verdict
 from tests.scorecard.scenarios import SCENARIOS

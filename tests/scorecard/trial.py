@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from probes.snapshot import NOTHING, Amount
+from fdscope.probes.schema.snapshot import NOTHING, Amount
 from tests.scorecard.judge import FILE, PAST_THE_RECEIVE_PATH, SOCKET, SOCKETS
 from tests.scorecard.model import Line
 from tests.scorecard.served import Exporter, Scrape

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.paths import ROOT as CHECKOUT
 from tests.vm.archive import find_archive
 from tests.vm.cache import Cache, cache_folder
 from tests.vm.cells import AMD64, CELLS, MODES, Cell
@@ -23,7 +24,6 @@ from tests.vm.suite import guest_script, pytest_command, pytest_target, shell_co
 from tests.vm.table import render
 
 REQUIRE = "FDSCOPE_REQUIRE_VM"
-CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ LAUNCHER = """\
 #!/usr/bin/python3
 import sys
 
-from exporter.cli import main
+from fdscope.exporter.cli.main import main
 
 sys.exit(main())
 """

@@ -54,7 +54,7 @@ def check_service(lab: Lab, choice: str, story: str, limit: float) -> bool:
         payload = _payload(package, story, release.mode, work)
         drives.append(f"file={payload},format=raw,if=virtio,readonly=on")
         if cloud:
-            drives.append(_seed(lab.checkout / "deploy/cloud-init.yaml", work))
+            drives.append(_seed(lab.checkout / "deploy/install/cloud-init.yaml", work))
         in_time = _boot(lab, name, disk, drives, folder, limit)
     status = exit_status(read_log(folder / "output.log"))
     passed = in_time and status == 0

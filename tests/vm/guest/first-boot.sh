@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# In a guest that has never booted, with deploy/cloud-init.yaml as its user-data: cloud-init alone
+# In a guest that has never booted, with deploy/install/cloud-init.yaml as its user-data: cloud-init alone
 # installs everything; look at what it made.
 
 # shellcheck source=tests/vm/guest/checks.sh

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The ledger: the socket layer against the doors of the file layer."""
+
+from fdscope.dashboards.grafana import style
+from fdscope.dashboards.grafana.panels import Stat, Table, TimeSeries
+from fdscope.dashboards.grafana.queries import instant, query
+from fdscope.dashboards.grafana.tables import column_queries, merged
+from fdscope.dashboards.promql.expressions import Matcher, growth, matches, rate, select, total
+from fdscope.dashboards.promql.selectors import of_kinds
+from fdscope.exporter.catalog import SOCKET_KINDS, layers, storage
+
+_SOCKETS = of_kinds(*SOCKET_KINDS)
+SOCKETS, NO_SOCKETS = matches(_SOCKETS), Matcher("!~", _SOCKETS)
+_SIDE = ("fd_type", "direction")
+_NO_SOCKET = "no socket has been used since the exporter started"
+
+
+def ledger_table(width: int, rows: int) -> Table:
+    """All terms of the equation, in bytes since the exporter started."""
+    terms = {
+        "doors": (layers.LEDGER_DOOR_BYTES, "through doors"),
+        "blind": (layers.LEDGER_BLIND_BYTES, "of these blind"),
+        "socket": (layers.LEDGER_SOCKET_BYTES, "socket layer"),
+        "residual": (layers.LEDGER_RESIDUAL_BYTES, "unexplained"),
+        "kernel": (layers.LEDGER_KERNEL_BYTES, "kernel's own"),
+    }
+    columns = {
+        term: total(metric, by=_SIDE, fd_type=SOCKETS) for term, (metric, _) in terms.items()
+    }
+    unexplained = style.thresholds((style.GOOD, None), (style.BAD, 1))
+    return Table(
+        title="The ledger: every byte explained",
+        description="Bytes since the exporter started, exact: they are not rates. What came"
+        " through the doors, less what passed by the blind ones (splice and sendfile out of a"
+        " socket), is what the socket layer counted by hooks of its own; what is left is"
+        " unexplained and should be 0. Sockets of the kernel itself have no file, so no door.",
+        targets=column_queries(columns),
+        transformations=merged(_SIDE, {term: title for term, (_, title) in terms.items()}),
+        unit="decbytes",
+        overrides=[
+            style.override(
+                "unexplained",
+                thresholds={"mode": "absolute", "steps": unexplained},
+                custom_cellOptions={"type": "color-text"},
+            ),
+        ],
+        empty=_NO_SOCKET,
+        width=width,
+        rows=rows,
+    )
+
+
+def two_layers(width: int, rows: int) -> TimeSeries:
+    """Two lines that lie on each other."""
+    doors = rate(layers.LEDGER_DOOR_BYTES, fd_type=SOCKETS)
+    blind = rate(layers.LEDGER_BLIND_BYTES, fd_type=SOCKETS)
+    at_file, at_socket = "file layer, through the doors", "socket layer, by its own hooks"
+    return TimeSeries(
+        title="Two layers, the same bytes",
+        description="All sockets of processes, both directions: what came through the doors of"
+        " the file layer (blind doors left out) and what the socket layer counted. The two do not"
+        " know of each other, and their lines lie on each other.",
+        targets=[
+            query(f"{doors} - {blind}", at_file),
+            query(rate(layers.LEDGER_SOCKET_BYTES, fd_type=SOCKETS), at_socket),
+        ],
+        unit="Bps",
+        defaults={"min": 0},
+        overrides=[
+            style.override(
+                at_file,
+                color={"mode": "fixed", "fixedColor": style.ORANGE},
+                custom_lineWidth=6,
+                custom_fillOpacity=0,
+            ),
+            style.override(
+                at_socket,
+                color={"mode": "fixed", "fixedColor": style.BLUE},
+                custom_lineWidth=2,
+                custom_fillOpacity=0,
+            ),
+        ],
+        empty=_NO_SOCKET,
+        width=width,
+        rows=rows,
+    )
+
+
+def call_chains(width: int, rows: int) -> Table:
+    """Functions from the door down to the socket layer, as sampled stacks show them."""
+    by = ("fd_type", "direction", "path")
+    samples = growth(storage.SOCKET_STACKS, by=by, window="$__range")
+    return Table(
+        title="The way down, as the kernel's own stacks show it",
+        description="Functions of the kernel from the door to the socket layer, sampled: read()"
+        " and write() pass vfs_read and vfs_write, send() and recv() do not, and all come to the"
+        " socket layer. The exporter samples only with --probe.stacks.",
+        targets=column_queries({"samples": f"topk(20, {samples} > 0)"}),
+        transformations=merged(by, {"samples": "samples"}, sort_by="samples"),
+        overrides=[
+            style.override("fd type", custom_width=110),
+            style.override("direction", custom_width=90),
+            style.override("samples", custom_width=90, decimals=0),
+        ],
+        empty="not sampled: start the exporter with --probe.stacks",
+        width=width,
+        rows=rows,
+    )
+
+
+def unexplained(width: int, rows: int) -> Stat:
+    """The residual, in bytes."""
+    return Stat(
+        title="Unexplained bytes",
+        description="Residual of the ledger since the exporter started: bytes that the socket"
+        " layer and the doors disagree by. 0 means that every byte is explained.",
+        targets=[instant(f"sum({select(layers.LEDGER_RESIDUAL_BYTES)})")],
+        unit="decbytes",
+        thresholds=style.thresholds((style.GOOD, None), (style.BAD, 1)),
+        empty=_NO_SOCKET,
+        width=width,
+        rows=rows,
+    )

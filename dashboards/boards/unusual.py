@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Unusual fd activity: what should be looked into."""
+
+from typing import Any
+
+from grafanalib import core
+
+from fdscope.dashboards.boards import host
+from fdscope.dashboards.boards.socket_is_a_file.ledger import SOCKETS
+from fdscope.dashboards.grafana import style
+from fdscope.dashboards.grafana.layout import base_variables, dashboard, grid, process_link, row
+from fdscope.dashboards.grafana.panels import (
+    BARS,
+    BarGauge,
+    Heatmap,
+    Panel,
+    StateTimeline,
+    Table,
+    TimeSeries,
+    lines,
+)
+from fdscope.dashboards.grafana.queries import heatmap_query, instant, query
+from fdscope.dashboards.grafana.tables import column_queries, merged, process_column
+from fdscope.dashboards.promql.expressions import (
+    both_rates,
+    buckets,
+    differs,
+    events,
+    growth,
+    highest,
+    named,
+    one_of,
+    select,
+    top,
+    total,
+)
+from fdscope.dashboards.promql.prometheus import ALERTS, OURS, UP
+from fdscope.exporter.catalog import fds, layers
+
+# Panels about sockets in odd places, and about who looks into others.
+
+_PAST = "1h"
+
+
+def table_of(
+    title: str, description: str, expression: str, by: tuple[str, ...], **more: Any
+) -> Table:
+    """A table of one query, whose number has a title."""
+    value = more.pop("value")
+    narrow = {"pid": 75, "fd": 45, "fd type": 110, value: 70} if "pid" in by else {}
+    return Table(
+        title=title,
+        description=description,
+        targets=column_queries({"it": expression}),
+        transformations=merged(by, {"it": value}, sort_by=value),
+        overrides=[
+            process_column(),
+            *(style.override(name, custom_width=width) for name, width in narrow.items()),
+        ],
+        width=more.pop("width", 12),
+        rows=8,
+        **more,
+    )
+
+
+def new_fd_types() -> Table:
+    """Fd types that a process did not have an hour ago."""
+    by = ("process", "fd_type")
+    now = f"{total(fds.OPEN_FDS, by=by)} > 0"
+    known = f"count by (process, fd_type) ({select(fds.OPEN_FDS)} offset {_PAST} > 0)"
+    old = f"count by (process) ({select(fds.OPEN_FDS)} offset {_PAST})"
+    return table_of(
+        "Fd types new for a process",
+        "Processes that an hour ago held no fd of the type and hold one now. Processes that were"
+        " not there an hour ago are left out.",
+        f"{now} unless on (process, fd_type) {known} and on (process) {old}",
+        by,
+        value="open fds",
+        empty="no process holds fds of a type that it did not hold an hour ago",
+        width=24,
+    )
+
+
+def stdio() -> list[Panel]:
+    """Sockets as standard input, output or error."""
+    by = ("process", "pid", "fd", "fd_type")
+    return [
+        table_of(
+            "Standard fds that are a socket",
+            "Fds 0, 1 and 2 behind which a socket stands at the last census: what a reverse shell"
+            " has, and what inetd, ssh and systemd's socket units have.",
+            f"{total(fds.STDIO_FDS, by=by, fd_type=SOCKETS)} > 0",
+            by,
+            value="open",
+            empty="no process has a socket as standard input, output or error",
+        ),
+        table_of(
+            "Sockets put on standard fds",
+            "Times in the chosen time that a process put a socket on fd 0, 1 or 2; it is seen even"
+            " if the process ends at once. An empty pid holds the processes that have ended.",
+            f"{events(fds.STDIO_SOCKET_EVENTS, by=by, window='$__range')} > 0",
+            by,
+            value="times",
+            empty="no process put a socket on a standard fd",
+        ),
+    ]
+
+
+def looks() -> list[Panel]:
+    """Passed fds, taps on packets and files, debuggers."""
+    shape: dict[str, Any] = {
+        "defaults": {"min": 0, "links": [process_link()]},
+        "width": 8,
+        "rows": 8,
+    }
+    bars: dict[str, Any] = shape | {"custom": BARS}
+    packet = total(fds.OPEN_FDS, by=("process", "fd_type"), fd_type=one_of(("packet", "raw")))
+    passed = top(6, events(fds.FDS_PASSED, by=("process", "fd_type", "direction")))
+    looks_into = events(fds.DEBUG_ACCESSES, by=("process", "method"))
+    groups = total(fds.FANOTIFY_GROUPS, by=("process", "class"))
+    tapping = lines(
+        "Packet and raw sockets",
+        "Open sockets that see packets of others: captures, DHCP clients, and what hides among"
+        " them.",
+        query(f"{packet} > 0", "{{process}}: {{fd_type}}"),
+        empty="no packet or raw socket is open",
+        **shape,
+    )
+    watching = lines(
+        "fanotify groups",
+        "Who watches the files of the host. Groups of the class permission answer before an access"
+        " goes on, and can hold everybody up.",
+        query(f"{groups} > 0", "{{process}}: {{class}}"),
+        empty="no fanotify group is open",
+        **shape,
+    )
+    return [
+        lines(
+            "Fds passed between processes",
+            "File descriptors sent or received through unix sockets (SCM_RIGHTS): a file changes"
+            " hands without being opened. At each moment the six kinds with the most.",
+            query(f"{passed} > 0", "{{process}}: {{fd_type}} {{direction}}"),
+            empty="no fd was passed",
+            **bars,
+        ),
+        tapping,
+        lines(
+            "Reaching into other processes",
+            "Times that a process took hold of another one as a debugger does.",
+            query(f"{looks_into} > 0", "{{process}}: {{method}}"),
+            empty="no process looked into another one",
+            **bars,
+        ),
+        watching,
+        Heatmap(
+            title="Waiting for permission",
+            description="Time that accesses waited for the answer of a fanotify permission group.",
+            targets=[heatmap_query(buckets(fds.FANOTIFY_PERMISSION_SECONDS))],
+            unit="s",
+            empty="no access had to ask for permission, or nothing tells of it: in tracepoint mode,"
+            " and in fentry mode before Linux 6.6",
+            width=16,
+            rows=8,
+        ),
+    ]
+
+
+_SLOPE, _SETTLED = "30m:1m", "10m"
+_BYTES = (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES)
+
+
+def _alerts() -> list[Panel]:
+    by = ("alertname", "severity", "process", "instance")
+    firing = total(ALERTS, by=by, alertstate="firing", **OURS)
+    states = {
+        "0": {"text": "no alert", "color": style.GREY, "index": 2},
+        "1": {"text": "pending", "color": style.WATCH, "index": 0},
+        "2": {"text": "firing", "color": style.BAD, "index": 1},
+    }
+    quiet = named(f"0 * max({select(UP)})", "alertname", "(none)")
+    state = (
+        f"2 * {highest(ALERTS, by=('alertname',), alertstate='firing', **OURS)}"
+        f" or {highest(ALERTS, by=('alertname',), alertstate='pending', **OURS)}"
+        f" or on () {quiet}"
+    )
+    return [
+        Table(
+            title="Firing now",
+            description="Alerts of fdscope that fire. What to do is in the runbook of each.",
+            targets=column_queries({"firing": firing}),
+            transformations=merged(by, {"firing": "alerts"}),
+            overrides=[process_column(), style.override("alertname", custom_width=260)],
+            empty="no alert fires (or Prometheus has no rules of fdscope loaded)",
+            width=24,
+            rows=8,
+        ),
+        StateTimeline(
+            title="Alerts over time",
+            description="When each alert was pending or firing.",
+            targets=[query(state, "{{alertname}}")],
+            unit="",
+            defaults={"mappings": [{"type": "value", "options": states}]},
+            empty="no alert was pending or firing",
+            width=24,
+            rows=8,
+        ),
+    ]
+
+
+def _leaks() -> list[Panel]:
+    open_fds = total(fds.OPEN_FDS, by=("process",))
+    lives = f"and on (process) count by (process) ({select(fds.OPEN_FDS)} offset {_SETTLED})"
+    slope = f"topk(8, deriv(({open_fds})[{_SLOPE}]) * 3600 > 1 {lives})"
+    growing = f"{open_fds} and on (process) topk(5, deriv(({open_fds})[{_SLOPE}]) > 0 {lives})"
+    return [
+        BarGauge(
+            title="Growing: fds more per hour",
+            description="Slope of the open fds over the last half hour, of the eight processes"
+            " that grow fastest and are ten minutes old. One that only ever grows leaks.",
+            targets=[instant(slope, "{{process}}")],
+            defaults={
+                "links": [process_link()],
+                "color": {"mode": "fixed", "fixedColor": style.ORANGE},
+            },
+            empty="no process holds more and more fds",
+            width=8,
+            rows=8,
+        ),
+        TimeSeries(
+            title="Open fds of those that grow",
+            description="The five processes whose open fds grow fastest.",
+            targets=[query(growing, "{{process}}")],
+            defaults={"min": 0, "links": [process_link()]},
+            empty="no process holds more and more fds",
+            width=8,
+            rows=8,
+        ),
+        host.limits(
+            "Open fds over RLIMIT_NOFILE. At 100 % open() fails with EMFILE.",
+            most=8,
+            width=8,
+            rows=8,
+        ),
+    ]
+
+
+def _spikes() -> list[Panel]:
+    now = both_rates(*_BYTES, by=("process",))
+    past = both_rates(*_BYTES, by=("process",), offset=_PAST)
+    errors = growth(layers.FILE_ERRORS, by=("process", "errno"), errno=differs("EAGAIN"))
+    return [
+        TimeSeries(
+            title="Bytes now and an hour before",
+            description="All processes together: if the lines part, today is not like an hour ago.",
+            targets=[
+                query(both_rates(*_BYTES), "now"),
+                query(both_rates(*_BYTES, offset=_PAST), "an hour before"),
+            ],
+            unit="Bps",
+            defaults={"min": 0},
+            overrides=[
+                style.fixed("now", style.BLUE),
+                style.fixed("an hour before", style.GREY),
+            ],
+            width=8,
+            rows=8,
+        ),
+        table_of(
+            "Times as much as an hour before",
+            "Processes that move at least ten times as many bytes per second as an hour ago, and"
+            " more than 10 kB/s.",
+            f"topk(20, ({now} > 10000) / ({past} > 0) > 10)",
+            ("process",),
+            value="times",
+            empty="no process moves ten times as much as an hour ago",
+            width=8,
+        ),
+        TimeSeries(
+            title="Errors by process",
+            description="Operations that failed, of the ten processes with the most; EAGAIN is"
+            " not among them.",
+            targets=[query(top(10, errors), "{{process}}: {{errno}}")],
+            defaults={"min": 0, "links": [process_link()]},
+            empty="no operation has failed",
+            width=8,
+            rows=8,
+        ),
+    ]
+
+
+def unusual() -> core.Dashboard:
+    """The dashboard."""
+    tapping = looks()
+    return dashboard(
+        "unusual",
+        "Unusual fd activity",
+        "Alerts, leaks, fd types that are new, sockets in odd places, spikes against the past.",
+        base_variables(),
+        grid(
+            _alerts(),
+            [
+                row("Leaks and limits", *_leaks()),
+                row(
+                    "Sockets where there were none",
+                    *stdio(),
+                    new_fd_types(),
+                ),
+                row("Who looks into others", *tapping),
+                row("Against the past", *_spikes()),
+            ],
+        ),
+    )

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What Prometheus itself writes about its targets and alerts."""
+
+from fdscope.dashboards.promql.expressions import Matcher
+from fdscope.exporter.catalog import Kind, Label, Metric
+
+UP = Metric("up", Kind.GAUGE, "1 if the target answered the last scrape.")
+SCRAPE_SECONDS = Metric(
+    "scrape_duration_seconds", Kind.GAUGE, "Time that the scrape of the target took."
+)
+SCRAPE_SAMPLES = Metric("scrape_samples_scraped", Kind.GAUGE, "Samples that the target gave.")
+ALERTS = Metric(
+    "ALERTS",
+    Kind.GAUGE,
+    "1 while an alert is pending or firing.",
+    (
+        Label("alertname", "name of the alert"),
+        Label("alertstate", "state", ("pending", "firing")),
+        Label("severity", "how urgent it is"),
+        Label("process", "of whom it tells, where it tells of one"),
+    ),
+)
+OURS = {
+    "alertname": Matcher("=~", "Fdscope.*"),
+    "job": Matcher("=~", "$job|"),
+    "instance": Matcher("=~", "$instance|"),
+}
+"""fdscope's alerts of the chosen targets; some are of no target."""

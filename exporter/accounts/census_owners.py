@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whose open fds the census shows apart: a bounded set of series."""
+
+from collections.abc import Callable, Mapping
+
+from fdscope.exporter.accounts.processes import OTHER, Owner
+from fdscope.probes.read.census import ProcessFds
+from fdscope.probes.schema.snapshot import ProcessKey
+
+_NAMES_SHARE = 3
+"""One of so many parts of the budget is for sums by name."""
+_FULL = 1000
+"""A table of fds that is full counts as much as so many fds."""
+
+
+def _weight(found: ProcessFds) -> float:
+    full = found.total / found.limit if found.limit else 0.0
+    return found.total + _FULL * min(full, 1.0)
+
+
+def _series(found: ProcessFds) -> int:
+    """How many series show a process, its limit and its part of the ratios included."""
+    return len(found.counts) + len(found.stdio) + 2 + 2 * bool(found.permission_groups)
+
+
+class CensusOwners:
+    """Chooses the processes that the census shows by pid, and the names that it shows.
+
+    Those with most open fds, or whose tables are fullest, come first; one that was shown counts
+    twice, so that none comes and goes. The processes of further names are ``(other processes)``.
+    """
+
+    def __init__(self, most_own: int, owner_of: Callable[[ProcessFds], Owner]) -> None:
+        """``owner_of`` gives the owner of what a process has counted, with a pid if it has one."""
+        self._most_own = most_own
+        self._owner_of = owner_of
+        self._own: set[ProcessKey] = set()
+        self._names: set[Owner] = set()
+
+    def choose(
+        self, processes: Mapping[ProcessKey, ProcessFds], budget: int
+    ) -> dict[ProcessKey, Owner]:
+        """The owner of each process, such that all have at most so many series."""
+        found = {key: each for key, each in processes.items() if each.total}
+        base = {key: self._owner_of(each) for key, each in found.items()}
+
+        def rank(key: ProcessKey) -> float:
+            shown = 2 if key in self._own else 1
+            return -_weight(found[key]) * shown * (2 if base[key].pid else 1)
+
+        room = budget - budget // _NAMES_SHARE
+        own: set[ProcessKey] = set()
+        for key in sorted(found, key=rank):
+            room -= _series(found[key])
+            if room < 0 or len(own) >= self._most_own:
+                break
+            own.add(key)
+        self._own = own
+        names = self._choose_names(
+            {key: base[key]._replace(pid="") for key in found.keys() - own},
+            found,
+            budget // _NAMES_SHARE,
+        )
+        other = Owner(OTHER, "", "")
+        owners = {key: base[key]._replace(pid=str(key.tgid)) for key in own}
+        for key in found.keys() - own:
+            summed = base[key]._replace(pid="")
+            owners[key] = summed if summed in names else other
+        return owners
+
+    def _choose_names(
+        self,
+        summed: Mapping[ProcessKey, Owner],
+        found: Mapping[ProcessKey, ProcessFds],
+        budget: int,
+    ) -> set[Owner]:
+        weights: dict[Owner, float] = {}
+        kinds: dict[Owner, set[object]] = {}
+        for key, owner in summed.items():
+            each = found[key]
+            weights[owner] = weights.get(owner, 0.0) + _weight(each)
+            kinds.setdefault(owner, set()).update(each.counts, each.stdio.items())
+        names: set[Owner] = set()
+        room = budget
+        for owner in sorted(
+            weights, key=lambda owner: -weights[owner] * (2 if owner in self._names else 1)
+        ):
+            room -= len(kinds[owner]) + 3
+            if room < 0:
+                break
+            names.add(owner)
+        self._names = names
+        return names

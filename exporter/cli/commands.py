@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The subcommands of ``fdscope``: what each is for, its options, what it runs."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+from fdscope.exporter.cli import oneshot
+from fdscope.exporter.cli.output import show
+from fdscope.exporter.logs import start_logging
+from fdscope.exporter.run import run_exporter, version
+from fdscope.exporter.settings import config
+
+OK, FAILED = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A subcommand."""
+
+    name: str
+    summary: str
+    description: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+    """Exit code; RunError and ConfigError are printed."""
+
+
+def _run_exporter(arguments: argparse.Namespace) -> int:
+    options = config.load(vars(arguments), os.environ)
+    start_logging(options.log_level, options.log_format)
+    run_exporter(options)
+    return OK
+
+
+def _run_doctor(arguments: argparse.Namespace) -> int:
+    from fdscope.probes.doctor.checks import examine
+
+    diagnosis = examine(progress=_tell_a_person())
+    show(json.dumps(diagnosis.as_dict(), indent=2) if arguments.json else diagnosis.text())
+    return OK if diagnosis.ok else FAILED
+
+
+def _run_selftest(arguments: argparse.Namespace) -> int:
+    report, exact = oneshot.selftest(arguments, _tell_a_person())
+    show(report)
+    return OK if exact else FAILED
+
+
+def _run_ledger(arguments: argparse.Namespace) -> int:
+    report, _ = oneshot.ledger(arguments, _tell_a_person())
+    show(report)
+    return OK
+
+
+def _run_version(arguments: argparse.Namespace) -> int:
+    try:
+        bcc = metadata.version("bcc")
+    except metadata.PackageNotFoundError:
+        bcc = None
+    facts = {
+        "fdscope": version(),
+        "python": platform.python_version(),
+        "bcc": bcc,
+        "kernel": platform.release(),
+    }
+    lines = (f"{name:<8} {value or 'not installed'}" for name, value in facts.items())
+    show(json.dumps(facts, indent=2) if arguments.json else "\n".join(lines))
+    return OK
+
+
+def _tell_a_person() -> Callable[[str], None]:
+    """Progress: attaching takes seconds, and only somebody who waits wants to know."""
+    if sys.stderr.isatty():
+        return lambda text: print(text, file=sys.stderr)
+    return lambda _: None
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="Print JSON, for programs.")
+
+
+COMMANDS = (
+    Command(
+        "exporter",
+        "count I/O and serve it as metrics for Prometheus",
+        """\
+Hang on the kernel, count I/O per process and fd type, and serve the counts over HTTP until
+SIGTERM or Ctrl-C; then nothing stays attached. Needs root, or CAP_BPF and CAP_PERFMON.
+
+examples:
+  sudo fdscope exporter
+  sudo fdscope exporter --web.listen-address=[::1]:9100 --web.listen-address=127.0.0.1:9100
+  sudo fdscope exporter --web.listen-address=unix:/run/fdscope/metrics.sock
+  sudo fdscope exporter --probe.mode=kprobe --probe.latency --log.level=debug
+  sudo fdscope exporter --config.file=fdscope.toml
+
+"""
+        + config.FILE_HELP,
+        config.add_arguments,
+        _run_exporter,
+    ),
+    Command(
+        "doctor",
+        "say what this kernel offers and what is missing",
+        """\
+Examine this machine: which attach modes work and which hooks it has, what will be attached,
+what is missing, and the package or setting that mends it. Exits with 1 if the exporter cannot
+work here.
+
+examples:
+  sudo fdscope doctor
+  sudo fdscope doctor --json | jq .""",
+        _add_json,
+        _run_doctor,
+    ),
+    Command(
+        "selftest",
+        "move known bytes through every door and compare",
+        """\
+Attach, move known bytes through each door and fd type, and compare them with what the probes
+counted at the file layer and at the socket layer. Exits with 1 if anything is not exact.
+
+examples:
+  sudo fdscope selftest
+  sudo fdscope selftest --json | jq '.rows[] | select(.ok | not)'""",
+        oneshot.add_arguments,
+        _run_selftest,
+    ),
+    Command(
+        "ledger",
+        "show that both layers see the same bytes",
+        """\
+Attach, watch the host for some time, and show for each kind of socket the bytes at the socket
+layer against the bytes that came through each door of the file layer. A call that waits while the
+probes are attached or read has passed one layer only: a small residual on a busy host is that.
+
+examples:
+  sudo fdscope ledger
+  sudo fdscope ledger --seconds 60 --json
+  sudo fdscope ledger --stacks  # with the kernel functions between door and socket layer
+  sudo fdscope ledger --stacks --socket 31337  # of one socket: ss -e tells its inode number""",
+        oneshot.add_ledger_arguments,
+        _run_ledger,
+    ),
+    Command(
+        "version",
+        "show the versions of fdscope, Python, bcc and the kernel",
+        """\
+Show the versions that a bug report should name.
+
+examples:
+  fdscope version
+  fdscope version --json""",
+        _add_json,
+        _run_version,
+    ),
+)
+
+
+# Subcommands of fdscope's other packages, which the exporter does not know, by entry points.
+
+GROUP = "fdscope.commands"
+"""The name of such an entry point is the subcommand's, and it leads to a module with SUMMARY,
+DESCRIPTION, add_arguments() and run(), which are what ``Command`` says."""
+
+
+def commands() -> Iterator[Command]:
+    """Those that fdscope itself brings, by name; no other installed package can add one."""
+    try:
+        own = metadata.distribution("fdscope").entry_points.select(group=GROUP)
+    except metadata.PackageNotFoundError:
+        return
+    for entry in sorted(own, key=lambda point: point.name):
+        module = entry.load()
+        yield Command(
+            entry.name, module.SUMMARY, module.DESCRIPTION, module.add_arguments, module.run
+        )

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command ``fdscope`` and its subcommands.
+
+Exit codes: 0 for success and for an end by SIGTERM or SIGINT, 1 for a failure at run time,
+2 for wrong usage or configuration.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from fdscope.exporter.cli.output import OutputError, open_missing_streams, writing
+from fdscope.exporter.signals import interrupting
+
+# What takes time to import is imported below, once signals and standard streams are taken care of.
+
+OK, FAILED, USAGE = 0, 1, 2
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line on what is wrong, in place of a screen of usage."""
+        from fdscope.probes.text import printable
+
+        raise SystemExit(_tell(self.prog, f"{printable(message)} (see {self.prog} --help)", USAGE))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line, made from ``COMMANDS`` and what other packages add."""
+    from fdscope.exporter.cli import commands as plugins
+    from fdscope.exporter.cli.commands import COMMANDS
+
+    shape: dict[str, Any] = {
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
+    top = _Parser(
+        "fdscope",
+        description="Shows who reads and writes what on this host: every file, pipe and socket is"
+        "\na file descriptor, and fdscope counts what goes through them.",
+        epilog="`fdscope COMMAND --help` tells about a command. To begin: sudo fdscope exporter",
+        **shape,
+    )
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    for command in (*COMMANDS, *plugins.commands()):
+        sub = commands.add_parser(
+            command.name, help=command.summary, description=command.description, **shape
+        )
+        command.add_arguments(sub)
+        sub.set_defaults(run=command.run, command=command.name)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; the answer is the exit code."""
+    try:
+        with interrupting():
+            open_missing_streams()
+            # numpy's threads would keep the privileges that the others give up.
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+            return _end(_run(argv))
+    except KeyboardInterrupt:
+        return _end(OK)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = _parse(argv)
+    except OutputError as error:
+        return _tell("fdscope", str(error), FAILED)
+    except Exception as error:
+        return _explain("fdscope", error)
+    if isinstance(arguments, int):
+        return arguments
+    command = f"fdscope {arguments.command}"
+    from fdscope.exporter.http.listen import BindError
+    from fdscope.exporter.run import RunError
+    from fdscope.exporter.settings.strict import ConfigError
+
+    try:
+        return int(arguments.run(arguments))
+    except ConfigError as error:
+        return _tell(command, str(error), USAGE)
+    except (RunError, BindError, OutputError) as error:
+        return _tell(command, str(error), FAILED)
+    except Exception as error:
+        return _explain(command, error)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace | int:
+    """The arguments, or the exit code once argparse has printed help or what is wrong."""
+    with writing(sys.stdout):
+        try:
+            return parser().parse_args(argv)
+        except SystemExit as end:
+            return int(end.code or OK)
+    return OK
+
+
+def _explain(command: str, error: Exception) -> int:
+    """Say in a line what was refused; a fault of fdscope is shown with its traceback."""
+    from fdscope.probes.kernel.limits import refused
+
+    if text := refused(error):
+        logging.getLogger(__name__).debug("%s failed", command, exc_info=error)
+        return _tell(command, text, FAILED)
+    with suppress(OutputError), writing(sys.stderr):
+        traceback.print_exception(error)
+    text = f"internal error, please report it with the lines above: {error!r}"
+    return _tell(command, text, FAILED)
+
+
+def _tell(command: str, text: str, code: int) -> int:
+    with suppress(OutputError), writing(sys.stderr):
+        print(f"{command}: {text}", file=sys.stderr)
+    return code
+
+
+def _end(code: int) -> int:
+    """The exit code, once both streams are written out."""
+    with suppress(OutputError), writing(sys.stderr):
+        pass
+    try:
+        with writing(sys.stdout):
+            pass
+    except OutputError as error:
+        return _tell("fdscope", str(error), FAILED)
+    return code

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Families that were collected, as they go over the wire."""
+
+import gzip
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from fdscope.exporter.catalog import health as catalog
+from fdscope.exporter.families.build import Table, family, gauge
+from fdscope.exporter.http.negotiation import accepts_gzip, metrics_form
+
+_GZIP_LEVEL = 4
+_END = b"# EOF\n"
+_NEVER_NEGATIVE = frozenset({"counter", "histogram"})
+
+Encode = Callable[[Collector], bytes]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Exposition:
+    """Metrics as they go over the wire."""
+
+    body: bytes
+    content_type: str
+    encoding: str
+
+
+class LeftOut(Collector):
+    """Counts the families that were left out of scrapes, and logs each cause once.
+
+    A cause is logged again after the family was complete in between. Not for several threads at
+    once.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._causes: dict[str, str] = {}
+
+    def add(self, name: str, error: Exception) -> None:
+        """Family ``name`` was left out because of ``error``."""
+        self._counts[name] += 1
+        cause = type(error).__name__
+        if self._causes.get(name) != cause:
+            self._causes[name] = cause
+            log.error("family %r is left out of the scrape: %s: %s", name, cause, error)
+
+    def complete(self, name: str) -> None:
+        """Family ``name`` was complete."""
+        if self._causes:
+            self._causes.pop(name, None)
+
+    def describe(self) -> list[Metric]:
+        """The family, empty."""
+        return [family(catalog.FAMILY_ERRORS)]
+
+    def collect(self) -> Iterator[Metric]:
+        """How often each family was left out; nothing as long as none was."""
+        if self._counts:
+            yield gauge(catalog.FAMILY_ERRORS, (((name,), n) for name, n in self._counts.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Collected(Collector):
+    families: Sequence[Metric]
+
+    def collect(self) -> Iterator[Metric]:
+        """What was collected before."""
+        yield from self.families
+
+
+def expose(
+    families: Iterable[Metric], accept: str, accept_encoding: str, left_out: LeftOut
+) -> Exposition:
+    """Encode in the form that the client accepts; a family that cannot be encoded is left out."""
+    encode, content_type = choose_encoder(metrics_form(accept))
+    parts = []
+    for each in families:
+        try:
+            parts.append(encoded(each, encode))
+        except Exception as error:
+            left_out.add(each.name, error)
+        else:
+            left_out.complete(each.name)
+    end = encode(_Collected(()))
+    body = b"".join((*parts, end))
+    if not accepts_gzip(accept_encoding):
+        return Exposition(body, content_type, "")
+    return Exposition(gzip.compress(body, _GZIP_LEVEL), content_type, "gzip")
+
+
+def encoded(each: Metric, encode: Encode) -> bytes:
+    """One family; ValueError or TypeError if it cannot be written, or not truthfully."""
+    if isinstance(each, Table):
+        head = encode(_Collected([Metric(each.name, each.documentation, each.type, each.unit)]))
+        check(each.values, each.type)
+        lines = [
+            f"{series.text} {_number(value)}\n"
+            for series, value in zip(each.series, each.values, strict=True)
+        ]
+        return head.removesuffix(_END) + "".join(lines).encode()
+    check((sample.value for sample in each.samples), each.type)
+    return encode(_Collected([each])).removesuffix(_END)
+
+
+def check(values: Iterable[float], kind: str) -> None:
+    """ValueError if one is not a number that a family of this kind can have."""
+    least = 0.0 if kind in _NEVER_NEGATIVE else -math.inf
+    for value in values:
+        # Not a number compares as false with everything.
+        if value is None or not value >= least:
+            raise ValueError(f"{value} is no value of a {kind}")
+
+
+def _number(value: float) -> str:
+    # What floatToGoString() makes of a small whole number, in a third of the time.
+    if type(value) is int and value < 1_000_000:
+        return f"{value}.0"
+    return str(floatToGoString(value))  # type: ignore[no-untyped-call] # the library's

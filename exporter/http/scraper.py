@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Collects from a registry, one collection at a time; all who wait share the next one."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from prometheus_client import CollectorRegistry, Metric
+
+from fdscope.exporter.http.exposition import Exposition, LeftOut, expose
+from fdscope.exporter.http.negotiation import accepts_gzip, metrics_form
+
+MAX_WAITING = 256
+"""Scrapes that may wait for a collection; more are turned away."""
+
+Result = TypeVar("Result")
+
+
+class CrowdedError(Exception):
+    """Too many wait already."""
+
+
+@dataclass(slots=True, eq=False)
+class _Collected:
+    """The families of one collection, and each form of them that was asked for, made once."""
+
+    families: Sequence[Metric]
+    forms: dict[tuple[str, bool], Exposition] = field(default_factory=dict)
+
+    def exposed(self, form: str, packed: bool, left_out: LeftOut) -> Exposition:
+        """Encode, in the pool's thread."""
+        key = form, packed
+        if key not in self.forms:
+            self.forms[key] = expose(self.families, form, "gzip" if packed else "", left_out)
+        return self.forms[key]
+
+
+@dataclass(slots=True, eq=False)
+class _Next:
+    """A collection that has not begun: who asks before it does gets it."""
+
+    gone: list[Callable[[], bool]]
+    done: "asyncio.Task[_Collected | None]"
+
+
+class Scraper:
+    """Gives each scrape a collection that began after it was asked for.
+
+    The pool's one thread collects and encodes; everything else is the event loop's.
+    """
+
+    def __init__(self, registry: CollectorRegistry, ready: Callable[[], str | None]) -> None:
+        """``ready`` says why there is nothing to scrape yet; it may take a collection's time."""
+        self.observer: Callable[[Sequence[Metric]], None] = lambda _: None
+        """Is given the families of every collection, in the pool's thread."""
+        self.left_out = LeftOut()
+        """Families that could not be written; only the pool's thread adds to it."""
+        registry.register(self.left_out)
+        self._registry = registry
+        self._ready = ready
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="scrape")
+        self._turn = asyncio.Lock()
+        self._next: _Next | None = None
+        self._readiness: asyncio.Future[str | None] | None = None
+        self._waiting = 0
+        self._began: float | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a collection goes on."""
+        return self._turn.locked()
+
+    def is_stuck(self, patience: float) -> bool:
+        """Whether the collection that goes on has taken that many seconds or more."""
+        return self._began is not None and time.monotonic() - self._began >= patience
+
+    async def scrape(
+        self,
+        accept: str,
+        accept_encoding: str,
+        is_gone: Callable[[], bool] = lambda: False,
+    ) -> Exposition | None:
+        """Collect, for this client and all that wait; None if the client has gone meanwhile.
+
+        CrowdedError if too many wait.
+        """
+        if self._waiting >= MAX_WAITING:
+            raise CrowdedError
+        self._waiting += 1
+        try:
+            collected = await self._collected(is_gone)
+            if collected is None or is_gone():
+                return None
+            form, packed = metrics_form(accept), accepts_gzip(accept_encoding)
+            return await self._in_pool(lambda: collected.exposed(form, packed, self.left_out))
+        finally:
+            self._waiting -= 1
+
+    async def collect(self) -> None:
+        """Collect for the observer alone."""
+        await self._collected(lambda: False)
+
+    async def not_ready(self) -> str | None:
+        """Why it is not ready yet; all who ask at the same time get one answer."""
+        if self._readiness is None:
+            self._readiness = asyncio.ensure_future(self._in_pool(self._ready))
+            self._readiness.add_done_callback(self._forget_readiness)
+        return await asyncio.shield(self._readiness)
+
+    def close(self) -> None:
+        """Collect no more; a collection that goes on is left to end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _forget_readiness(self, done: "asyncio.Future[str | None]") -> None:
+        self._readiness = None
+        if not done.cancelled():
+            done.exception()  # each who asked has it
+
+    async def _collected(self, is_gone: Callable[[], bool]) -> _Collected | None:
+        if self._next is None:
+            self._next = _Next([], asyncio.create_task(self._run()))
+        self._next.gone.append(is_gone)
+        return await asyncio.shield(self._next.done)
+
+    async def _run(self) -> _Collected | None:
+        async with self._turn:
+            mine, self._next = self._next, None
+            if mine and all(is_gone() for is_gone in mine.gone):
+                return None
+            self._began = time.monotonic()
+            try:
+                return await self._in_pool(self._collect)
+            finally:
+                self._began = None
+
+    def _collect(self) -> _Collected:
+        families = list(self._registry.collect())
+        self.observer(families)
+        return _Collected(families)
+
+    async def _in_pool(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The options of ``fdscope exporter``: one table, and what each value must be."""
+
+import grp
+import pwd
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fdscope.exporter.settings.addresses import AnyAddress, addresses
+from fdscope.exporter.settings.strict import shown
+from fdscope.probes.kernel import preemption
+from fdscope.probes.schema.taxonomy import Mode
+
+HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
+EVENTS_PATH, STATIC_PATH = "/events", "/static/"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("auto", "logfmt", "json", "systemd")
+
+_MAX_PATH = 256
+_PATH = re.compile(r"(/\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Every option with a checked value."""
+
+    listen_addresses: tuple[AnyAddress, ...]
+    systemd_socket: bool
+    """Listen on the sockets that systemd passes, instead of ``listen_addresses``."""
+    unix_socket_mode: int
+    """Permissions of unix sockets."""
+    unix_socket_group: int | None
+    """Group id of unix sockets; None: the process's own."""
+    telemetry_path: str
+    web_config_file: Path | None
+    log_level: str
+    log_format: str
+    modes: tuple[Mode, ...]
+    """The attach modes to try, in this order."""
+    latency: bool
+    stacks: bool
+    stacks_every: int
+    """Of so many operations of the socket layer one stack is sampled, if ``stacks``."""
+    counter_entries: int
+    process_entries: int
+    exclude_self: bool
+    privileges_user: str
+    """Whom to become once everything is attached; empty: stay who we are."""
+    max_series: int
+    """How many processes get series of their own pid."""
+    budget: int
+    """How many series a scrape may have."""
+    selftest_interval: int
+    """Seconds; 0 for a self-test at start only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: ``--flag`` on the command line, and the same dotted name in TOML."""
+
+    flag: str
+    field: str
+    """Its field of ``Options``."""
+    kind: type
+    """Its type in TOML: str, bool, int or list (of str; as a flag it can be repeated)."""
+    default: Any
+    help: str
+    metavar: str | None = None
+    check: Callable[[Any], Any] = lambda value: value
+    """From a value of the TOML type to that of the field; ValueError says what is wrong."""
+    variable: str = ""
+    """An environment variable that sets it too."""
+
+
+def _telemetry_path(text: str) -> str:
+    if not text.startswith("/"):
+        raise ValueError(f"{shown(text)} does not start with /")
+    taken = ("/", HEALTHY_PATH, READY_PATH, EVENTS_PATH)
+    if text in taken or text.startswith(STATIC_PATH):
+        raise ValueError(f"{text} is another page of the exporter")
+    if len(text) > _MAX_PATH or not _PATH.fullmatch(text):
+        raise ValueError(
+            f"{shown(text)} is not a plain path of up to {_MAX_PATH} letters, digits and . _ ~ -"
+        )
+    return text
+
+
+def _one_of(words: Sequence[str]) -> Callable[[str], str]:
+    def check(word: str) -> str:
+        if word not in words:
+            raise ValueError(f"{shown(word)} is not one of {', '.join(words)}")
+        return word
+
+    return check
+
+
+def _between(least: int, most: int) -> Callable[[int], int]:
+    def check(number: int) -> int:
+        if not least <= number <= most:
+            raise ValueError(f"{shown(number)} is not from {least} to {most}")
+        return number
+
+    return check
+
+
+def _zero_or_between(least: int, most: int) -> Callable[[int], int]:
+    return lambda number: number and _between(least, most)(number)
+
+
+def _permissions(text: str) -> int:
+    if not re.fullmatch("0?[0-7]{3}", text):
+        raise ValueError(f"{shown(text)} is not three octal digits such as 0660")
+    return int(text, 8)
+
+
+def _group(name: str) -> int | None:
+    if re.fullmatch("[0-9]{1,9}", name):
+        return int(name)
+    try:
+        return grp.getgrnam(name).gr_gid if name else None
+    except KeyError as error:
+        raise ValueError(f"there is no group {shown(name)}") from error
+
+
+def _user(name: str) -> str:
+    try:
+        if name:
+            pwd.getpwnam(name)
+    except KeyError as error:
+        raise ValueError(
+            f"there is no user {shown(name)}: make one (useradd --system NAME) or name another"
+        ) from error
+    return name
+
+
+_MODE_WORDS = ("auto", *(mode.value for mode in Mode))
+
+
+def _modes(word: str) -> tuple[Mode, ...]:
+    return preemption.best_first() if _one_of(_MODE_WORDS)(word) == "auto" else (Mode(word),)
+
+
+_ENTRIES = _between(256, 4_194_304)
+
+OPTIONS = (
+    Option(
+        "web.listen-address", "listen_addresses", list, ["127.0.0.1:20253"],
+        "Where to serve: HOST:PORT or unix:/PATH; can be repeated. An empty host (:20253) means"
+        " every address of the machine, port 0 a free port. A port on the loopback is open to"
+        " every local user, who then sees the names, pids, units and fds of all processes; a unix"
+        " socket is open to those that its mode and group admit, and --web.config.file asks for"
+        " passwords or client certificates.",
+        "ADDRESS", addresses,
+    ),
+    Option(
+        "web.systemd-socket", "systemd_socket", bool, False,
+        "Serve on the sockets that systemd passes (socket activation) instead of"
+        " --web.listen-address.",
+    ),
+    Option(
+        "web.unix-socket-mode", "unix_socket_mode", str, "0660",
+        "Permissions of the unix sockets of --web.listen-address; who may write may ask.",
+        "MODE", _permissions,
+    ),
+    Option(
+        "web.unix-socket-group", "unix_socket_group", str, "",
+        "Group of the unix sockets of --web.listen-address.", "GROUP", _group,
+    ),
+    Option(
+        "web.telemetry-path", "telemetry_path", str, "/metrics",
+        "Path of the metrics.", "PATH", _telemetry_path,
+    ),
+    Option(
+        "web.config.file", "web_config_file", str, "",
+        "YAML file with TLS, passwords and headers, in the format of Prometheus' own exporters;"
+        " read again when it changes.",
+        "FILE", lambda text: Path(text) if text else None,
+    ),
+    Option(
+        "log.level", "log_level", str, "info",
+        "How much to tell on standard error: debug, info, warning or error.",
+        "LEVEL", _one_of(LOG_LEVELS),
+    ),
+    Option(
+        "log.format", "log_format", str, "auto",
+        "Format of the log: logfmt or json, both with a time, systemd for the journal, or auto:"
+        " systemd where standard error is the journal, else logfmt.",
+        "FORMAT", _one_of(LOG_FORMATS),
+    ),
+    Option(
+        "probe.mode", "modes", str, "auto",
+        "How to hang on the kernel: fentry, kprobe, tracepoint, or auto for the best that works"
+        " here.",
+        "MODE", _modes, "FDSCOPE_ATTACH_MODE",
+    ),
+    Option(
+        "probe.latency", "latency", bool, False,
+        "Measure how long operations take, as histograms by fd type and direction. It costs a"
+        " clock read and a store for every operation.",
+    ),
+    Option(
+        "probe.stacks", "stacks", bool, False,
+        "Sample the kernel's call chains from the doors down to the socket layer, as proof of the"
+        " way that bytes take. To name the functions it needs CAP_SYSLOG at start.",
+    ),
+    Option(
+        "probe.stacks-every", "stacks_every", int, 100,
+        "Of how many operations of the socket layer on a CPU one is sampled, with"
+        " --probe.stacks.", "N", _between(1, 1_000_000),
+    ),
+    Option(
+        "probe.counter-entries", "counter_entries", int, 32768,
+        "Room in the kernel for combinations of process, fd type, door and errno. What finds no"
+        " room is counted for the host as a whole.",
+        "N", _ENTRIES,
+    ),
+    Option(
+        "probe.process-entries", "process_entries", int, 16384,
+        "Room in the kernel for the names of processes.", "N", _ENTRIES,
+    ),
+    Option(
+        "exclude-self", "exclude_self", bool, False, "Leave out the exporter's own I/O.",
+    ),
+    Option(
+        "privileges.user", "privileges_user", str, "",
+        "User to become once everything is attached. Capabilities that serving does not need are"
+        " given up in any case.",
+        "USER", _user,
+    ),
+    Option(
+        "process.max-series", "max_series", int, 1000,
+        "How many processes get series of their own pid; the others are summed under their name.",
+        "N", _between(0, 1_000_000),
+    ),
+    Option(
+        "metrics.max-series", "budget", int, 20_000,
+        "How many series a scrape may have. Where there are more processes, names and errors than"
+        " that, those that move least, or have ended, are summed.",
+        "N", _between(2000, 1_000_000),
+    ),
+    Option(
+        "selftest.interval", "selftest_interval", int, 0,
+        "Seconds between self-tests in small while serving, besides the one at start; 0 for none."
+        " Their bytes count as those of the process fdscope-test.",
+        "SECONDS", _zero_or_between(60, 604_800),
+    ),
+)  # fmt: skip

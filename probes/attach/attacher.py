@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One compiled BPF object, its programs loaded and attached one by one."""
+
+import os
+import platform
+from pathlib import Path
+
+from fdscope.probes.attach import kprobe_multi, source
+from fdscope.probes.attach.compiler import LoadError, compiled, import_bcc
+from fdscope.probes.attach.source import Settings
+from fdscope.probes.hooks.syscalls import IN_ALL_MODES, TailCall, meanings, table
+from fdscope.probes.hooks.table import WITHOUT_FUNCTION, Choice, Hook, Point
+from fdscope.probes.kernel import libbpf
+from fdscope.probes.kernel.btf import Btf
+from fdscope.probes.schema.taxonomy import Door, Layer, Mode
+
+_KALLSYMS = Path("/proc/kallsyms")
+_MAX_ACTIVE = 4096
+"""Calls of a function that can be under way at once in kprobe mode (KRETPROBE_MAXACTIVE_MAX)."""
+_WALKED_AT = ("sched_process_fork", "sched_process_exit")
+"""Tracepoints whose programs go through whole tables of descriptors."""
+_TAIL_CALL_DOORS = {
+    TailCall.MESSAGES: Door.SOCKET_CALL,
+    TailCall.AIO_EVENTS: Door.AIO,
+    TailCall.AIO_SUBMISSIONS: Door.AIO,
+}
+
+
+def _symbols() -> set[str]:
+    with _KALLSYMS.open() as lines:
+        return {line.split()[2] for line in lines}
+
+
+def _further(tracepoint: str) -> list[str]:
+    """Programs that run after that of the tracepoint, in their order: they go on with its walk."""
+    if tracepoint not in _WALKED_AT:
+        return []
+    return [f"{tracepoint}_{part}" for part in (*range(source.FURTHER_WALKS), "end")]
+
+
+def _reason(error: Exception) -> str:
+    """What bcc says, without its guess at the user."""
+    text = str(error)
+    if "super-user privileges" in text and os.geteuid() == 0:
+        return "the kernel refuses programs of this type (EPERM), though we are root"
+    return text.replace("b'", "'")
+
+
+class Attacher:
+    """One compiled BPF object, and its hooks attached one by one."""
+
+    def __init__(self, mode: Mode, settings: Settings, btf: Btf | None) -> None:
+        """Compile; LoadError if the compiler or the kernel's layouts refuse."""
+        by_fprobe = mode is Mode.KPROBE and kprobe_multi.work(btf)
+        self._bpf = compiled(mode, settings, btf, by_fprobe)
+        self._linked = kprobe_multi.Linked(self._bpf, import_bcc().lib) if by_fprobe else None
+        self._mode = mode
+        self._btf = btf
+        self._symbols = _symbols() if btf is None else set()
+        self._latency = settings.latency
+        self._avoid = settings.avoid
+        self._maps = source.maps(mode, settings)
+        self._more: list[int] = []
+        """Descriptors of further programs at a tracepoint, and of their links."""
+
+    def has(self, hook: Hook) -> bool:
+        """True if this kernel has the function or tracepoint, and it is not to be avoided."""
+        if hook.function in self._avoid:
+            return False
+        if hook.point is Point.RAW_TRACEPOINT:
+            if self._btf is None:
+                return f"__traceiter_{hook.function}" in self._symbols
+            arity = self._btf.tracepoint_arity(hook.function)
+            return arity is not None and (not hook.arities or arity in hook.arities)
+        if self._btf is None:
+            return hook.function in self._symbols
+        return self._btf.has_function(hook.function)
+
+    def choose(self, choice: Choice) -> tuple[Hook, ...]:
+        """The first candidate of which this kernel has any hook; the first of all if none."""
+        for candidate in choice.candidates:
+            if any(self.has(hook) for hook in candidate):
+                return candidate
+        return choice.candidates[0]
+
+    def _answer(self, function: str, layer: Layer, door: Door | None) -> dict[str, str]:
+        """What an answer of ``attach`` has whatever the outcome."""
+        return {
+            "function": function,
+            "layer": layer.value,
+            "mode": self._mode.value,
+            "door": "" if door is None else door.label,
+        }
+
+    def attach(self, hook: Hook) -> dict[str, str]:
+        """Attach one hook; the answer says how it went and never raises for an optional one."""
+        answer = self._answer(hook.function, hook.layer, hook.door)
+        if hook.point is Point.RAW_TRACEPOINT and not self._is_function(hook):
+            answer["mode"] = Mode.TRACEPOINT.value
+        if not self.has(hook):
+            answer |= {"state": "absent", "why": "this kernel has no such function"}
+        else:
+            try:
+                self._attach(hook)
+                answer |= {"state": "attached", "why": ""}
+            except Exception as error:  # bcc raises nothing more precise
+                answer |= {"state": "failed", "why": _reason(error)}
+        if hook.required and answer["state"] != "attached":
+            raise LoadError(f"{hook.function}: {answer['why']}")
+        return answer
+
+    def _attach(self, hook: Hook) -> None:
+        name = hook.function
+        latency = self._latency and hook.layer is Layer.FILE and hook.point is Point.RETURN
+        with_entry = hook.point in (Point.CALL, Point.ENTRY) or latency
+        with_return = hook.point is not Point.ENTRY
+        keeps_arguments = hook.point is not Point.RESULT
+        if self._linked and self._is_function(hook):
+            # What was attached last runs first.
+            for further in reversed(_further(name)):
+                self._linked.attach_more(f"function_{further}", name)
+            self._linked.hang_on_tracepoint(f"function_{name}", name)
+        elif hook.point is Point.RAW_TRACEPOINT:
+            self._bpf.attach_raw_tracepoint(tp=name.encode(), fn_name=f"on_{name}".encode())
+            for further in _further(name):
+                self._attach_more(f"on_{further}", name)
+        elif self._linked:
+            if with_return:
+                self._linked.hang(f"return_{name}", name, at_return=True)
+            if keeps_arguments:
+                self._linked.hang(f"enter_{name}", name)
+        elif self._mode is Mode.FENTRY:
+            if with_entry:
+                self._bpf.attach_kfunc(fn_name=self._program("kfunc__", name))
+            if with_return:
+                self._bpf.attach_kretfunc(fn_name=self._program("kretfunc__", name))
+        else:
+            if with_return:
+                self._bpf.attach_kretprobe(
+                    event=name.encode(), fn_name=f"return_{name}".encode(), maxactive=_MAX_ACTIVE
+                )
+            if keeps_arguments:
+                self._bpf.attach_kprobe(event=name.encode(), fn_name=f"enter_{name}".encode())
+
+    def _attach_more(self, name: str, tracepoint: str) -> None:
+        """Attach one more program to a raw tracepoint: it runs after those that are there."""
+        program = self._bpf.load_func(name.encode(), self._bpf.RAW_TRACEPOINT).fd
+        self._more.append(program)
+        self._more.append(libbpf.attach_raw_tracepoint(tracepoint, program))
+
+    def _is_function(self, hook: Hook) -> bool:
+        """True of a tracepoint that is hooked by its function."""
+        if self._linked is None or self._btf is None or hook.point is not Point.RAW_TRACEPOINT:
+            return False
+        if hook.function in WITHOUT_FUNCTION:
+            return False
+        arity = self._btf.tracepoint_arity(hook.function) or 0
+        return arity <= kprobe_multi.MOST_TRACEPOINT_ARGUMENTS
+
+    def _program(self, prefix: str, function: str) -> bytes:
+        """Name that BCC gave a fentry or fexit program; since 0.27 it holds the module too."""
+        names = (prefix + function).encode(), (f"{prefix}vmlinux__{function}").encode()
+        return next(
+            name for name in names if import_bcc().lib.bpf_function_start(self._bpf.module, name)
+        )
+
+    def fill_syscalls(self) -> None:
+        """Write the table of system calls: those that are followed, or what they mean for fds."""
+        machine = platform.machine()
+        if self._mode is Mode.TRACEPOINT:
+            calls = self._bpf[b"syscalls"]
+            for slot, call in table(machine).items():
+                calls[calls.Key(slot)] = calls.Leaf(*call.record())
+        else:
+            calls = self._bpf[b"fd_calls"]
+            for slot, meaning in meanings(machine).items():
+                calls[calls.Key(slot)] = calls.Leaf(*meaning)
+
+    def load_tail_calls(self) -> list[dict[str, str]]:
+        """Load the programs that others go on in; the answers are those of ``attach``."""
+        tails = TailCall if self._mode is Mode.TRACEPOINT else IN_ALL_MODES
+        return [self._load_tail_call(tail) for tail in tails]
+
+    def load_on_demand(self) -> list[dict[str, str]]:
+        """Load the programs that are run on demand: the census, and the names of cgroups.
+
+        An answer like those of ``attach`` for each that is refused; none else, for they are no
+        hooks.
+        """
+        answers = []
+        for name, load in (("census", self._load_census_of_fds), ("cgroups", self._load_cgroups)):
+            try:
+                load()
+            except Exception as error:  # bcc raises nothing more precise
+                answer = self._answer(name, Layer.PROCESS, None)
+                answers.append(answer | {"state": "failed", "why": _reason(error)})
+        return answers
+
+    def _load_census_of_fds(self) -> None:
+        calls = self._bpf[b"census_calls"]
+        for number, name in enumerate(source.CENSUS_CALLS):
+            program = f"on_census_{name.lower()}".encode()
+            loaded = self._bpf.load_func(program, self._bpf.RAW_TRACEPOINT)
+            calls[calls.Key(number)] = calls.Leaf(loaded.fd)
+        self._bpf.load_func(b"on_census", self._bpf.RAW_TRACEPOINT)
+
+    def _load_cgroups(self) -> None:
+        self._bpf.load_func(b"on_cgroups", self._bpf.RAW_TRACEPOINT)
+
+    def _load_tail_call(self, tail: TailCall) -> dict[str, str]:
+        name = tail.name.lower()
+        answer = self._answer(name, Layer.FILE, _TAIL_CALL_DOORS.get(tail))
+        tail_calls = self._bpf[b"tail_calls"]
+        try:
+            tail_calls[tail_calls.Key(tail)] = tail_calls.Leaf(self._load(f"on_{name}"))
+        except Exception as error:  # bcc raises nothing more precise
+            return answer | {"state": "failed", "why": _reason(error)}
+        return answer | {"state": "attached", "why": ""}
+
+    def _load(self, name: str) -> int:
+        if self._linked:
+            return self._linked.load(name)
+        fd: int = self._bpf.load_func(name.encode(), self._bpf.RAW_TRACEPOINT).fd
+        return fd
+
+    def open_files(self) -> tuple[list[str], list[str], list[int]]:
+        """(map names, program names, file descriptors: maps, programs, then links)."""
+        bpf = self._bpf
+        maps = {name: bpf[name.encode()].map_fd for name in self._maps}
+        loaded = {
+            name.decode(): function.fd
+            for name, function in bpf.funcs.items()
+            if function.fd not in self._more
+        }
+        links = [
+            *self._more,
+            *bpf.raw_tracepoint_fds.values(),
+            *bpf.kfunc_entry_fds.values(),
+            *bpf.kfunc_exit_fds.values(),
+            *(fd for functions in bpf.kprobe_fds.values() for fd in functions.values()),
+        ]
+        if self._linked:
+            loaded |= self._linked.programs
+            links += self._linked.links
+        return list(maps), list(loaded), [*maps.values(), *loaded.values(), *links]

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * ON_RETURN(function) { statement } runs when a kernel function returns, with its arguments in
+ * `arg` and its result in `result` (and its `ctx`): one fexit program in fentry mode, in kprobe mode a kprobe that
+ * keeps the first four arguments and the kretprobe that finds them again.
+ *
+ * ON_CALL(function, begin) { statement } runs `begin` as well, when the function is called; it may
+ * use `arg`.
+ *
+ * ON_FD_RETURN(function, first, second) is for functions that take descriptors instead of files:
+ * `first` and `second` are expressions over `arg`, or NO_FD.
+ *
+ * ON_RESULT(function) { statement } is ON_RETURN for what needs the `result` only: in kprobe mode no
+ * argument is kept.
+ *
+ * ON_ENTRY(function) { statement } runs when the function is called.
+ */
+#include "core/account.c"
+#include "core/pending.c"
+
+/* Arguments of a system call whose function is only given the saved registers. */
+#define FIRST(regs) syscall_entry((struct pt_regs *)(regs)).first
+#define THIRD(regs) syscall_argument((struct pt_regs *)(regs), 2)
+
+#define BODY(fn) static __always_inline int done_##fn(void *ctx, const u64 *arg, s64 result)
+#define ENTRY_BODY(fn) static __always_inline int begun_##fn(const u64 *arg)
+
+#define ON_RETURN(fn) ON_FD_RETURN(fn, NO_FD, NO_FD)
+#define ON_FD_RETURN(fn, first, second) ON_CALL(fn, remember(CALL_##fn, first, second))
+
+#ifdef MODE_FENTRY
+
+#define ON_RESULT(fn)                                                \
+	BODY(fn);                                                    \
+	KRETFUNC_PROBE(fn)                                           \
+	{                                                            \
+		return done_##fn(ctx, ctx, ctx[ARITY_##fn]);         \
+	}                                                            \
+	BODY(fn)
+
+#define ON_CALL(fn, begin)                               \
+	BODY(fn);                                        \
+	KRETFUNC_PROBE(fn)                               \
+	{                                                \
+		return done_##fn(ctx, ctx, ctx[ARITY_##fn]); \
+	}                                                \
+	KFUNC_PROBE(fn)                                  \
+	{                                                \
+		const u64 *arg = ctx;                    \
+		begin;                                   \
+		return 0;                                \
+	}                                                \
+	BODY(fn)
+
+#define ON_ENTRY(fn)                                     \
+	ENTRY_BODY(fn);                                  \
+	KFUNC_PROBE(fn)                                  \
+	{                                                \
+		return begun_##fn(ctx);                  \
+	}                                                \
+	ENTRY_BODY(fn)
+
+#else
+
+static __always_inline struct call first_arguments(struct pt_regs *ctx)
+{
+	struct call call = {
+		.arg = {PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx), PT_REGS_PARM4(ctx)},
+	};
+
+	return call;
+}
+
+static __always_inline void keep_call(u32 function, struct call *call)
+{
+	struct call_key key = {.tid = current_tid(), .function = function};
+
+	if (calls.update(&key, call))
+		lose(LOSS_CALLS_FULL);
+}
+
+static __always_inline bool take_call(u32 function, struct call *call)
+{
+	struct call_key key = {.tid = current_tid(), .function = function};
+	struct call *kept = calls.lookup(&key);
+
+	if (!kept) {
+		lose(LOSS_UNMATCHED_RETURN);
+		return false;
+	}
+	*call = *kept;
+	calls.delete(&key);
+	return true;
+}
+
+#define ON_CALL(fn, begin)                                          \
+	BODY(fn);                                                   \
+	int enter_##fn(struct pt_regs *ctx)                         \
+	{                                                           \
+		struct call call = first_arguments(ctx);            \
+		const u64 *arg = call.arg;                          \
+		keep_call(CALL_##fn, &call);                        \
+		begin;                                              \
+		return 0;                                           \
+	}                                                           \
+	int return_##fn(struct pt_regs *ctx)                        \
+	{                                                           \
+		struct call call = {};                              \
+		if (take_call(CALL_##fn, &call))                    \
+			done_##fn(ctx, call.arg, PT_REGS_RC(ctx));  \
+		return 0;                                           \
+	}                                                           \
+	BODY(fn)
+
+#define ON_RESULT(fn)                                               \
+	BODY(fn);                                                   \
+	int return_##fn(struct pt_regs *ctx)                        \
+	{                                                           \
+		return done_##fn(ctx, NULL, PT_REGS_RC(ctx));       \
+	}                                                           \
+	BODY(fn)
+
+#define ON_ENTRY(fn)                                                \
+	ENTRY_BODY(fn);                                             \
+	int enter_##fn(struct pt_regs *ctx)                         \
+	{                                                           \
+		struct call call = first_arguments(ctx);            \
+		return begun_##fn(call.arg);                        \
+	}                                                           \
+	ENTRY_BODY(fn)
+
+#endif

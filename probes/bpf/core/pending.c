@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a call under way must remember until its return. A descriptor is looked up at the return,
+ * where that is exact; only if other threads share the table is it looked up on entry, because
+ * one of them can close it or put another file there in between.
+ */
+#include "core/account.c"
+#include "core/transfers.c"
+
+BPF_TABLE("hash", u32, struct pending, pending, PENDING_ENTRIES);
+
+#define NO_FD 0xffffffff
+#define NO_CALL 0xffffffff
+
+static __always_inline void forget_pending(void)
+{
+	u32 tid = current_tid();
+
+	pending.delete(&tid);
+}
+
+static __always_inline struct target target_of_fd(u32 fd)
+{
+	struct file *file = fd == NO_FD ? NULL : file_of(fd);
+	struct target none = {.fd_type = NO_FD_TYPE};
+
+	return file ? target_of(file) : none;
+}
+
+/* The thread's entry: kept until it ends, for a store in place is far cheaper than an update. */
+static __always_inline struct pending *pending_of(u32 tid)
+{
+	struct pending *entry = pending.lookup(&tid);
+	struct pending empty = {};
+
+	if (entry)
+		return entry;
+	if (pending.update(&tid, &empty))
+		lose(LOSS_PENDING_FULL);
+	return pending.lookup(&tid);
+}
+
+static __always_inline void remember(u32 call, u32 first_fd, u32 second_fd)
+{
+	struct pending *now;
+
+#ifndef LATENCY
+	if ((first_fd == NO_FD && second_fd == NO_FD) || !fds_are_shared())
+		return;
+#endif
+	now = pending_of(current_tid());
+	if (!now)
+		return;
+	now->call = call;
+	now->target[0] = target_of_fd(first_fd);
+	now->target[1] = target_of_fd(second_fd);
+#ifdef LATENCY
+	now->started = bpf_ktime_get_ns();
+#endif
+}
+
+/* The thread's entry if it is of this call. */
+static __always_inline struct pending *recall(u32 call)
+{
+	u32 tid = current_tid();
+	struct pending *then = pending.lookup(&tid);
+
+	return then && then->call == call ? then : NULL;
+}
+
+/* What was remembered of the call that returns; NULL if nothing was. */
+static __always_inline struct pending *remembered(u32 call)
+{
+	return fds_were_shared() ? recall(call) : NULL;
+}
+
+/* It has been used: a later call of this thread remembers for itself. */
+static __always_inline void used(struct pending *then)
+{
+	if (then)
+		then->call = NO_CALL;
+}
+
+/* What is behind the `index`th descriptor of a call that returns. */
+static __always_inline struct target target_at_return(const struct pending *then, u32 index, u32 fd)
+{
+	return then ? then->target[index & 1] : target_of_fd(fd);
+}
+
+/* True if a call that returns EBADF had no file to fail on behind its `index`th descriptor. */
+static __always_inline bool lacks_file(const struct pending *then, u32 index, u32 fd)
+{
+	const struct file *file = file_of(fd);
+
+	return !file || is_path(file) || (then && then->target[index & 1].fd_type == NO_FD_TYPE);
+}
+
+#ifdef LATENCY
+BPF_PERCPU_ARRAY(latency, u64, LATENCY_SLOTS);
+
+static __always_inline void add_latency(u32 slot, u64 value)
+{
+	u64 *sum = latency.lookup(&slot);
+
+	if (sum)
+		__sync_fetch_and_add(sum, value);
+}
+
+/* Bucket i holds what took more than 2^(i-1) and up to 2^i ns; the last slot is the sum. */
+static __always_inline void observe(u32 call, u32 account, u32 fd_type)
+{
+	u32 first = (account == ACCOUNT_FILE_WRITE ? LATENCY_SLOTS / 2 : 0) +
+		    fd_type * LATENCY_STRIDE;
+	struct pending *then = recall(call);
+	u32 bucket;
+	u64 took;
+
+	if (!then)
+		return;
+	took = bpf_ktime_get_ns() - then->started;
+	bucket = took > 1 ? bpf_log2l(took - 1) : 0;
+	if (bucket > LATENCY_LAST_BUCKET)
+		bucket = LATENCY_LAST_BUCKET;
+	add_latency(first + bucket, 1);
+	add_latency(first + LATENCY_STRIDE - 1, took);
+}
+#else
+static __always_inline void observe(u32 call, u32 account, u32 fd_type)
+{
+}
+#endif
+
+/* One side of a file operation that returns. */
+static __always_inline void finish(u32 call, u32 account, struct target target, u32 door,
+				   s64 result, u64 operations)
+{
+	if (target.fd_type == NO_FD_TYPE)
+		target.fd_type = FD_TYPE_OTHER;
+	account_file(this_task(), current_process_key(), account, target, door, result,
+		     operations);
+	if (result >= 0)
+		observe(call, account, target.fd_type);
+	if (door != DOOR_SENDFILE && door != DOOR_SPLICE)
+		end_lost_transfer();
+}
+
+/* A call on one descriptor returns. */
+static __always_inline int one_fd(u32 call, u32 account, u32 door, u32 fd, s64 result)
+{
+	struct pending *then = remembered(call);
+
+	if (result == -EBADF && lacks_file(then, 0, fd))
+		fd_refused(BIRTH_OTHER, result);
+	else
+		finish(call, account, target_at_return(then, 0, fd), door, result, 1);
+	used(then);
+	return 0;
+}
+
+#ifdef MODE_KPROBE
+/* Of the calls under way in kprobe mode, by thread and function. */
+BPF_TABLE("hash", struct call_key, struct call, calls, PENDING_ENTRIES);
+
+/* The thread ends: of calls whose return the kernel skipped nothing stays. */
+static __always_inline void forget_calls(void)
+{
+	struct call_key key = {.tid = current_tid()};
+
+	for (key.function = 0; key.function < CALL_COUNT; key.function++)
+		if (calls.lookup(&key))
+			calls.delete(&key);
+}
+#else
+static __always_inline void forget_calls(void)
+{
+}
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The census: what stands in the table of descriptors of one process, found on demand. */
+#include "core/account.c"
+#include "core/pending.c"
+#include "fds/walk.c"
+
+BPF_ARRAY(census, struct census, 1);
+/*
+ * Of its own: one is made at a time, and a task that takes the CPU from it may fork or exit. The
+ * programs of an array are of one type, and these are run, not attached.
+ */
+BPF_ARRAY(census_walks, struct fd_walk, 1);
+BPF_PROG_ARRAY(census_calls, CENSUS_CALL_COUNT);
+
+#ifdef OFFSET_proc_inode_pid
+
+static __always_inline struct fd_walk *census_walk(void)
+{
+	u32 zero = 0;
+
+	return census_walks.lookup(&zero);
+}
+
+static __always_inline u32 fd_type_in(const struct fd_walk *walk, u32 fd)
+{
+	struct file *file = NULL;
+	u64 open = 0;
+
+	PROBE_READ(open, walk->open_fds);
+	if (open >> fd & 1)
+		PROBE_READ(file, walk->fds + fd * sizeof(file));
+	return file ? file_fd_type(file) : NO_FD_TYPE;
+}
+
+/* For `fdscope.probes.read.census`: what stands in the table of one process. */
+static __always_inline void write_census(const struct fd_walk *walk)
+{
+	const struct task_struct *task = (const struct task_struct *)walk->task;
+	struct signal_struct *signal = NULL;
+	u32 zero = 0, fd;
+	struct census *found = census.lookup(&zero);
+
+	if (!found)
+		return;
+	found->owner = walk->owner;
+	describe(&found->process, task);
+	PROBE_READ(signal, &task->signal);
+	PROBE_READ(found->limit, &signal->rlim[RLIMIT_NOFILE].rlim_cur);
+	found->position = walk->position;
+	found->end = walk->end;
+	found->permission_groups = walk->permission_groups;
+	for (fd = 0; fd <= STDIO_ERROR; fd++)
+		found->stdio[fd] = fd_type_in(walk, fd);
+	__builtin_memcpy(found->count, walk->count, sizeof(found->count));
+}
+
+/*
+ * Not attached: `fdscope.probes.read.census` runs it with a descriptor of /proc/PID and the first descriptor of
+ * that process to look at.
+ */
+int on_census(struct bpf_raw_tracepoint_args *ctx)
+{
+	const struct task_struct *leader, *task;
+	const struct file *directory = file_of(ctx->args[0]);
+	struct files_struct *files = NULL;
+	const struct pid *pid = NULL;
+	struct fd_walk *walk = census_walk();
+	const char *inode = NULL;
+
+	if (!directory || !walk)
+		return 0;
+	PROBE_READ(inode, &directory->f_inode);
+	PROBE_READ(pid, inode - OFFSET_proc_inode_vfs_inode + OFFSET_proc_inode_pid);
+	leader = leader_of(pid);
+	if (!leader)
+		return 0;
+	task = living_thread(leader);
+	if (task)
+		PROBE_READ(files, &task->files);
+	/* Without a table if all exits: what that had open was counted as closed. */
+	set_out(walk, task ?: leader, files, ctx->args[1], NO_FD);
+	census_calls.call(ctx, CENSUS_CALL_WALK);
+	return 0;
+}
+
+/* Tail call: goes through the descriptors. */
+int on_census_walk(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct fd_walk *walk = census_walk();
+
+	if (!walk)
+		return 0;
+	if (walk_on(walk, CENSUS_FDS_A_CALL, true))
+		census_calls.call(ctx, CENSUS_CALL_WALK);
+	else
+		census_calls.call(ctx, CENSUS_CALL_WRITE);
+	return 0;
+}
+
+/* Tail call: tells what was found. */
+int on_census_write(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct fd_walk *walk = census_walk();
+
+	if (!walk)
+		return 0;
+	write_census(walk);
+	return 1;
+}
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The life of a descriptor where functions can be hooked: each is one of the kernel's own steps. */
+#include "attach/returns.c"
+#include "core/account.c"
+#include "fds/lifecycle.c"
+#include "fds/walk.c"
+
+#define PTRACE_ATTACH 16
+#define PTRACE_SEIZE 0x4206
+
+BPF_ARRAY(fd_calls, struct fd_call, SYSCALL_SLOTS);
+
+/* What the system call under way means for descriptors that come and go; NULL if it is unknown. */
+static __always_inline struct fd_call *fd_call(void)
+{
+	struct syscall_entry entry = current_syscall();
+	u32 slot = entry.number;
+
+	if (slot >= COMPAT_SLOTS)
+		return NULL;
+	if (is_compat())
+		slot += COMPAT_SLOTS;
+	if (slot == COMPAT_SLOTS + SOCKETCALL_NUMBER)
+		slot = SOCKETCALL_SLOTS + (u32)entry.first;
+	return fd_calls.lookup(&slot);
+}
+
+static __always_inline u32 current_birth(void)
+{
+	u32 flags = task_flags();
+	struct fd_call *call;
+
+	if (flags & PF_IO_WORKER)
+		return BIRTH_IO_URING;
+	call = flags & PF_KTHREAD ? NULL : fd_call();
+	return call ? call->birth : BIRTH_OTHER;
+}
+
+static __always_inline u32 current_cause(void)
+{
+	u32 flags = task_flags();
+	struct fd_call *call;
+
+	if (flags & PF_IO_WORKER)
+		return CAUSE_IO_URING;
+	call = flags & PF_KTHREAD ? NULL : fd_call();
+	return call ? call->cause : CAUSE_OTHER;
+}
+
+/* The process, or the whole host, has as many as it may have. */
+static __always_inline int no_free_fd(s64 result)
+{
+	if ((result == -EMFILE || result == -ENFILE) && !(task_flags() & PF_KTHREAD))
+		fd_refused(current_birth(), result);
+	return 0;
+}
+
+/* void fd_install(unsigned int fd, struct file *file) */
+ON_ENTRY(fd_install)
+{
+	fd_opened(arg[0], (const struct file *)arg[1], current_birth());
+	return 0;
+}
+
+/* int alloc_fd(unsigned start, unsigned end, unsigned flags): the number for a new descriptor */
+ON_RESULT(alloc_fd)
+{
+	return no_free_fd((s32)result);
+}
+
+/*
+ * int __alloc_fd(struct files_struct *, unsigned start, unsigned end, unsigned flags): before
+ * Linux kernel commit aa384d10f3d0 ("file: Merge __alloc_fd into alloc_fd") (in v5.11)
+ */
+ON_RESULT(__alloc_fd)
+{
+	return no_free_fd((s32)result);
+}
+
+/* struct file *alloc_empty_file(int flags, const struct cred *cred): what a descriptor refers to */
+ON_RESULT(alloc_empty_file)
+{
+	return no_free_fd(result);
+}
+
+/* int do_dup2(struct files_struct *files, struct file *file, unsigned fd, unsigned flags) */
+ON_RETURN(do_dup2)
+{
+	if ((s32)result >= 0)
+		fd_opened(arg[2], (const struct file *)arg[1], current_birth());
+	return 0;
+}
+
+/*
+ * The descriptors of a process that exits are counted before; a close on behalf of others has
+ * another owner.
+ */
+static __always_inline int closed(u64 file, u64 owner)
+{
+	if (owner == (u64)current_files() && !(task_flags() & PF_EXITING))
+		fd_closed(file_fd_type((const struct file *)file), current_cause());
+	return 0;
+}
+
+/* int filp_flush(struct file *file, fl_owner_t id) */
+ON_ENTRY(filp_flush)
+{
+	return closed(arg[0], arg[1]);
+}
+
+/* int filp_close(struct file *file, fl_owner_t id) */
+ON_ENTRY(filp_close)
+{
+	return closed(arg[0], arg[1]);
+}
+
+/* int __sys_connect(int fd, struct sockaddr *address, int length) */
+ON_RETURN(__sys_connect)
+{
+	s32 error = result;
+
+	if (error == -EBADF || error == -ENOTSOCK)
+		fd_refused(BIRTH_OTHER, error);
+	else
+		connected(file_of(arg[0]), arg[1], error);
+	return 0;
+}
+
+/*
+ * Descriptors in the messages that are under way, by the address of the kernel's struct msghdr:
+ * whether they are passed on is not known before the message is sent.
+ */
+BPF_TABLE("lru_hash", u64, struct fd_counts, fds_in_message, 4096);
+
+/* int __scm_send(struct socket *sock, struct msghdr *message, struct scm_cookie *cookie) */
+ON_RETURN(__scm_send)
+{
+	const struct scm_fp_list *passed = NULL;
+	struct fd_counts none = {}, *counts;
+	u64 message = arg[1];
+	volatile u32 in_memory; /* or the verifier forgets that the fd type is bounded */
+	struct file *file;
+	u32 i, fd_type;
+	s16 count = 0;
+
+	if ((s32)result < 0)
+		return 0;
+	PROBE_READ(passed, &((const struct scm_cookie *)arg[2])->fp);
+	PROBE_READ(count, &passed->count);
+	if (count <= 0)
+		return 0;
+	fds_in_message.update(&message, &none);
+	counts = fds_in_message.lookup(&message);
+	if (!counts)
+		return 0;
+	for (i = 0; i < PASSED_FDS_A_CALL; i++) {
+		if ((s32)i >= count)
+			return 0;
+		file = NULL;
+		PROBE_READ(file, &passed->fp[i]);
+		in_memory = file ? file_fd_type(file) : NO_FD_TYPE;
+		fd_type = in_memory;
+		if (fd_type < FD_TYPE_COUNT)
+			counts->count[fd_type]++;
+	}
+	if (count > PASSED_FDS_A_CALL)
+		lose_many(LOSS_FDS_UNSEEN, count - PASSED_FDS_A_CALL);
+	return 0;
+}
+
+/* A message was sent, or could not be. */
+static __always_inline void message_ends(u64 message, u32 fd_type, s32 result)
+{
+	struct fd_counts *counts = fds_in_message.lookup(&message);
+
+	if (!counts)
+		return;
+	if (takes_fds_along(fd_type, result))
+		account_fds(this_task(), current_process_key(), counts->count, ACCOUNT_FD_PASSED,
+			    PASSING_SENT);
+	fds_in_message.delete(&message);
+}
+
+/* long ptrace(long request, long pid, unsigned long, unsigned long), behind its saved registers */
+#define ON_PTRACE(fn)                                                                     \
+	ON_RETURN(fn)                                                                     \
+	{                                                                                 \
+		u32 request = syscall_entry((struct pt_regs *)arg[0]).first;              \
+		if (!result && (request == PTRACE_ATTACH || request == PTRACE_SEIZE))     \
+			account_current(ACCOUNT_DEBUG_ACCESS, FD_TYPE_OTHER,              \
+					request == PTRACE_SEIZE ?                         \
+						DEBUG_METHOD_PTRACE_SEIZE :               \
+						DEBUG_METHOD_PTRACE_ATTACH,               \
+					0, 1);                                            \
+		return 0;                                                                 \
+	}
+
+#ifdef MACHINE_aarch64
+ON_PTRACE(__arm64_sys_ptrace)
+#else
+ON_PTRACE(__x64_sys_ptrace)
+ON_PTRACE(__ia32_compat_sys_ptrace)
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The life of a descriptor: opened, closed, passed on, connected. How these events are seen differs
+ * by attach mode; fork and exit are the same in all.
+ */
+#include "core/account.c"
+
+#define AF_UNSPEC 0
+
+/* Descriptors opened, then those closed, by fd type: what the census is compared with. */
+BPF_PERCPU_ARRAY(fd_flow, u64, 2 * FD_TYPE_COUNT);
+
+static __always_inline void count_flow(u32 account, u32 fd_type, u64 count)
+{
+	u32 slot = fd_type + (account == ACCOUNT_FD_CLOSED ? FD_TYPE_COUNT : 0);
+	u64 *sum = fd_flow.lookup(&slot);
+
+	if (sum && account != ACCOUNT_FD_PASSED)
+		__sync_fetch_and_add(sum, count);
+}
+
+static __always_inline bool is_socket(u32 fd_type)
+{
+	return fd_type >= FD_TYPE_TCP && fd_type <= FD_TYPE_SOCKET_OTHER;
+}
+
+static __always_inline bool is_unix_socket(u32 fd_type)
+{
+	return fd_type >= FD_TYPE_UNIX_STREAM && fd_type <= FD_TYPE_UNIX_SEQPACKET;
+}
+
+/* Descriptors travel with bytes in a stream, and with the message elsewhere. */
+static __always_inline bool takes_fds_along(u32 fd_type, s64 result)
+{
+	return result > 0 || (!result && fd_type != FD_TYPE_UNIX_STREAM);
+}
+
+/* The end of a connection that a socket became; `role` is its first word, of loopback. */
+static __always_inline u32 connection_of(const struct file *file, u32 role)
+{
+	const struct sock *sk = sock_of(socket_of(file));
+
+	return role + (sk ? sock_scope(sk) : SCOPE_UNKNOWN);
+}
+
+static __always_inline void count_connection(const struct file *file, u32 role)
+{
+	u32 fd_type = file_fd_type(file);
+
+	if (is_socket(fd_type))
+		account_current(ACCOUNT_CONNECTION, fd_type, connection_of(file, role), 0, 1);
+}
+
+/* Sockets whose connection was counted when it began, for the program would not wait. */
+BPF_TABLE("lru_hash", struct socket_key, u32, connecting, 4096);
+
+/* connect() has returned: one that does not wait counts when it begins, and not again. */
+static __always_inline void connected(const struct file *file, u64 address, s64 result)
+{
+	struct socket_key key = {};
+	struct inode *inode = NULL;
+	u16 family = AF_UNSPEC;
+	u32 one = 1;
+
+	if (!file || result == -EALREADY || is_restart(result))
+		return;
+	key.file = (u64)file;
+	PROBE_READ(inode, &file->f_inode);
+	PROBE_READ(key.inode, &inode->i_ino);
+	if (result == -EINPROGRESS)
+		connecting.update(&key, &one);
+	else if (!connecting.delete(&key) || result)
+		return;
+	if (!read_user(&family, sizeof(family), address))
+		return;
+	if (family != AF_UNSPEC)
+		count_connection(file, CONNECTION_CONNECT_LOOPBACK);
+}
+
+/* A descriptor of the current process was opened. */
+static __always_inline void fd_opened(u32 fd, const struct file *file, u32 birth)
+{
+	u32 fd_type = file_fd_type(file), account = ACCOUNT_NONE, via = 0;
+
+	count_flow(ACCOUNT_FD_OPENED, fd_type, 1);
+	account_current(ACCOUNT_FD_OPENED, fd_type, birth, 0, 1);
+	if (birth == BIRTH_DUP && fd <= STDIO_ERROR && is_socket(fd_type)) {
+		account = ACCOUNT_STDIO_SOCKET;
+		via = fd;
+	} else if (birth == BIRTH_ACCEPT) {
+		account = ACCOUNT_CONNECTION;
+		via = connection_of(file, CONNECTION_ACCEPT_LOOPBACK);
+	} else if (birth == BIRTH_SCM_RIGHTS) {
+		account = ACCOUNT_FD_PASSED;
+		via = PASSING_RECEIVED;
+	} else if (birth == BIRTH_PIDFD_GETFD) {
+		account = ACCOUNT_DEBUG_ACCESS;
+		via = DEBUG_METHOD_PIDFD_GETFD;
+		fd_type = FD_TYPE_OTHER;
+	}
+	if (account != ACCOUNT_NONE)
+		account_current(account, fd_type, via, 0, 1);
+}
+
+static __always_inline void fd_closed(u32 fd_type, u32 cause)
+{
+	if (fd_type == NO_FD_TYPE)
+		return;
+	count_flow(ACCOUNT_FD_CLOSED, fd_type, 1);
+	account_current(ACCOUNT_FD_CLOSED, fd_type, cause, 0, 1);
+}

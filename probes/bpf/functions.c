@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* fentry and kprobe mode: the functions of the kernel's file layer. */
+#include "core/process.c"
+#include "fds/census.c"
+#include "socket/socket.c"
+#include "socket/protocols.c"
+#include "fds/functions.c"
+#include "fds/fanotify.c"
+#include "file/vfs.c"
+#include "file/socket_call.c"
+#include "file/splice.c"
+#include "file/own_calls.c"
+#include "file/io_uring.c"
+#include "file/aio.c"

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The file layer in tracepoint mode: system calls, resolved to their files. */
+#include "core/account.c"
+#include "core/pending.c"
+#include "core/scratch.c"
+#include "core/transfers.c"
+#include "fds/lifecycle.c"
+#include "fds/walk.c"
+#include "syscalls/fds_passed.c"
+
+BPF_ARRAY(syscalls, struct syscall, SYSCALL_SLOTS);
+
+BPF_TABLE(SCRATCH, u32, struct progress, progress, SCRATCH_ENTRIES);
+
+static __always_inline struct progress *current_progress(void)
+{
+	u32 key = scratch_key();
+
+	return progress.lookup(&key);
+}
+
+static __always_inline struct progress *new_progress(void)
+{
+#ifdef PREEMPTED
+	struct progress empty = {};
+	u32 key = scratch_key();
+
+	progress.update(&key, &empty);
+#endif
+	return current_progress();
+}
+
+/* A system call under way: its slot in `syscalls`, and its first argument. */
+struct under_way {
+	struct pt_regs *regs;
+	u32 slot;
+	u32 first;
+};
+
+/* Argument `index` of 1 to 3; socketcall(2) of 32-bit programs has its arguments in memory. */
+static __always_inline u64 argument_of(const struct under_way *now, u32 index)
+{
+	u32 value = 0;
+
+	if (now->slot < SOCKETCALL_SLOTS)
+		return syscall_argument(now->regs, index);
+	read_user(&value, sizeof(value),
+		  syscall_argument(now->regs, 1) + index * sizeof(value));
+	return value;
+}
+
+static __always_inline struct under_way call_under_way(struct pt_regs *regs)
+{
+	struct syscall_entry entry = syscall_entry(regs);
+	struct under_way now = {.regs = regs, .slot = entry.number, .first = entry.first};
+
+	if (!is_compat())
+		return now;
+	now.slot += COMPAT_SLOTS;
+	if (now.slot == COMPAT_SLOTS + SOCKETCALL_NUMBER) {
+		now.slot = SOCKETCALL_SLOTS + now.first;
+		now.first = argument_of(&now, 0);
+	}
+	return now;
+}
+
+/* The descriptor in argument `index`, where the call has one there. */
+static __always_inline u32 fd_argument(const struct under_way *now, u32 index)
+{
+	if (!index)
+		return now->first;
+	return index == NO_ARGUMENT ? NO_FD : argument_of(now, index);
+}
+
+/*
+ * True for the numbers of calls that end descriptors, whose types are known before only, and of
+ * those that may go on for long, half done.
+ */
+static __always_inline bool is_followed_from_entry(u32 number)
+{
+	switch (number) {
+	case CALLS_FROM_ENTRY:
+		return true;
+	}
+	return false;
+}
+
+static __always_inline bool is_transfer(const struct syscall *call)
+{
+	return call->door == DOOR_SENDFILE || call->door == DOOR_SPLICE;
+}
+
+static __always_inline void remember_ending(const struct under_way *now, struct syscall *call)
+{
+	struct pending *entry = pending_of(current_tid());
+	struct file *file;
+
+	if (!entry)
+		return;
+	file = file_of(fd_argument(now, call->ends_argument));
+	entry->call = now->slot;
+	entry->target[0].fd_type = file ? file_fd_type(file) : NO_FD_TYPE;
+}
+
+static __always_inline void begin_tail_call(void)
+{
+	struct progress *done = new_progress();
+
+	if (!done) {
+		lose(LOSS_SCRATCH);
+		return;
+	}
+	done->position = 0;
+	done->bytes = 0;
+}
+
+/* sys_enter(struct pt_regs *regs, long number) */
+int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct under_way now;
+	struct syscall *call;
+
+#ifndef LATENCY
+	if (!is_followed_from_entry(ctx->args[1]) && !fds_are_shared())
+		return 0;
+#endif
+	now = call_under_way((struct pt_regs *)ctx->args[0]);
+	call = syscalls.lookup(&now.slot);
+	if (!call || !call->known)
+		return 0;
+	if (call->on_entry != NO_ARGUMENT) {
+		begin_tail_call();
+		go_on(ctx, call->on_entry);
+		return 0;
+	}
+	if (call->ends_argument != NO_ARGUMENT) {
+		remember_ending(&now, call);
+		return 0;
+	}
+	remember(now.slot, fd_argument(&now, call->read_argument),
+		 fd_argument(&now, call->write_argument));
+	if (is_transfer(call))
+		begin_transfer(target_of_fd(fd_argument(&now, call->write_argument)).fd_type);
+	return 0;
+}
+
+static __always_inline u32 read_account(const struct under_way *now, struct syscall *call,
+					u32 fd_type)
+{
+	u32 index = call->flags_argument;
+
+	if (index == NO_ARGUMENT)
+		return call->read_account;
+	return receive_account(argument_of(now, index), fd_type, true);
+}
+
+/* Counts the descriptor that is read from; its fd type. */
+static __always_inline u32 read_side(const struct under_way *now, struct syscall *call,
+				     const struct pending *then, s64 result, u64 operations)
+{
+	struct target target = target_at_return(then, 0, fd_argument(now, call->read_argument));
+
+	finish(now->slot, read_account(now, call, target.fd_type), target, call->door, result,
+	       operations);
+	return target.fd_type;
+}
+
+/* Counts the descriptor that is written to; its fd type. */
+static __always_inline u32 write_side(const struct under_way *now, struct syscall *call,
+				      const struct pending *then, s64 result, u64 operations)
+{
+	struct target target = target_at_return(then, 1, fd_argument(now, call->write_argument));
+
+	finish(now->slot, ACCOUNT_FILE_WRITE, target, call->door, result, operations);
+	return target.fd_type;
+}
+
+/*
+ * True if a failed call ends here: it was given no descriptor that it could use. One that found no
+ * free descriptor may be an operation as well, as the read of fanotify's events is.
+ */
+static __always_inline bool ends_refused(const struct under_way *now, struct syscall *call,
+					 const struct pending *then, s64 result)
+{
+	u32 in = call->read_argument, out = call->write_argument;
+
+	switch (result) {
+	case -EMFILE:
+	case -ENFILE:
+		fd_refused(call->birth, result);
+		return false;
+	case -EBADF:
+		if ((in != NO_ARGUMENT || out != NO_ARGUMENT) &&
+		    !(in != NO_ARGUMENT && lacks_file(then, 0, fd_argument(now, in))) &&
+		    !(out != NO_ARGUMENT && lacks_file(then, 1, fd_argument(now, out))))
+			return false;
+		break;
+	case -ENOTSOCK:
+		break;
+	default:
+		return false;
+	}
+	fd_refused(BIRTH_OTHER, result);
+	return true;
+}
+
+/* sys_exit(struct pt_regs *regs, long result) */
+int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct under_way now = call_under_way((struct pt_regs *)ctx->args[0]);
+	struct syscall *call = syscalls.lookup(&now.slot);
+	s64 result = ctx->args[1];
+	u32 fd_type = NO_FD_TYPE;
+	struct pending *then;
+	bool reads, writes;
+
+	if (!call || !call->known)
+		return 0;
+	then = remembered(now.slot);
+	if (result < 0 && ends_refused(&now, call, then, result)) {
+		if (is_transfer(call))
+			end_transfer();
+		used(then);
+		return 0;
+	}
+	if (call->tail_call != NO_ARGUMENT && result >= call->least) {
+		begin_tail_call();
+		go_on(ctx, call->tail_call);
+		return 0;
+	}
+	reads = call->read_argument != NO_ARGUMENT;
+	writes = call->write_argument != NO_ARGUMENT;
+	if (call->one_way) {
+		writes = fd_is_writable(now.first);
+		reads = !writes;
+	}
+	if (call->bytes_argument != NO_ARGUMENT && result == 0)
+		result = argument_of(&now, call->bytes_argument);
+	if (reads)
+		fd_type = read_side(&now, call, then, result, 1);
+	if (writes)
+		fd_type = write_side(&now, call, then, result, 1);
+	if (is_transfer(call))
+		end_transfer();
+	used(then);
+	if (call->when == WHEN_IN_MESSAGE && is_unix_socket(fd_type) &&
+	    (writes ? takes_fds_along(fd_type, result) : result >= 0))
+		control_messages(ctx, argument_of(&now, 1), 1, writes);
+	return 0;
+}
+
+/* msg_len of one message of sendmmsg or recvmmsg. */
+static __always_inline u32 message_length(u64 vector, u32 index)
+{
+	u32 stride = is_compat() ? 32 : 64, msg_len = is_compat() ? 28 : 56;
+	u32 length = 0;
+
+	read_user(&length, sizeof(length), vector + index * stride + msg_len);
+	return length;
+}
+
+/* Tail call of sendmmsg and recvmmsg, which return a number of messages. */
+int on_messages(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct under_way now = call_under_way((struct pt_regs *)ctx->args[0]);
+	struct syscall *call = syscalls.lookup(&now.slot);
+	struct progress *done = current_progress();
+	u64 vector = argument_of(&now, 1);
+	u32 messages = ctx->args[1], i, fd_type;
+	struct pending *then;
+	bool reads;
+
+	/* A call of no message is no operation. */
+	if (!call || !messages)
+		return 0;
+	if (!done) {
+		lose(LOSS_SCRATCH);
+		return 0;
+	}
+	for (i = 0; i < MESSAGES_A_CALL; i++)
+		if (done->position + i < messages)
+			done->bytes += message_length(vector, done->position + i);
+	done->position += MESSAGES_A_CALL;
+	if (done->position < messages) {
+		go_on(ctx, TAIL_CALL_MESSAGES);
+		return 0;
+	}
+	reads = call->read_argument != NO_ARGUMENT;
+	then = remembered(now.slot);
+	if (reads)
+		fd_type = read_side(&now, call, then, done->bytes, messages);
+	else
+		fd_type = write_side(&now, call, then, done->bytes, messages);
+	used(then);
+	if (is_unix_socket(fd_type))
+		control_messages(ctx, vector, messages, !reads);
+	return 0;
+}

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The C library libbpf: the calls that are used, and their errors."""
+
+import ctypes
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+@cache
+def libbpf() -> ctypes.CDLL:
+    """The library, with the types of its arguments; OSError where it is not installed."""
+    library = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    pointer, u32 = ctypes.c_void_p, ctypes.c_uint32
+    library.bpf_map_lookup_batch.argtypes = [
+        ctypes.c_int, pointer, pointer, pointer, pointer, ctypes.POINTER(u32), pointer
+    ]  # fmt: skip
+    library.bpf_map_delete_batch.argtypes = [ctypes.c_int, pointer, ctypes.POINTER(u32), pointer]
+    library.bpf_map_lookup_elem.argtypes = [ctypes.c_int, pointer, pointer]
+    library.bpf_prog_load.argtypes = [
+        ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, pointer, ctypes.c_size_t, pointer
+    ]  # fmt: skip
+    library.bpf_link_create.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int, pointer]
+    library.bpf_raw_tracepoint_open.argtypes = [ctypes.c_char_p, ctypes.c_int]
+    library.libbpf_num_possible_cpus.argtypes = []
+    library.bpf_prog_get_fd_by_id.argtypes = [u32]
+    library.bpf_prog_test_run_opts.argtypes = [ctypes.c_int, pointer]
+    return library
+
+
+def failed(what: str) -> OSError:
+    """What a call that has just failed is to raise."""
+    number = ctypes.get_errno()
+    return OSError(number, f"{what}: {os.strerror(number)}")
+
+
+# BPF programs that are loaded: what the kernel knows of them, and a run on demand.
+
+_STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
+
+INSTRUCTION_BYTES = 8
+NOTHING = bytes((0xB7, *[0] * 7)) + bytes((0x95, *[0] * 7)), 2
+"""Instructions of a program that does nothing (r0 = 0; exit), and their number."""
+
+
+class _LoadOptions(ctypes.Structure):
+    """struct bpf_prog_load_opts of libbpf, as far as it is used."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("attempts", ctypes.c_int),
+        ("expected_attach_type", ctypes.c_int),
+        ("program_btf", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("interface", ctypes.c_uint32),
+        ("kernel_version", ctypes.c_uint32),
+        ("attach_btf_id", ctypes.c_uint32),
+        ("attach_program", ctypes.c_uint32),
+    )
+
+
+def load(
+    name: bytes, instructions: Any, count: int, kind: int, attach_type: int, function_id: int = 0
+) -> int:
+    """Load ``count`` instructions, as bytes or an address; the program. OSError if refused.
+
+    ``kind`` is an enum bpf_prog_type, ``attach_type`` an enum bpf_attach_type, ``function_id`` the
+    number of the kernel function's type where the kind asks for it.
+    """
+    options = _LoadOptions(
+        size=ctypes.sizeof(_LoadOptions),
+        expected_attach_type=attach_type,
+        attach_btf_id=function_id,
+    )
+    program: int = libbpf().bpf_prog_load(
+        kind, name, b"GPL", instructions, count, ctypes.byref(options)
+    )
+    if program < 0:
+        raise failed("the kernel refuses a program of this type")
+    return program
+
+
+def attach_raw_tracepoint(tracepoint: str, program: int) -> int:
+    """Attach a program to a raw tracepoint; the link. OSError if refused."""
+    link: int = libbpf().bpf_raw_tracepoint_open(tracepoint.encode(), program)
+    if link < 0:
+        raise failed("the kernel refuses programs on this tracepoint")
+    return link
+
+
+def are_measured() -> bool:
+    """True while the kernel counts the runs of programs and the time they take."""
+    return _STATISTICS.read_text().strip() == "1"
+
+
+def statistic(fd: int, name: str) -> int:
+    """A number that the kernel keeps of a program, e.g. ``recursion_misses``; 0 if it does not."""
+    for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key == name:
+            return int(value)
+    return 0
+
+
+def exists(program_id: int) -> bool:
+    """True until the kernel has freed the BPF program, some time after its last user left."""
+    fd = libbpf().bpf_prog_get_fd_by_id(program_id)
+    if fd >= 0:
+        os.close(fd)
+    return bool(fd >= 0)
+
+
+class _TestRun(ctypes.Structure):
+    """struct bpf_test_run_opts of libbpf."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("data_in", ctypes.c_void_p),
+        ("data_out", ctypes.c_void_p),
+        ("data_size_in", ctypes.c_uint32),
+        ("data_size_out", ctypes.c_uint32),
+        ("context_in", ctypes.c_void_p),
+        ("context_out", ctypes.c_void_p),
+        ("context_size_in", ctypes.c_uint32),
+        ("context_size_out", ctypes.c_uint32),
+        ("result", ctypes.c_uint32),
+        ("repeat", ctypes.c_int),
+        ("duration", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("cpu", ctypes.c_uint32),
+        ("batch_size", ctypes.c_uint32),
+    )
+
+
+def run(fd: int, arguments: tuple[int, ...]) -> int:
+    """Run a raw tracepoint program once, here and now; its result. OSError if refused."""
+    context = (ctypes.c_uint64 * len(arguments))(*arguments)
+    run = _TestRun(
+        size=ctypes.sizeof(_TestRun),
+        context_in=ctypes.addressof(context),
+        context_size_in=ctypes.sizeof(context),
+    )
+    if libbpf().bpf_prog_test_run_opts(fd, ctypes.byref(run)) < 0:
+        raise failed("cannot run a BPF program")
+    return int(run.result)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The open descriptors of one process, as a BPF program finds them: it is run on demand.
+
+It tells fd types as the probes do, in every attach mode and network namespace, and needs some
+microseconds a process. The program gets a descriptor of /proc/PID, so a process that hidepid=
+hides is not readable.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+
+from fdscope.probes.kernel import libbpf
+from fdscope.probes.read.maps import read_value
+from fdscope.probes.schema.records import dtype
+from fdscope.probes.schema.snapshot import Process, ProcessKey
+from fdscope.probes.schema.taxonomy import FdType, Stdio
+
+PROGRAM = "on_census"
+MAP = "census"
+_NO_FD_TYPE = 0xFF
+_FOUND = 1
+_DTYPE = dtype("census")
+
+
+class Missing(Enum):
+    """Why nothing is known of a process."""
+
+    GONE = "gone"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFds:
+    """What stood in the table of one process."""
+
+    key: ProcessKey
+    process: Process
+    counts: Mapping[FdType, int]
+    """Open descriptors by fd type, where there are any."""
+    limit: int
+    """Soft limit (RLIMIT_NOFILE)."""
+    stdio: Mapping[Stdio, FdType]
+    """The standard fds that are open."""
+    permission_groups: int
+    """Descriptors of fanotify groups that answer before an access goes on."""
+
+    @property
+    def total(self) -> int:
+        """Open descriptors of every type."""
+        return sum(self.counts.values())
+
+
+class Census:
+    """Asks the kernel for one process at a time; not for several threads at once."""
+
+    def __init__(self, program: int, results: int, proc: Path = Path("/proc")) -> None:
+        """``program`` and ``results``: descriptors of the program and of its map."""
+        self._program = program
+        self._results = results
+        self._proc = proc
+
+    def processes(self) -> list[int]:
+        """All process ids there are."""
+        return [int(entry.name) for entry in self._proc.iterdir() if entry.name.isdecimal()]
+
+    def fds_of(self, pid: int) -> ProcessFds | Missing:
+        """The descriptors of a process."""
+        try:
+            directory = os.open(self._proc / str(pid), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, ProcessLookupError):
+            return Missing.GONE
+        except OSError:
+            return Missing.UNREADABLE
+        try:
+            return self._walk(directory)
+        except OSError:
+            return Missing.UNREADABLE
+        finally:
+            os.close(directory)
+
+    def _walk(self, directory: int) -> ProcessFds | Missing:
+        counts = np.zeros(len(FdType), "<u8")
+        position = permission_groups = 0
+        while True:
+            if libbpf.run(self._program, (directory, position)) != _FOUND:
+                return Missing.GONE
+            found = read_value(self._results, _DTYPE)
+            counts += found["count"]
+            permission_groups += int(found["permission_groups"])
+            position = int(found["position"])
+            if position >= found["end"]:
+                break
+        owner, process = found["owner"], found["process"]
+        return ProcessFds(
+            ProcessKey(int(owner["tgid"]), int(owner["start"])),
+            Process(bytes(process["comm"]).partition(b"\0")[0], int(process["cgroup_id"]), False),
+            {fd_type: int(n) for fd_type, n in zip(FdType, counts, strict=True) if n},
+            int(found["limit"]),
+            {
+                fd: FdType(fd_type)
+                for fd, fd_type in zip(Stdio, found["stdio"].tolist(), strict=True)
+                if fd_type != _NO_FD_TYPE
+            },
+            permission_groups,
+        )

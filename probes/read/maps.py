@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reads and empties BPF maps in batches, through the C library libbpf."""
+
+import ctypes
+import errno
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fdscope.probes.kernel.libbpf import failed, libbpf
+from fdscope.probes.kernel.preemption import undisturbed
+
+_BATCH = 4096
+"""Entries a system call; a map that needs more calls is read in several."""
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def host_cpus() -> int:
+    """Slots of a per-CPU value: one for each possible CPU, without gaps; OSError if not known."""
+    cpus: int = libbpf().libbpf_num_possible_cpus()
+    if cpus < 0:
+        raise OSError(-cpus, f"cannot read the possible CPUs: {os.strerror(-cpus)}")
+    return cpus
+
+
+def over_cpus(amounts: Array) -> Array:
+    """Shape (n, cpus) of records to (n, 2): operations and bytes."""
+    # einsum, for sum() over a short inner axis takes six times as long
+    sums: Array = np.einsum("ijk->ik", amounts.view("<u8").reshape(*amounts.shape, 2))
+    return sums
+
+
+@undisturbed()
+def read_value(fd: int, value: "np.dtype[Any]") -> Any:
+    """The first value of a BPF array that is not per-CPU; OSError if refused."""
+    record = np.empty(1, value)
+    if libbpf().bpf_map_lookup_elem(fd, ctypes.byref(ctypes.c_uint32(0)), _address(record)) < 0:
+        raise failed("cannot read a BPF array")
+    return record[0]
+
+
+def _address(array: Array) -> int:
+    return int(array.ctypes.data)
+
+
+@dataclass(slots=True)
+class HashMap:
+    """A BPF hash map, per-CPU or not, behind its file descriptor."""
+
+    fd: int
+    key: "np.dtype[Any]"
+    value: "np.dtype[Any]"
+    capacity: int
+    cpus: int = 1
+    """Slots a value has: 1 unless it is a per-CPU map."""
+
+    @undisturbed()
+    def read(self) -> tuple[Array, Array]:
+        """All entries: keys of shape (n,), values of shape (n, cpus); OSError if refused.
+
+        An entry that is added or removed meanwhile may or may not be there, others are there
+        exactly once: a batch ends at the border of a hash bucket.
+        """
+        size = min(_BATCH, self.capacity)
+        keys: list[Array] = []
+        values: list[Array] = []
+        cursor = ctypes.create_string_buffer(max(self.key.itemsize, 8))
+        position: Any = None
+        while True:
+            key_part = np.empty(size, self.key)
+            value_part = np.empty((size, self.cpus), self.value)
+            count = ctypes.c_uint32(size)
+            result = libbpf().bpf_map_lookup_batch(
+                self.fd, position, cursor, _address(key_part), _address(value_part), count, None
+            )
+            end = result < 0 and ctypes.get_errno() == errno.ENOENT
+            if result < 0 and ctypes.get_errno() == errno.ENOSPC:
+                size *= 2  # one bucket alone holds more than a batch
+                continue
+            if result < 0 and not end:
+                raise failed("cannot read a BPF map")
+            keys.append(key_part[: count.value])
+            values.append(value_part[: count.value])
+            if end:
+                return np.concatenate(keys), np.concatenate(values)
+            position = cursor
+
+    @undisturbed()
+    def get(self, key: int) -> Any:
+        """The value of a key that is a u32; OSError if it is not there."""
+        value = np.empty(self.cpus, self.value)
+        wanted = ctypes.c_uint32(key)
+        if libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(wanted), _address(value)) < 0:
+            raise failed("cannot read a BPF map")
+        return value[0]
+
+    @undisturbed()
+    def delete(self, keys: Array) -> None:
+        """Remove entries; those that are gone already do not matter."""
+        at = 0
+        while at < len(keys):
+            rest = np.ascontiguousarray(keys[at:])
+            count = ctypes.c_uint32(len(rest))
+            result = libbpf().bpf_map_delete_batch(self.fd, _address(rest), count, None)
+            if result < 0 and ctypes.get_errno() != errno.ENOENT:
+                raise failed("cannot delete from a BPF map")
+            at += count.value + (1 if result < 0 else 0)
+
+
+@dataclass(slots=True)
+class PerCpuArray:
+    """A BPF per-CPU array behind its file descriptor."""
+
+    fd: int
+    value: "np.dtype[Any]"
+    entries: int
+    cpus: int
+
+    @undisturbed()
+    def read(self) -> Array:
+        """All values, shape (entries, cpus); OSError if refused."""
+        values = np.empty((self.entries, self.cpus), self.value)
+        keys = np.empty(self.entries, "<u4")
+        cursor = ctypes.create_string_buffer(8)
+        count = ctypes.c_uint32(self.entries)
+        result = libbpf().bpf_map_lookup_batch(
+            self.fd, None, cursor, _address(keys), _address(values), count, None
+        )
+        if result < 0 and ctypes.get_errno() == errno.ENOENT:
+            return values
+        if result < 0:
+            return self._read_one_by_one()
+        return values
+
+    def _read_one_by_one(self) -> Array:
+        """Kernels before 5.13 have no batches for per-CPU arrays."""
+        values = np.empty((self.entries, self.cpus), self.value)
+        for index in range(self.entries):
+            key = ctypes.c_uint32(index)
+            at = _address(values[index])
+            if libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(key), at) < 0:
+                raise failed("cannot read a BPF array")
+        return values

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Attached probes: holds what the loader attached, reads the maps into snapshots."""
+
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fdscope.probes.attach import kprobe_events
+from fdscope.probes.attach.launch import launch
+from fdscope.probes.attach.source import (
+    CGROUP_ENTRIES,
+    FILESYSTEM_BYTES_ENTRIES,
+    FILESYSTEM_ENTRIES,
+    Settings,
+)
+from fdscope.probes.hooks.table import functions
+from fdscope.probes.kernel import libbpf
+from fdscope.probes.kernel.preemption import allow_undisturbed, best_first
+from fdscope.probes.read import census, cgroups, decode
+from fdscope.probes.read.aside import Aside
+from fdscope.probes.read.census import Census
+from fdscope.probes.read.cgroups import Cgroups
+from fdscope.probes.read.maps import HashMap, PerCpuArray, host_cpus
+from fdscope.probes.read.stacks import Stacks
+from fdscope.probes.schema.records import dtype
+from fdscope.probes.schema.snapshot import (
+    LATENCY_STRIDE,
+    OVERFLOW_SHAPE,
+    Accounts,
+    FdFlow,
+    MapFill,
+    ProcessKey,
+    Runs,
+    Snapshot,
+    UnderWay,
+)
+from fdscope.probes.schema.taxonomy import FdType, Layer, Loss, Mode
+
+_GRACE_SECONDS = 5
+
+
+class Session:
+    """Probes that are attached until ``close()`` or the end of the process."""
+
+    def __init__(self, report: dict[str, Any], fds: Sequence[int], settings: Settings) -> None:
+        self.report = report
+        self.settings = settings
+        self.preference = best_first()
+        """The attach modes, best first on this kernel: the mode in use may be another than [0]."""
+        self._fds = list(fds)
+        by_name = dict(zip(report["maps"], fds, strict=False))
+        self._programs = dict(zip(report["programs"], fds[len(by_name) :], strict=False))
+        self._census = by_name[census.MAP]
+        self.cgroups = Cgroups(
+            HashMap(by_name[cgroups.MAP], np.dtype("<u8"), dtype("cgroup_name"), CGROUP_ENTRIES),
+            self._programs.get(cgroups.PROGRAM),
+            by_name[cgroups.CHAIN],
+        )
+        self._reading = threading.Lock()
+        self._aside = Aside()
+        self._counter_keys = np.empty(0, dtype("counter_key"))
+        """As of the last reading of ``accounts()``: what was read may be removed."""
+        self._amounts = decode.AmountsReader()
+        cpus = host_cpus()
+
+        def numbers(name: str, entries: int) -> PerCpuArray:
+            return PerCpuArray(by_name[name], np.dtype("<u8"), entries, cpus)
+
+        self._counters = HashMap(
+            by_name["counters"],
+            dtype("counter_key"),
+            dtype("amount"),
+            settings.counter_entries,
+            cpus,
+        )
+        self._processes = HashMap(
+            by_name["processes"], dtype("process_key"), dtype("process"), settings.process_entries
+        )
+        self._transfers = HashMap(
+            by_name["transfers"], np.dtype("<u4"), dtype("transfer"), settings.pending_entries
+        )
+        self._filesystem_bytes = HashMap(
+            by_name["filesystem_bytes"],
+            dtype("filesystem_key"),
+            np.dtype("<u8"),
+            FILESYSTEM_BYTES_ENTRIES,
+            cpus,
+        )
+        self._filesystems = HashMap(
+            by_name["filesystems"], np.dtype("<u8"), dtype("filesystem"), FILESYSTEM_ENTRIES
+        )
+        self._overflow = PerCpuArray(
+            by_name["overflow"], dtype("amount"), math.prod(OVERFLOW_SHAPE), cpus
+        )
+        self._fd_flow = numbers("fd_flow", 2 * len(FdType))
+        self._losses = numbers("losses", len(Loss))
+        self._waits = (
+            numbers("fanotify_waits", LATENCY_STRIDE)
+            if self._has_attached("function", "fanotify_handle_event")
+            else None
+        )
+        self._latency = (
+            numbers("latency", 2 * len(FdType) * LATENCY_STRIDE) if "latency" in by_name else None
+        )
+        self._stacks = (
+            Stacks(by_name["stacks"], by_name["stack_samples"]) if "stacks" in by_name else None
+        )
+
+    @property
+    def mode(self) -> Mode:
+        """The attach mode in use."""
+        return Mode(self.report["mode"])
+
+    @property
+    def census(self) -> Census | None:
+        """The census of open descriptors; None if its program could not be loaded."""
+        program = self._programs.get(census.PROGRAM)
+        return None if program is None else Census(program, self._census)
+
+    @property
+    def sees_sockets(self) -> bool:
+        """True if the socket layer is hooked: some kernels leave tracepoint mode without it."""
+        return self._has_attached("layer", Layer.SOCKET.value)
+
+    def _has_attached(self, field: str, value: str) -> bool:
+        return any(
+            hook[field] == value and hook["state"] == "attached" for hook in self.report["hooks"]
+        )
+
+    @property
+    def blind_doors(self) -> frozenset[str]:
+        """Doors of which no hook could be attached on this kernel."""
+        hooks = [hook for hook in self.report["hooks"] if hook["door"]]
+        seen = {hook["door"] for hook in hooks if hook["state"] == "attached"}
+        return frozenset(hook["door"] for hook in hooks) - seen
+
+    def accounts(self, of_the_living: bool = True) -> Accounts:
+        """Read who did how much, and no more; OSError if the kernel refuses.
+
+        Without ``of_the_living`` only those that have ended, and the amounts of those of which the
+        kernel side has no record. A process is read after its counters, so that it is known.
+        """
+        return self._aside.with_them(self._read(of_the_living))
+
+    def peek(self) -> Accounts:
+        """Read the same for another thread than that which calls ``accounts()`` and ``forget()``.
+
+        OSError if the kernel refuses.
+        """
+        keys, values = self._counters.read()
+        process_keys, processes = self._processes.read()
+        amounts = decode.AmountsReader().read(keys, values)
+        return self._aside.with_them(
+            Accounts(amounts, decode.processes(process_keys, processes[:, 0]))
+        )
+
+    def _read(self, of_the_living: bool) -> Accounts:
+        keys, values = self._counters.read()
+        process_keys, processes = self._processes.read()
+        self._counter_keys = keys
+        maps = {
+            "counters": MapFill(len(keys), self._counters.capacity),
+            "processes": MapFill(len(process_keys), self._processes.capacity),
+            "cgroups": self.cgroups.fill(),
+        }
+        if not of_the_living:
+            ended = processes["exited"][:, 0] != 0
+            others = ~decode.belong_to(keys, process_keys[~ended])
+            keys, values = keys[others], values[others]
+            process_keys, processes = process_keys[ended], processes[ended]
+            amounts = decode.AmountsReader().read(keys, values)
+        else:
+            amounts = self._amounts.read(keys, values)
+        return Accounts(amounts, decode.processes(process_keys, processes[:, 0]), maps)
+
+    def exited(self) -> list[ProcessKey]:
+        """Processes that have ended and are still in the map: much cheaper than their amounts."""
+        keys, processes = self._processes.read()
+        ended = keys[processes["exited"][:, 0] != 0]
+        return [ProcessKey(*key) for key in ended.tolist()]
+
+    def set_aside(self) -> None:
+        """Take those that have ended out of the maps; they come with all readings nonetheless.
+
+        For the time until somebody keeps the accounts, so that a storm does not fill the maps.
+        Call it now and then: it takes out whom an earlier call found ended, half a second before.
+        """
+        ended = self._aside.due(self._read(of_the_living=False), time.monotonic())
+        self._remove(ended)
+
+    def losses(self) -> dict[Loss, int]:
+        """Updates that were lost since the start, by reason."""
+        return decode.losses(self._losses.read())
+
+    def snapshot(self) -> Snapshot:
+        """Read all maps once, one thread at a time; OSError if the kernel refuses."""
+        with self._reading:
+            return self._snapshot()
+
+    def _snapshot(self) -> Snapshot:
+        before = decode.under_way(self._transfers.read()[1])
+        accounts = self.accounts()
+        under_way = UnderWay(before, decode.under_way(self._transfers.read()[1]))
+        filesystem_bytes = self._filesystem_bytes.read()
+        return Snapshot(
+            accounts.amounts,
+            accounts.processes,
+            accounts.maps,
+            overflow=decode.overflow(self._overflow.read()),
+            under_way=under_way,
+            losses=self.losses(),
+            missed_runs=self._statistics("recursion_misses"),
+            runs=self._runs(),
+            stacks={} if self._stacks is None else self._stacks.read(),
+            filesystems=decode.filesystems(filesystem_bytes, self._filesystems.read()),
+            fanotify_waits=None if self._waits is None else decode.waits(self._waits.read()),
+            latency={} if self._latency is None else decode.latency(self._latency.read()),
+        )
+
+    def missed_runs(self) -> int:
+        """Runs of all programs that the kernel has skipped."""
+        return sum(self._statistics("recursion_misses").values())
+
+    def fd_flow(self) -> FdFlow:
+        """Descriptors opened and closed since the start, by fd type, on the whole host."""
+        return decode.fd_flow(self._fd_flow.read())
+
+    def _runs(self) -> dict[str, Runs]:
+        if not libbpf.are_measured():
+            return {}
+        counts, times = self._statistics("run_cnt"), self._statistics("run_time_ns")
+        return {program: Runs(count, times[program]) for program, count in counts.items()}
+
+    def _statistics(self, name: str) -> dict[str, int]:
+        return {program: libbpf.statistic(fd, name) for program, fd in self._programs.items()}
+
+    def forget(self, processes: Sequence[ProcessKey]) -> None:
+        """Remove the entries of processes that have ended, as far as they have been read."""
+        self._aside.forget(processes)
+        self._remove(processes)
+
+    def _remove(self, processes: Sequence[ProcessKey]) -> None:
+        if not processes:
+            return
+        gone = np.array(processes, dtype("process_key"))
+        keys = self._counter_keys
+        self._counters.delete(keys[decode.belong_to(keys, gone)])
+        self._processes.delete(gone)
+
+    def close(self) -> None:
+        """Detach everything; the kernel does the same when the process ends.
+
+        Returns when the kernel has freed the programs, or after some seconds.
+        """
+        ids = self._statistics("prog_id").values()
+        if self._stacks:
+            self._stacks.close()
+        while self._fds:
+            os.close(self._fds.pop())
+        self._programs = {}
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while any(map(libbpf.exists, ids)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if self.mode is Mode.KPROBE:
+            kprobe_events.remove_left_events(functions(Mode.KPROBE))
+
+
+def attach(
+    modes: Sequence[Mode], settings: Settings, progress: Callable[[str], None] = lambda _: None
+) -> Session:
+    """Attach in the first of the modes that works here; AttachError if none does."""
+    allow_undisturbed()
+    kprobe_events.remove_left_events(functions(Mode.KPROBE))
+    progress(f"compiling and attaching: {', '.join(mode.value for mode in modes)}")
+    return Session(*launch(modes, settings), settings)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The layout of every map key and value, written once: for C as structs, for Python as dtypes."""
+
+from typing import Any
+
+import numpy as np
+
+from fdscope.probes.schema.taxonomy import FdType
+
+COMM_BYTES = 16
+CGROUP_NAME_BYTES = 256
+"""NAME_MAX and a NUL: no name is cut."""
+CGROUPS_A_CALL = 32
+"""A cgroup and those that it is in, as many as one run of a program looks at."""
+FILESYSTEM_NAME_BYTES = 32
+STACK_DEPTH = 32
+STACK_ENTRIES = 8192
+"""Room for distinct stacks; a power of 2, as the kernel wants it."""
+NO_STACK = 0xFFFFFFFF
+"""The kernel could not keep the stack: its place was taken by another."""
+
+_TYPES = {"u8": "u1", "s32": "<i4", "u32": "<u4", "u64": "<u8"}
+_COUNTS = (f"count[{len(FdType)}]", "u32")
+
+RECORDS: dict[str, list[tuple[str, str]]] = {
+    # key and value of `counters`; `via` is a door at the file layer, a scope at the socket layer
+    "counter_key": [
+        ("tgid", "u32"),
+        ("start", "u32"),
+        ("account", "u8"),
+        ("fd_type", "u8"),
+        ("via", "u8"),
+        ("error", "u8"),
+    ],
+    "amount": [("operations", "u64"), ("bytes", "u64")],
+    # key and value of `processes`
+    "process_key": [("tgid", "u32"), ("start", "u32")],
+    "process": [("cgroup_id", "u64"), ("exited", "u64"), (f"comm[{COMM_BYTES}]", "char")],
+    # value of `cgroups`, whose key is the id; the root has no parent (0) and no name
+    "cgroup_name": [("id", "u64"), ("parent", "u64"), (f"name[{CGROUP_NAME_BYTES}]", "char")],
+    # value of `cgroup_chain`: from a cgroup outward; `next` goes on there, 0 after the root
+    "cgroup_chain": [
+        ("next", "u64"),
+        ("count", "u64"),
+        (f"cgroup[{CGROUPS_A_CALL}]", "struct cgroup_name"),
+    ],
+    # what an operation is done on; `filesystem`: address of its struct file_system_type, or 0
+    "target": [("filesystem", "u64"), ("fd_type", "u32"), ("unused", "u32")],
+    # key of `filesystem_bytes`; value of `filesystems`, whose key is `type`
+    "filesystem_key": [("type", "u64"), ("fd_type", "u32"), ("account", "u32")],
+    "filesystem": [(f"name[{FILESYSTEM_NAME_BYTES}]", "char")],
+    # value of `stacks`, innermost first; key of `stack_samples`
+    "stack": [(f"address[{STACK_DEPTH}]", "u64")],
+    "stack_key": [("stack", "u32"), ("fd_type", "u32"), ("account", "u32")],
+    # value of `pending`: what is behind the two descriptors, found on entry
+    "pending": [("target[2]", "struct target"), ("started", "u64"), ("call", "u64")],
+    # value of `transfers`: what a call under way has given to a socket
+    "transfer": [("bytes", "u64"), ("fd_type", "u64")],
+    # key and value of `calls`: first arguments of a function that will return
+    "call_key": [("tid", "u32"), ("function", "u32")],
+    "call": [("arg[4]", "u64")],
+    # value of `progress`: how far a tail call has come
+    "progress": [("bytes", "u64"), ("position", "u64")],
+    # key of `aio_submissions`, value of it and of `aio_operations`
+    "aio_key": [("iocb", "u64"), ("tgid", "u64")],
+    "aio": [("owner", "struct process_key"), ("target", "struct target"), ("account", "u64")],
+    # value of `syscalls`: which arguments of the call are descriptors or flags
+    "syscall": [
+        ("least", "s32"),
+        ("birth", "u32"),
+        ("known", "u8"),
+        ("door", "u8"),
+        ("read_account", "u8"),
+        ("read_argument", "u8"),
+        ("write_argument", "u8"),
+        ("flags_argument", "u8"),
+        ("bytes_argument", "u8"),
+        ("tail_call", "u8"),
+        ("one_way", "u8"),
+        ("when", "u8"),
+        ("ends_argument", "u8"),
+        ("on_entry", "u8"),
+    ],
+    # key of `connecting`: a socket's file, and the number that tells it from a later one there
+    "socket_key": [("file", "u64"), ("inode", "u64")],
+    # value of `fd_calls`: what a system call under way means for the descriptors it makes and ends
+    "fd_call": [("birth", "u32"), ("cause", "u32")],
+    # value of `fd_walks`: how far a walk over the descriptors of a process has come
+    "fd_walk": [
+        ("fds", "u64"),
+        ("open_fds", "u64"),
+        ("close_on_exec", "u64"),
+        ("task", "u64"),
+        ("owner", "struct process_key"),
+        ("position", "u32"),
+        ("end", "u32"),
+        ("purpose", "u32"),
+        ("account", "u32"),
+        ("via", "u32"),
+        ("calls", "u32"),
+        ("fd_type", "u32"),
+        ("permission_groups", "u32"),
+        ("unfinished", "u32"),
+        _COUNTS,
+    ],
+    # value of `exec_fds`
+    "fd_counts": [_COUNTS],
+    # value of `control_walks`
+    "control_walk": [
+        ("header", "u64"),
+        ("control", "u64"),
+        ("control_end", "u64"),
+        ("fds", "u64"),
+        ("fds_end", "u64"),
+        ("messages", "u32"),
+        ("sent", "u32"),
+    ],
+    # value of `census`: the descriptors of one process from a position on
+    "census": [
+        ("owner", "struct process_key"),
+        ("process", "struct process"),
+        ("limit", "u64"),
+        ("position", "u32"),
+        ("end", "u32"),
+        ("permission_groups", "u32"),
+        ("stdio[3]", "u32"),
+        _COUNTS,
+    ],
+}
+
+
+def _c_struct(name: str) -> str:
+    fields = "".join(f"\t{c_type} {field};\n" for field, c_type in RECORDS[name])
+    layout = dtype(name)
+    sizes = f'_Static_assert(sizeof(struct {name}) == {layout.itemsize}, "{name}");\n'
+    offsets = "".join(
+        f'_Static_assert(__builtin_offsetof(struct {name}, {field}) == {place[1]}, "{field}");\n'
+        for field, place in (layout.fields or {}).items()
+    )
+    return f"struct {name} {{\n{fields}}};\n{sizes}{offsets}"
+
+
+def c_structs() -> str:
+    """C declarations of all records; the compiler holds them against the layouts of Python."""
+    return "\n".join(map(_c_struct, RECORDS))
+
+
+def dtype(name: str) -> np.dtype[np.void]:
+    """Numpy type of a record, laid out as the C compiler does (natural alignment)."""
+    fields: list[tuple[Any, ...]] = []
+    for field, c_type in RECORDS[name]:
+        base, _, length = field.rstrip("]").partition("[")
+        if c_type == "char":
+            fields.append((base, f"S{length}"))
+            continue
+        record = c_type.removeprefix("struct ")
+        kind = _TYPES[c_type] if record == c_type else dtype(record)
+        fields.append((base, kind, int(length)) if length else (base, kind))
+    return np.dtype(fields, align=True)

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the maps held at one moment: plain values, no kernel and no clock in sight."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
+
+from fdscope.probes.schema.taxonomy import (
+    Account,
+    Birth,
+    Cause,
+    Connection,
+    DebugMethod,
+    Door,
+    FdType,
+    Loss,
+    Passing,
+    Scope,
+    Stdio,
+)
+
+LATENCY_STRIDE = 64
+"""Slots of the ``latency`` map for one fd type and direction; the last holds the sum."""
+LATENCY_LAST_BUCKET = 40
+
+KERNEL_SOCKET = 4
+"""Added to the scope of a socket that no ``struct file`` stands for."""
+UNKNOWN_ERRNO = 0xFF
+"""Stands in a slot code for an error whose errno was not kept."""
+OTHER_ERRNO = 0x100
+"""Stands for errnos that are summed; the kernel side has no such code."""
+
+Via = Door | Scope | Birth | Cause | Passing | Stdio | Connection | DebugMethod
+
+_FD_VIAS: dict[Account, type[Via]] = {
+    Account.FD_OPENED: Birth,
+    Account.FD_CLOSED: Cause,
+    Account.FD_PASSED: Passing,
+    Account.STDIO_SOCKET: Stdio,
+    Account.CONNECTION: Connection,
+    Account.DEBUG_ACCESS: DebugMethod,
+    Account.FD_REFUSED: Birth,
+}
+
+OVERFLOW_SHAPE = (
+    2,
+    max(len(Door), 2 * KERNEL_SOCKET, *map(len, _FD_VIAS.values())),
+    len(FdType),
+    len(Account),
+)
+"""The overflow array, the last fastest: succeeded or failed, via, fd type, account."""
+
+
+class ProcessKey(NamedTuple):
+    """Which process, such that a reused pid is another one."""
+
+    tgid: int
+    start: int
+    """Low 32 bits of the start time since boot in units of 2^20 ns."""
+
+
+class Amount(NamedTuple):
+    """How much was done."""
+
+    operations: int
+    bytes: int
+
+    def plus(self, other: "Amount") -> "Amount":
+        """Both together."""
+        return Amount(self.operations + other.operations, self.bytes + other.bytes)
+
+    def minus(self, other: "Amount") -> "Amount":
+        """What remains without ``other``."""
+        return Amount(self.operations - other.operations, self.bytes - other.bytes)
+
+
+NOTHING = Amount(0, 0)
+
+
+class Slot(NamedTuple):
+    """What an amount counts; ``errno`` 0 stands for success."""
+
+    account: Account
+    fd_type: FdType
+    via: Via
+    """A door at the file layer, a scope at the socket layer, else a word of the account's own."""
+    errno: int
+    kernel: bool = False
+    """At the socket layer: the kernel's own socket, no process's."""
+
+
+@lru_cache(maxsize=4096)
+def slot(code: int) -> Slot:
+    """The slot behind the last four bytes of a ``counters`` key, read as a little-endian u32."""
+    account, fd_type = Account(code & 0xFF), FdType(code >> 8 & 0xFF)
+    via, errno = code >> 16 & 0xFF, code >> 24
+    if account.is_file:
+        return Slot(account, fd_type, Door(via), errno)
+    if account.is_fd:
+        return Slot(account, fd_type, _FD_VIAS[account](via), errno)
+    return Slot(account, fd_type, Scope(via & ~KERNEL_SOCKET), errno, bool(via & KERNEL_SOCKET))
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What the kernel said of a process."""
+
+    name: bytes
+    """``comm`` of the thread-group leader: up to 15 bytes of anything."""
+    cgroup_id: int
+    """Inode number of its cgroup in the version 2 hierarchy."""
+    exited: bool
+
+
+class Cgroup(NamedTuple):
+    """A directory of the unified hierarchy (cgroup version 2)."""
+
+    id: int
+    """Inode number; no later cgroup has the same."""
+    parent: int
+    """Id of the cgroup that it is in; 0 for the root."""
+    name: bytes
+    """The last part of its path: anything but a slash and a newline. Empty for the root."""
+
+
+@dataclass(frozen=True, slots=True)
+class FdFlow:
+    """Descriptors that came and went on the whole host, by fd type."""
+
+    opened: Mapping[FdType, int]
+    closed: Mapping[FdType, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MapFill:
+    """How full a map is, in entries."""
+
+    entries: int
+    capacity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What the kernel measured of a BPF program."""
+
+    count: int
+    nanoseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Who did how much; amounts only ever grow from one reading to the next."""
+
+    amounts: Mapping[ProcessKey, Mapping[int, Amount]]
+    """Per process: slot code (see ``slot``) to amount, host-wide sums over the CPUs."""
+    processes: Mapping[ProcessKey, Process]
+    maps: Mapping[str, MapFill] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """Bytes that calls have given to sockets and that no door has yet: sendfile and splice.
+
+    Read before the amounts and again after them: a call that returned meanwhile is in the first
+    only, one that began in the second.
+    """
+
+    before: Mapping[FdType, int]
+    after: Mapping[FdType, int]
+
+
+NOTHING_UNDER_WAY = UnderWay({}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot(Accounts):
+    """One consistent reading of every map."""
+
+    overflow: Mapping[int, Amount] = field(default_factory=dict)
+    """Slot code to the amount that found no room in the map; errno is not kept there."""
+    under_way: UnderWay = NOTHING_UNDER_WAY
+    losses: Mapping[Loss, int] = field(default_factory=dict)
+    """Events since the start."""
+    missed_runs: Mapping[str, int] = field(default_factory=dict)
+    """Program name to runs that the kernel skipped because of recursion."""
+    runs: Mapping[str, Runs] = field(default_factory=dict)
+    """Program name to its runs; empty unless the kernel keeps statistics."""
+    latency: Mapping[tuple[FdType, Account], "Latency"] = field(default_factory=dict)
+    fanotify_waits: "Latency | None" = None
+    """Accesses that waited for a permission group; None where that cannot be hooked."""
+    stacks: Mapping[tuple[FdType, Account, str], int] = field(default_factory=dict)
+    """Sampled stacks by fd type, account of the socket layer and path: see
+    ``probes.read.stacks``."""
+    filesystems: Mapping[tuple[str, FdType, Account], int] = field(default_factory=dict)
+    """Bytes read or written by the type of the filesystem behind the file, of the whole host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A histogram of durations."""
+
+    buckets: tuple[int, ...]
+    """Bucket i counts durations above 2^(i-1) and up to 2^i nanoseconds."""
+    nanoseconds: int
+    """Sum of the durations."""

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A census in steps, what it leaves out, and how it fits the events."""
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from fdscope.exporter.accounts.census import CensusTaker, Drift
+from fdscope.exporter.accounts.processes import Owner
+from fdscope.exporter.families.fds import census_families, host_families
+from fdscope.probes.read.census import Missing, ProcessFds
+from fdscope.probes.schema.snapshot import FdFlow, Process, ProcessKey
+from fdscope.probes.schema.taxonomy import FdType, Stdio
+
+
+def fds(pid: int, counts: Mapping[FdType, int], **more: object) -> ProcessFds:
+    values = {"limit": 1024, "stdio": {}, "permission_groups": 0} | more
+    process = Process(f"name-{pid}".encode(), 1, False)
+    return ProcessFds(ProcessKey(pid, 1), process, counts, **values)  # type: ignore[arg-type]
+
+
+class Host:
+    """Processes that a test makes up."""
+
+    def __init__(self, found: Mapping[int, ProcessFds | Missing]) -> None:
+        self.found = found
+        self.opened = dict.fromkeys(FdType, 0)
+        self.closed = dict.fromkeys(FdType, 0)
+
+    def processes(self) -> list[int]:
+        return list(self.found)
+
+    def fds_of(self, pid: int) -> ProcessFds | Missing:
+        return self.found[pid]
+
+    def flow(self) -> FdFlow:
+        return FdFlow(dict(self.opened), dict(self.closed))
+
+
+def ticks(step: float) -> Iterator[float]:
+    now = 0.0
+    while True:
+        yield now
+        now += step
+
+
+def test_what_is_gone_is_left_out_and_what_is_unreadable_is_told() -> None:
+    host = Host({1: fds(1, {FdType.TCP: 3}), 2: Missing.GONE, 3: Missing.UNREADABLE, 4: fds(4, {})})
+    taken = CensusTaker(host, host.flow).take()
+    assert taken is not None
+    assert {key.tgid for key in taken.processes} == {1, 4}
+    assert taken.unreadable == 1
+
+
+def test_there_is_nothing_to_show_before_the_first_census() -> None:
+    taker = CensusTaker(Host({}), Host({}).flow)
+    assert taker.last is None
+    assert taker.age is None
+
+
+def test_its_age_grows() -> None:
+    host = Host({1: fds(1, {})})
+    clock = ticks(1.0)
+    taker = CensusTaker(host, host.flow, lambda: next(clock))
+    taker.take()
+    assert taker.age == 1.0
+    assert taker.age == 2.0
+
+
+def test_a_long_census_rests_and_can_be_stopped() -> None:
+    host = Host({pid: fds(pid, {}) for pid in range(1, 50)})
+    clock = ticks(0.015)  # each look at the clock
+    taker = CensusTaker(host, host.flow, lambda: next(clock))
+    taker.close()
+    assert taker.take() is None
+    assert taker.last is None
+
+
+def test_a_census_that_fails_is_told_and_the_next_one_comes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(Host):
+        def processes(self) -> list[int]:
+            taker._stopping.set()
+            raise OSError("refused")
+
+    host = Broken({})
+    taker = CensusTaker(host, host.flow)
+    taker.start()
+    taker._thread.join()
+    assert taker.failures == 1
+    assert "the census of open descriptors failed" in caplog.text
+
+
+def flow(opened: int, closed: int) -> FdFlow:
+    zero = dict.fromkeys(FdType, 0)
+    return FdFlow(zero | {FdType.TCP: opened}, zero | {FdType.TCP: closed})
+
+
+def drift_of(readings: list[tuple[int, FdFlow, FdFlow]]) -> list[int]:
+    drift = Drift()
+    return [
+        drift.update({FdType.TCP: count}, before, after)[FdType.TCP]
+        for count, before, after in readings
+    ]
+
+
+def test_no_drift_while_every_descriptor_is_explained() -> None:
+    assert drift_of(
+        [
+            (10, flow(0, 0), flow(0, 0)),
+            (12, flow(5, 3), flow(5, 3)),
+            (13, flow(6, 4), flow(8, 5)),  # somewhere between 11 and 14
+            (14, flow(8, 4), flow(8, 4)),
+        ]
+    ) == [0, 0, 0, 0]
+
+
+def test_a_close_that_no_event_told_of() -> None:
+    still = flow(5, 3)
+    assert drift_of([(10, still, still), (9, still, still), (9, still, still)]) == [0, 0, -1]
+
+
+def test_an_opening_that_no_event_told_of() -> None:
+    still = flow(5, 3)
+    readings = [(10, still, still), (13, still, still), (12, still, still), (10, still, still)]
+    assert drift_of(readings) == [0, 0, 2, 0]
+
+
+def test_families() -> None:
+    own, summed = Owner("a", "1", "u"), Owner("b", "", "")
+    stdio = {Stdio.INPUT: FdType.TCP}
+    host = Host(
+        {
+            1: fds(1, {FdType.TCP: 3, FdType.FANOTIFY: 2}, permission_groups=1, stdio=stdio),
+            2: fds(2, {FdType.TCP: 1}, limit=10, stdio=stdio),
+            3: fds(3, {FdType.TCP: 5}, limit=20, stdio=stdio),
+            4: fds(4, {}),
+        }
+    )
+    taken = CensusTaker(host, host.flow).take()
+    assert taken is not None
+    owners = {key: own if key.tgid == 1 else summed for key in taken.processes}
+    found = {
+        (sample.name.removeprefix("fdscope_"), *(sample.labels.values())): sample.value
+        for family in census_families(taken, owners)
+        for sample in family.samples
+    }
+    assert found["open_fds", "a", "1", "u", "tcp"] == 3
+    assert found["open_fds", "b", "", "", "tcp"] == 6
+    assert found["max_fds", "a", "1", "u"] == 1024
+    assert ("max_fds", "b", "", "") not in found, "a sum has no limit"
+    assert found["fd_limit_ratio", "b"] == 0.25
+    assert found["stdio_fds", "b", "", "", "0", "tcp"] == 2
+    assert found["fanotify_groups", "a", "1", "u", "permission"] == 1
+    assert found["fanotify_groups", "a", "1", "u", "notification"] == 1
+    assert found["fd_drift", "tcp"] == 0
+    assert found["fd_census_processes", "unreadable"] == 0
+
+
+def test_files_of_the_host() -> None:
+    values = [family.samples[0].value for family in host_families("1234\t0\t5678\n")]
+    assert values == [1234, 5678]

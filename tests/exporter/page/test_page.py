@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The landing page as text."""
+
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from fdscope.exporter.page import order, render
+from fdscope.exporter.page.files import CHARTS, files
+from fdscope.probes.schema.taxonomy import Door, FdType
+from tests.exporter.serving import PAGE
+
+LOADED = ("page.css", "page.js", CHARTS)
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        'href="metrics"', 'href="-/healthy"', 'href="-/ready"', "Version 1.2.3",
+        "attach mode tracepoint", "1 of 2 hooks", '<code>sys_exit</code><td><b class="attached">',
+        "no operation", 'name="color-scheme" content="light dark"', "width=device-width",
+        "<noscript>", 'src="static/plotly.min.js"', 'src="static/page.js"',
+    ],
+)  # fmt: skip
+def test_it_shows(expected: str) -> None:
+    assert expected in " ".join(render(PAGE, "/metrics").split())
+
+
+def test_the_picture_knows_every_door_and_fd_type() -> None:
+    """The scripts get their order from the page, and name none themselves."""
+    (attribute,) = re.findall('data-order="([^"]+)"', render(PAGE, "/metrics"))
+    told = json.loads(unescape(attribute))
+    assert told == order()
+    assert sorted(told["doors"]) == sorted(door.label for door in Door)
+    assert sorted(told["fd_types"]) == sorted(fd_type.label for fd_type in FdType)
+    scripts = [file.path.read_text() for name, file in files().items() if name.endswith(".js")]
+    named = "|".join(door.label for door in Door if "_" in door.label)
+    assert not [t for t in scripts if len(t) < 100_000 and re.search(f'"({named})"', t)]
+
+
+GRAPH = """
+import { graph } from "./graph.mjs";
+const order = JSON.parse(process.argv[1]);
+const flow = (name) => ({ process: "p", door: name, fd_type: "tcp", read: 1, written: 2 });
+const file = (name) => ({ process: "p", door: "splice", fd_type: name, read: 1, written: 2 });
+const behind = (name) => ({ fd_type: name, name: `of ${name}`, read: 1, written: 2 });
+const names = (rows, column, more = []) =>
+  graph({ flows: rows, behind: more, devices: [] }, 0, 4, "both", order)
+    .nodes.filter((node) => node.column === column).map((node) => node.name);
+const some = order.fd_types.filter((_, number) => number % 5 === 0);
+console.log(JSON.stringify([
+  names(order.doors.slice(-9).reverse().map(flow), 1),
+  names([...some].reverse().map(file), 2),
+  names([...some].reverse().map(file), 3, [...some].reverse().map(behind)),
+]));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node here: `make test` installs it")
+def test_the_picture_has_doors_and_fd_types_in_that_order(tmp_path: Path) -> None:
+    shutil.copy(files()["graph.js"].path, tmp_path / "graph.mjs")
+    command = ["node", "--input-type=module", "--eval", GRAPH, json.dumps(order())]
+    answer = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    doors, fd_types, behind = json.loads(answer.stdout)
+    assert doors == order()["doors"][-9:]
+    assert fd_types == order()["fd_types"][::5]
+    assert behind == [f"of {name}" for name in fd_types]
+
+
+def test_what_is_shown_cannot_be_markup() -> None:
+    text = render(PAGE, "/metrics")
+    assert all(escaped in text for escaped in ("a &amp; b", "&lt;b&gt;", "&lt;script&gt;"))
+    assert re.findall("<script[^>]*>", text) == [
+        '<script src="static/plotly.min.js" defer>', '<script src="static/page.js" type="module">'
+    ]  # fmt: skip
+
+
+def test_it_needs_nothing_else() -> None:
+    text = render(PAGE, "/metrics")
+    assert set(re.findall('(?:src|href)="([^"]+)"', text)) == {
+        "data:,", "metrics", "-/healthy", "-/ready", *(f"static/{name}" for name in LOADED)
+    }  # fmt: skip
+    assert set(LOADED) <= set(files())
+
+
+def test_without_the_charting_library_it_does_not_ask_for_it() -> None:
+    assert "plotly" not in render(PAGE, "/metrics", has_charts=False)
+
+
+def test_its_files_need_nothing_else() -> None:
+    own = [file.path.read_text() for name, file in files().items() if name != CHARTS]
+    assert len(own) > 4
+    assert not [text for text in own if re.search(r"https?:|url\(|@import|innerHTML", text)]
+
+
+def test_every_placeholder_is_filled() -> None:
+    assert "$" not in render(PAGE, "/metrics")
+
+
+def test_it_links_to_where_the_metrics_are() -> None:
+    assert 'href="a/~b"' in render(PAGE, "/a/~b")

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The live page in a real browser, over a real workload on the real kernel."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fdscope.exporter.families.owned import process_families
+from tests import ours
+from tests.browser import browser as browser
+from tests.exporter.serving import FakeCollector, running
+from tests.kernel.commands.page_workload import BOLD, HOSTILE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+ATTACH_SECONDS = 240.0
+PATIENCE_MILLISECONDS = 240_000
+
+
+@pytest.fixture(scope="module")
+def exporter(
+    browser: "Browser", tmp_path_factory: pytest.TempPathFactory
+) -> "Iterator[tuple[str, int]]":
+    """Address and pid of the exporter, over a workload; it shows no other processes."""
+    assert browser.is_connected()
+    log = tmp_path_factory.mktemp("exporter") / "log"
+    command = ["exporter", "--web.listen-address=127.0.0.1:0", "--process.max-series=20000"]
+    with (
+        ours.own_unit() as unit,
+        log.open("wb") as output,
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.ours", unit, *command], stderr=output, stdout=output
+        ) as process,
+    ):
+        try:
+            address = _address(process, log)
+            with subprocess.Popen(
+                [sys.executable, "-m", "tests.kernel.commands.page_workload"],
+                start_new_session=True,
+            ) as workload:
+                yield address, process.pid
+                os.killpg(workload.pid, signal.SIGKILL)
+        finally:
+            process.terminate()
+
+
+def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    deadline = time.monotonic() + ATTACH_SECONDS
+    while True:
+        if found := re.search(r"page: (http://\S+)", log.read_text()):
+            return found[1]
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+
+
+@pytest.fixture(params=[(1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")], ids=str)
+def page(
+    request: pytest.FixtureRequest, browser: "Browser", exporter: tuple[str, int]
+) -> "Iterator[Page]":
+    """The page at a width and in a colour scheme; whatever the browser complains of fails."""
+    width, scheme = request.param
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, has_touch=width < 500
+    )
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
+    opened = context.new_page()
+    complaints: list[str] = []
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+    opened.goto(exporter[0])
+    opened.locator(".sankey-link").nth(3).wait_for()
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+wide = pytest.mark.parametrize("page", [(1280, "light")], indirect=True, ids=str)
+
+
+def has_node(page: "Page", text: str) -> None:
+    page.locator(".node-label", has_text=re.compile(f"^{re.escape(text)}$")).first.wait_for()
+
+
+def nothing_is_wider_than_the_screen(page: "Page") -> None:
+    root = page.locator("html")
+    assert root.evaluate("e => e.scrollWidth <= e.clientWidth")
+    cut = """e => [...e.querySelectorAll('.node-label')].filter(text => {
+        const box = text.getBoundingClientRect();
+        return box.left < 0 || box.right > innerWidth }).map(text => text.textContent)"""
+    assert root.evaluate(cut) == []
+
+
+def the_colour_scheme_is_followed(page: "Page") -> None:
+    dark = page.locator("html").evaluate("() => matchMedia('(prefers-color-scheme: dark)').matches")
+    background = page.locator("body").evaluate("e => getComputedStyle(e).backgroundColor")
+    lightness = sum(int(part) for part in re.findall(r"\d+", background)[:3]) / 3
+    assert (lightness < 64) if dark else (lightness > 192)
+    ink = page.locator(".node-label").first.evaluate("e => getComputedStyle(e).fill")
+    assert (sum(int(part) for part in re.findall(r"\d+", ink)[:3]) / 3 > 128) == dark
+
+
+def test_the_picture_shows_the_way_of_the_bytes(page: "Page") -> None:
+    for text in (
+        "web-server", HOSTILE, BOLD, "unix-writer",
+        "socket_call", "read_write", "sendfile",
+        "tcp", "unix_stream", "regular",
+        "tcp loopback",
+    ):  # fmt: skip
+        has_node(page, text)
+    # As a kind of fd, and as the protocol behind it.
+    page.locator(".node-label", has_text=re.compile("^unix_stream$")).nth(1).wait_for()
+    row = page.locator("#flow-table tbody tr", has_text=HOSTILE).filter(has_text="socket_call")
+    assert row.first.locator("td").all_text_contents()[:3] == [HOSTILE, "socket_call", "tcp"]
+    nothing_is_wider_than_the_screen(page)
+    the_colour_scheme_is_followed(page)
+
+
+def exact_tcp_sent(page: "Page") -> int:
+    row = page.locator("#ledger tbody tr", has_text="tcp sent").first
+    socket_layer = row.locator("td").nth(2).inner_text()
+    return int(re.sub(r"\D", "", socket_layer.partition(",")[0]))
+
+
+def more_is_sent_than(page: "Page", amount: int) -> None:
+    deadline = time.monotonic() + PATIENCE_MILLISECONDS / 1000
+    while exact_tcp_sent(page) <= amount:
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(100)
+
+
+@wide
+def test_the_numbers_move_and_the_ledger_closes(page: "Page") -> None:
+    page.get_by_label("all since start").check()
+    row = page.locator("#ledger tbody tr", has_text="tcp sent")
+    row.first.get_by_text("0 ✓").wait_for()
+    more_is_sent_than(page, exact_tcp_sent(page) + 100_000)
+
+
+@wide
+def test_pause_and_go_on(page: "Page") -> None:
+    page.get_by_label("all since start").check()
+    page.get_by_role("button", name="Pause").press("Enter")
+    before = exact_tcp_sent(page)
+    page.wait_for_timeout(5000)
+    assert exact_tcp_sent(page) == before
+    page.get_by_role("button", name="Go on").press("Enter")
+    more_is_sent_than(page, before)
+
+
+@wide
+def test_names_of_processes_are_no_markup(page: "Page") -> None:
+    page.locator("#processes tbody tr", has_text=BOLD).first.wait_for()
+    assert page.locator("main script, #live b b, .plot tspan").count() == 0
+    assert page.locator("#processes b", has_text=HOSTILE).first.inner_text() == HOSTILE
+
+
+@wide
+def test_one_direction_and_one_fd_type(page: "Page") -> None:
+    page.get_by_role("radio", name="written").check()
+    page.locator(".node-label", has_text="unix-reader").first.wait_for(state="detached")
+    has_node(page, HOSTILE)
+    page.get_by_label("fd type").select_option("unix_stream")
+    page.locator("#processes tbody tr", has_text=HOSTILE).first.wait_for(state="detached")
+    page.locator("#processes tbody tr", has_text="unix-writer").first.wait_for()
+
+
+@wide
+def test_it_can_be_read_out(page: "Page") -> None:
+    said = page.get_by_role("img").first.get_attribute("aria-label")
+    assert said is not None
+    assert re.search(r"\S+ to \S+, [0-9.]+ [kM]?B/s (read|written)", said)
+    assert page.get_by_role("status").inner_text().startswith("live")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    focused = page.locator(":focus")
+    assert focused.evaluate("e => getComputedStyle(e).outlineStyle") == "solid"
+
+
+@wide
+def test_a_lost_connection_is_shown_and_comes_back(page: "Page", exporter: tuple[str, int]) -> None:
+    os.kill(exporter[1], signal.SIGSTOP)
+    try:
+        page.get_by_text("the numbers are old").wait_for()
+    finally:
+        os.kill(exporter[1], signal.SIGCONT)
+    page.get_by_role("status").filter(has_text="live").wait_for()
+
+
+def test_without_javascript_the_rest_is_there(
+    browser: "Browser", exporter: tuple[str, int]
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    opened = context.new_page()
+    opened.goto(exporter[0])
+    assert opened.locator("noscript .notice").is_visible()
+    assert opened.locator("#hooks tbody tr").count() > 5
+    assert not opened.locator("#live").is_visible()
+    context.close()
+
+
+def test_no_traffic_is_told_as_such(browser: "Browser") -> None:
+    collector = FakeCollector(families=process_families({}))
+    with running(collector) as web:
+        opened = browser.new_page()
+        opened.goto(f"http://127.0.0.1:{web.port}/")
+        opened.get_by_text("No traffic: no process has read or written").wait_for()
+        opened.get_by_label("all since start").check()
+        opened.get_by_text("No byte has gone through").wait_for()
+        opened.close()

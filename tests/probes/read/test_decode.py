@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reading after reading: what is kept from the last one is what the map holds now."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fdscope.probes.read.decode import AmountsReader
+from fdscope.probes.schema.records import dtype
+from fdscope.probes.schema.snapshot import Amount, ProcessKey
+
+CPUS = 2
+Entry = tuple[int, int, int]
+"""Tgid, start, slot code."""
+
+ENTRIES = st.dictionaries(
+    st.tuples(
+        st.sampled_from([1, 2, 2**31, 2**32 - 1]), st.sampled_from([0, 1, 2**32 - 1]),
+        st.sampled_from([0, 1, 0xFF << 24]),
+    ),
+    st.tuples(st.integers(0, 2**40), st.integers(0, 2**62)),
+)  # fmt: skip
+
+
+def read(reader: AmountsReader, entries: dict[Entry, tuple[int, int]]) -> None:
+    keys = np.zeros(len(entries), dtype("counter_key"))
+    values = np.zeros((len(entries), CPUS), dtype("amount"))
+    if entries:
+        keys.view("<u4").reshape(-1, 3)[:] = list(entries)
+    for place, (operations, byte_count) in enumerate(entries.values()):
+        values[place, 0] = operations, byte_count
+        values[place, 1] = 1, 0
+    expected: dict[ProcessKey, dict[int, Amount]] = {}
+    for (tgid, start, code), (operations, byte_count) in entries.items():
+        of_process = expected.setdefault(ProcessKey(tgid, start), {})
+        of_process[code] = Amount(operations + 1, byte_count)
+    assert reader.read(keys, values) == expected
+
+
+@given(st.lists(st.tuples(ENTRIES, st.integers(0, 7))))
+def test_each_reading_is_what_the_map_holds(readings: list[tuple[dict[Entry, tuple[int, int]], int]]) -> None:  # fmt: skip # noqa: E501
+    reader = AmountsReader()
+    last: dict[Entry, tuple[int, int]] = {}
+    for entries, kept in readings:
+        read(reader, entries | dict(list(last.items())[:kept]))
+        last = entries | dict(list(last.items())[:kept])
+
+
+def test_who_did_nothing_is_not_made_anew() -> None:
+    reader = AmountsReader()
+    keys = np.zeros(2, dtype("counter_key"))
+    keys["tgid"] = 1, 2
+    values = np.zeros((2, CPUS), dtype("amount"))
+    first = reader.read(keys, values)
+    values["bytes"][1, 0] = 5
+    second = reader.read(keys, values)
+    assert second[ProcessKey(1, 0)] is first[ProcessKey(1, 0)]
+    assert second[ProcessKey(2, 0)] == {0: Amount(0, 5)}
