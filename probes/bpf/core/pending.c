@@ -165,10 +165,13 @@ BPF_TABLE("hash", struct call_key, struct call, calls, PENDING_ENTRIES);
 static __always_inline void forget_calls(void)
 {
 	struct call_key key = {.tid = current_tid()};
+	u32 function;
 
-	for (key.function = 0; key.function < CALL_COUNT; key.function++)
+	for (function = 0; function < CALL_COUNT; function++) {
+		key.function = function;
 		if (calls.lookup(&key))
 			calls.delete(&key);
+	}
 }
 #else
 static __always_inline void forget_calls(void)

@@ -14,6 +14,7 @@ KINDS = {
     "ON_RETURN": Point.RETURN,
     "ON_CALL": Point.CALL,
     "ON_FD_RETURN": Point.CALL,
+    "ON_RESULT": Point.RESULT,
     "ON_ENTRY": Point.ENTRY,
     "ON_TRACEPOINT": Point.RAW_TRACEPOINT,
 }

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Programs of kprobe mode load also where they cannot be attached: a kernel without kprobes."""
+
+import pytest
+
+from fdscope.probes.attach.compiler import compiled
+from fdscope.probes.attach.source import FURTHER_WALKS, Settings
+from fdscope.probes.hooks.syscalls import IN_ALL_MODES
+from fdscope.probes.hooks.table import CHOICES, Hook, Point
+from fdscope.probes.kernel.btf import Btf
+from fdscope.probes.schema.taxonomy import Mode
+
+
+def programs(hook: Hook) -> list[str]:
+    """Names of the programs that a hook is attached by."""
+    entry, at_return = f"enter_{hook.function}", f"return_{hook.function}"
+    return {
+        Point.RAW_TRACEPOINT: [f"on_{hook.function}"],
+        Point.ENTRY: [entry],
+        Point.RESULT: [at_return],
+    }.get(hook.point, [entry, at_return])
+
+
+@pytest.mark.parametrize("settings", [Settings(), Settings(latency=True, stacks_every=1)])
+def test_every_program_of_kprobe_mode(settings: Settings) -> None:
+    btf = Btf.read()
+    bpf = compiled(Mode.KPROBE, settings, btf, by_fprobe=False)
+    candidates = [each for choice in CHOICES[Mode.KPROBE] for each in choice.candidates]
+    for hook in {hook.function: hook for each in candidates for hook in each}.values():
+        is_tracepoint = hook.point is Point.RAW_TRACEPOINT
+        if not is_tracepoint and not btf.has_function(hook.function):
+            continue
+        if is_tracepoint and btf.tracepoint_arity(hook.function) is None:
+            continue
+        kind = bpf.RAW_TRACEPOINT if is_tracepoint else bpf.KPROBE
+        for name in programs(hook):
+            bpf.load_func(name.encode(), kind)
+    for tail in IN_ALL_MODES:
+        bpf.load_func(f"on_{tail.name.lower()}".encode(), bpf.RAW_TRACEPOINT)
+    for event in ("sched_process_fork", "sched_process_exit"):
+        for part in (0, FURTHER_WALKS - 1, "end"):
+            bpf.load_func(f"on_{event}_{part}".encode(), bpf.RAW_TRACEPOINT)
+    bpf.cleanup()
