@@ -57,6 +57,7 @@ def test_each_program_has_a_hook() -> None:
         name
         for mode in Mode
         for name in programs(mode)
-        if name not in hooked and not of_other_machines.match(name)
+        # A walk over a large table goes on in further programs of the same tracepoint.
+        if name.removesuffix("_end") not in hooked and not of_other_machines.match(name)
     }
     assert not unused, "add a hook in probes/hooks/table.py, or remove the program"
