@@ -19,7 +19,7 @@ GUEST_SOAK = python3 -m tests.scorecard soak --mode $$FDSCOPE_ATTACH_MODE --minu
 GUEST_SIEGE = FDSCOPE_TEST_SCALE=0.05 FDSCOPE_TEST_SIEGE_SECONDS=120 \
 	python3 -m pytest -v -p no:cacheprovider --color=no tests/hostile/test_siege.py
 
-.PHONY: help run test check dashboards deb bench scorecard scorecard-table load soak siege vm-siege vm-soak vm-test vm-deploy vm-matrix vm-table vm-shell clean
+.PHONY: help run test check generate check-generated deb bench scorecard scorecard-table load soak siege vm-siege vm-soak vm-test vm-deploy vm-matrix vm-table vm-shell clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -41,12 +41,23 @@ check: ## What CI runs first: style, types, imports, unit tests, generated files
 	.venv/bin/lint-imports
 	shellcheck -x deploy/*/*.sh deploy/debian/fdscope.p* .ci/run tests/vm/guest/init tests/vm/guest/*.sh
 	$(PYTHON) -m pytest -m "not kernel"
-	$(PYTHON) -m fdscope.exporter.generate.metric_docs --check
-	$(PYTHON) -m fdscope.dashboards.build --check || { echo "make dashboards mends it"; exit 1; }
+	@$(MAKE) --no-print-directory check-generated
 
-dashboards: ## Write the dashboards that are checked in, from the catalog
-	@FDSCOPE_GRAFANA=no deploy/setup/setup.sh run
+generate: ## Write all that other files decide: tables of docs/, example options, dashboards, rules
+	@deploy/setup/setup.sh check
+	$(PYTHON) -m fdscope.exporter.generate.metric_docs
+	$(PYTHON) -m fdscope.exporter.generate.example_config >deploy/service/fdscope.toml
 	$(PYTHON) -m fdscope.dashboards.build
+	.venv/bin/fdscope rules --out deploy
+
+check-generated: ## Whether `make generate` would change anything
+	@$(PYTHON) -m fdscope.exporter.generate.metric_docs --check
+	@$(PYTHON) -m fdscope.exporter.generate.example_config | diff -u deploy/service/fdscope.toml - || \
+		{ echo 'deploy/service/fdscope.toml is out of date: run make generate'; exit 1; }
+	@$(PYTHON) -m fdscope.dashboards.build --check || { echo 'run make generate'; exit 1; }
+	@.venv/bin/fdscope rules --out build/generated
+	@for part in rules records grafana/alerting; do diff -ru deploy/$$part build/generated/$$part || \
+		{ echo "deploy/$$part is out of date: run make generate"; exit 1; }; done
 
 deb: ## The Debian package, into build/ (as root where tools are missing)
 	@deploy/setup/setup.sh check
