@@ -41,7 +41,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from fdscope.exporter.accounts.units import UNKNOWN_UNIT
-from fdscope.exporter.catalog.slots import series_of, width
+from fdscope.exporter.catalog.slots import series_of, shown_as, width
 from fdscope.probes.schema.snapshot import (
     OTHER_ERRNO,
     UNKNOWN_ERRNO,
@@ -130,7 +130,7 @@ class _Account:
     def add(self, more: Mapping[int, Amount]) -> None:
         amounts = self.amounts
         for code, amount in more.items():
-            shown = self._shown(code) if code >> 24 else code
+            shown = self._shown(code) if code >> 24 else shown_as(code)
             before = amounts.get(shown)
             if before is None:
                 more_series = width(shown)
@@ -143,7 +143,7 @@ class _Account:
                 )
 
     def _shown(self, code: int) -> int:
-        number = code >> 24
+        code, number = shown_as(code), code >> 24
         if code in self.amounts or number == OTHER_ERRNO:
             return code
         named = number == UNKNOWN_ERRNO or number in errno_names.errorcode
@@ -151,7 +151,7 @@ class _Account:
             self.errors += 1
             return code
         self.folded["errno"] += 1
-        return code & 0xFFFFFF | OTHER_ERRNO << 24
+        return shown_as(code & 0xFFFFFF | OTHER_ERRNO << 24)
 
     def clear(self) -> None:
         self.pool.series -= self.series

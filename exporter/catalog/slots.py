@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which metrics show an amount, by what it counts (its slot)."""
+"""Which metrics show an amount, and with which labels, by what it counts (its slot)."""
 
+import errno as errno_names
 from collections.abc import Mapping
 
 from fdscope.exporter.catalog import fds, layers
 from fdscope.exporter.catalog.model import Metric
-from fdscope.probes.schema.snapshot import Amount, Slot, slot
-from fdscope.probes.schema.taxonomy import Account
+from fdscope.probes.schema.snapshot import OTHER_ERRNO, UNKNOWN_ERRNO, Amount, Slot, slot
+from fdscope.probes.schema.taxonomy import Account, Connection
 
 # Per account: the metric of its operations (None: not exported) and that of its bytes.
 _MOVED: Mapping[Account, tuple[Metric | None, Metric]] = {
@@ -62,3 +63,47 @@ width = _Widths().__getitem__
 def series_of(amounts: Mapping[int, Amount]) -> int:
     """How many series show these amounts."""
     return sum(map(width, amounts))
+
+
+def errno_name(number: int) -> str:
+    """``EAGAIN`` for 11; ``unknown`` where it was not kept, ``(other)`` where several are summed.
+
+    The number if it has no name.
+    """
+    if number == UNKNOWN_ERRNO:
+        return "unknown"
+    if number == OTHER_ERRNO:
+        return "(other)"
+    return errno_names.errorcode.get(number, str(number))
+
+
+def own_labels(what: Slot) -> tuple[str, ...]:
+    """Values of the labels that follow the owner's, in the catalog's order."""
+    if what.account is Account.DEBUG_ACCESS:
+        return (what.via.label,)
+    if what.account is Account.FD_REFUSED:
+        return what.via.label, errno_name(what.errno)
+    if isinstance(what.via, Connection):
+        return what.fd_type.label, what.via.role, what.via.scope.label
+    if what.errno:
+        return what.fd_type.label, what.via.label, errno_name(what.errno)
+    return what.fd_type.label, what.via.label
+
+
+class _Shown(dict[int, int]):
+    def __init__(self) -> None:
+        self._first: dict[object, int] = {}
+
+    def __missing__(self, code: int) -> int:
+        what = slot(code)
+        metrics = metrics_of(what)
+        key = (metrics, own_labels(what)) if any(metrics) else code
+        shown = self[code] = self._first.setdefault(key, code)
+        return shown
+
+
+shown_as = _Shown().__getitem__
+"""The slot code under which an amount is shown: one for all that have the same labels.
+
+Errors of the file layer are counted by direction and shown without it.
+"""

@@ -1,47 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Families with a series for each owner: file layer, socket layer, the life of fds."""
 
-import errno as errno_names
 from collections.abc import Mapping
 
 from fdscope.exporter.accounts.processes import Owner
 from fdscope.exporter.catalog import Metric
-from fdscope.exporter.catalog.slots import OF_FDS, OF_LAYERS, metrics_of
+from fdscope.exporter.catalog.slots import OF_FDS, OF_LAYERS, metrics_of, own_labels, shown_as
 from fdscope.exporter.families.build import Series, Table, series
-from fdscope.probes.schema.snapshot import OTHER_ERRNO, UNKNOWN_ERRNO, Amount, Slot, slot
-from fdscope.probes.schema.taxonomy import Account, Connection
+from fdscope.probes.schema.snapshot import Amount, Slot, slot
 
 Totals = Mapping[Owner, Mapping[int, Amount]]
 
 
-def errno_name(number: int) -> str:
-    """``EAGAIN`` for 11; ``unknown`` where it was not kept, ``(other)`` where several are summed.
-
-    The number if it has no name.
-    """
-    if number == UNKNOWN_ERRNO:
-        return "unknown"
-    if number == OTHER_ERRNO:
-        return "(other)"
-    return errno_names.errorcode.get(number, str(number))
-
-
-def _own_labels(what: Slot) -> tuple[str, ...]:
-    """Values of the labels that follow the owner's, in the catalog's order."""
-    if what.account is Account.DEBUG_ACCESS:
-        return (what.via.label,)
-    if what.account is Account.FD_REFUSED:
-        return what.via.label, errno_name(what.errno)
-    if isinstance(what.via, Connection):
-        return what.fd_type.label, what.via.role, what.via.scope.label
-    if what.errno:
-        return what.fd_type.label, what.via.label, errno_name(what.errno)
-    return what.fd_type.label, what.via.label
-
-
 def labels_of(metric: Metric, owner: Owner, what: Slot) -> dict[str, str]:
     """The labels of a series."""
-    values = (owner.process, owner.pid, owner.unit, *_own_labels(what))
+    values = (owner.process, owner.pid, owner.unit, *own_labels(what))
     labels = dict(zip(metric.label_names, values, strict=True))
     return labels | {"ended": owner.ended} if owner.ended else labels
 
@@ -59,7 +32,7 @@ class SeriesCache:
         known = {}
         for owner, amounts in totals.items():
             of_owner = known[owner] = self._known.get(owner) or {}
-            for code, (operations, byte_count) in amounts.items():
+            for code, (operations, byte_count) in _shown(amounts).items():
                 pair = of_owner.get(code)
                 if pair is None:
                     pair = of_owner[code] = _both(owner, slot(code))
@@ -74,6 +47,16 @@ class SeriesCache:
                     values.append(byte_count)
         self._known = known
         return [Table(metric, *rows[metric.name]) for metric in metrics]
+
+
+def _shown(amounts: Mapping[int, Amount]) -> Mapping[int, Amount]:
+    if not any(shown_as(code) != code for code in amounts):
+        return amounts
+    shown: dict[int, Amount] = {}
+    for code, amount in amounts.items():
+        before = shown.get(shown_as(code), Amount(0, 0))
+        shown[shown_as(code)] = before.plus(amount)
+    return shown
 
 
 def process_families(totals: Totals) -> list[Table]:

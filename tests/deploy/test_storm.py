@@ -12,13 +12,13 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
-from fdscope.exporter.accounts import units
 from fdscope.exporter.collector import Collector
 from fdscope.probes.read.session import Session
 from fdscope.probes.schema.snapshot import Amount, FdFlow, Process, ProcessKey, Snapshot
 from fdscope.probes.schema.taxonomy import Account, Door, FdType, Mode
 from tests.dashboards.prometheus import get, instant
 from tests.deploy.test_fd_leak import free_port, prometheus
+from tests.exporter.test_collector import NoCgroups
 
 pytestmark = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="no prometheus here: `make test` installs it"
@@ -41,6 +41,7 @@ class Host:
     mode = Mode.TRACEPOINT
     sees_sockets = False
     census: Any = None
+    cgroups = NoCgroups()
     report: dict[str, Any] = {"hooks": []}  # noqa: RUF012 # as Session has it
 
     def __init__(self) -> None:
@@ -133,8 +134,7 @@ def rates(port: int, selector: str, began: float, ended: float) -> list[float]:
     return [float(value) for series in found["result"] for _, value in series["values"]]
 
 
-def test_no_byte_is_seen_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units, "hierarchy", lambda: None)
+def test_no_byte_is_seen_twice(tmp_path: Path) -> None:
     host = Host()
     with exporter(host) as target, prometheus(target, tmp_path) as port:
         run(host, 12, storm=False)

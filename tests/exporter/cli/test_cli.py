@@ -70,7 +70,7 @@ def test_wrong_usage(
 def test_a_full_disk_is_said_in_a_line(arguments: str) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "fdscope.exporter.cli.main", *arguments.split()],
+            [sys.executable, "-m", "fdscope", *arguments.split()],
             cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
         )  # fmt: skip
     assert done.returncode == 1
@@ -80,7 +80,7 @@ def test_a_full_disk_is_said_in_a_line(arguments: str) -> None:
 
 def test_a_full_disk_of_errors_keeps_the_status() -> None:
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "fdscope.exporter.cli.main", "nothing"]
+        command = [sys.executable, "-m", "fdscope", "nothing"]
         assert subprocess.run(command, cwd=ROOT, stderr=full, timeout=60).returncode == 2
 
 
@@ -88,7 +88,7 @@ def test_a_full_disk_of_errors_keeps_the_status() -> None:
 def test_closed_standard_streams(closed: str) -> None:
     command = f'exec "$@" {closed}'
     done = subprocess.run(
-        ["sh", "-c", command, "sh", sys.executable, "-m", "fdscope.exporter.cli.main", "version"],
+        ["sh", "-c", command, "sh", sys.executable, "-m", "fdscope", "version"],
         cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")

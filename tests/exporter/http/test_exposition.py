@@ -63,6 +63,7 @@ EVERY_ACCOUNT = {
         code(Account.FILE_READ, FdType.FIFO, Door.READ_WRITE, errno): Amount(2**53, 0)
         for errno in (11, 200, UNKNOWN_ERRNO, OTHER_ERRNO)
     },
+    code(Account.FILE_WRITE, FdType.FIFO, Door.READ_WRITE, 11): Amount(7, 0),
 }
 
 
@@ -91,6 +92,16 @@ def test_tables_are_written_as_the_client_library_writes_them(accept: str) -> No
     shown = expose(families, accept, "", LeftOut())
     assert shown.body == expected
     assert shown.content_type == content_type
+
+
+def test_no_two_series_have_the_same_labels() -> None:
+    """Errors are counted by direction, and shown without it."""
+    families = owned.process_families({Owner("cat", "7", ""): EVERY_ACCOUNT})
+    texts = [series.text for family in families for series in family.series]
+    assert len(texts) == len(set(texts))
+    (errors,) = (family for family in families if family.name == "fdscope_file_errors")
+    found = {sample.labels["errno"]: sample.value for sample in errors.samples}
+    assert found == {"EAGAIN": 2**53 + 7, "200": 2**53, "unknown": 2**53, "(other)": 2**53}
 
 
 @given(

@@ -129,7 +129,7 @@ def test_children_start_in_the_root_and_end_with_a_killed_parent() -> None:
     command = [
         sys.executable,
         "-m",
-        "fdscope.exporter.cli.main",
+        "fdscope",
         "exporter",
         "--web.listen-address=127.0.0.1:0",
     ]
@@ -175,7 +175,7 @@ def test_a_signal_while_it_starts(number: signal.Signals, seconds: float) -> Non
     command = [
         sys.executable,
         "-m",
-        "fdscope.exporter.cli.main",
+        "fdscope",
         "exporter",
         "--web.listen-address=127.0.0.1:0",
     ]

@@ -10,7 +10,7 @@ import pytest
 from tests.exporter.process import first_child, wait_until_serving
 from tests.paths import ROOT
 
-FDSCOPE = [sys.executable, "-m", "fdscope.exporter.cli.main"]
+FDSCOPE = [sys.executable, "-m", "fdscope"]
 EXPORTER = [*FDSCOPE, "exporter", "--web.listen-address=127.0.0.1:0", "--log.level=warning"]
 REFUSING = [sys.executable, str(Path(__file__).with_name("refusing.py"))]
 
