@@ -19,7 +19,7 @@ GUEST_SOAK = python3 -m tests.scorecard soak --mode $$FDSCOPE_ATTACH_MODE --minu
 GUEST_SIEGE = FDSCOPE_TEST_SCALE=0.05 FDSCOPE_TEST_SIEGE_SECONDS=120 \
 	python3 -m pytest -v -p no:cacheprovider --color=no tests/hostile/test_siege.py
 
-.PHONY: help run test check generate check-generated deb bench scorecard scorecard-table load soak siege vm-siege vm-soak vm-test vm-deploy vm-matrix vm-table vm-shell clean
+.PHONY: help run test check lint generate check-generated deb bench scorecard scorecard-table load soak siege vm-siege vm-soak vm-test vm-deploy vm-matrix vm-table vm-shell clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,7 +32,10 @@ test: ## All tests that this machine can run, with real probes where root
 	@deploy/setup/setup.sh test
 	$(PYTHON) -m pytest
 
-check: ## What CI runs first: style, types, imports, unit tests, generated files
+check: lint ## Style, types, imports, generated files, and the tests without a kernel
+	$(PYTHON) -m pytest -m "not kernel"
+
+lint: ## What CI runs first: style, types, imports, generated files
 	@deploy/setup/setup.sh check
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -40,7 +43,6 @@ check: ## What CI runs first: style, types, imports, unit tests, generated files
 	.venv/bin/mypy --strict deploy/run/run.py
 	.venv/bin/lint-imports
 	shellcheck -x deploy/*/*.sh deploy/debian/fdscope.p* .ci/run tests/vm/guest/init tests/vm/guest/*.sh
-	$(PYTHON) -m pytest -m "not kernel"
 	@$(MAKE) --no-print-directory check-generated
 
 generate: ## Write all that other files decide: tables of docs/, example options, dashboards, rules

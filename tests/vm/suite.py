@@ -15,7 +15,7 @@ CHURN = 300
 TIMED = "exec timeout -s INT -k {kill} {limit} sh -c {command}\n"
 PYTEST = (
     *("python3", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--color=no"),
-    *("--durations=15", "--junitxml=/reports/pytest.xml"),
+    *("--durations=15", "--junitxml=/reports/pytest.xml", "-m", "not native"),
 )
 SHELL = """\
 . /lab/ports

@@ -15,6 +15,8 @@ import pytest
 from tests.exporter.process import read_until, wait_until_caught
 from tests.paths import ROOT
 
+pytestmark = pytest.mark.native
+
 START = (
     f"import sys; sys.path.insert(0, {str(ROOT)!r}); from fdscope.exporter.cli.main import main; "
 )

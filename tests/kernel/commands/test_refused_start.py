@@ -10,6 +10,8 @@ import pytest
 from tests.exporter.process import first_child, wait_until_serving
 from tests.paths import ROOT
 
+pytestmark = pytest.mark.native
+
 FDSCOPE = [sys.executable, "-m", "fdscope"]
 EXPORTER = [*FDSCOPE, "exporter", "--web.listen-address=127.0.0.1:0", "--log.level=warning"]
 REFUSING = [sys.executable, str(Path(__file__).with_name("refusing.py"))]
