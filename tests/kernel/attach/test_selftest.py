@@ -52,8 +52,8 @@ def test_probes_that_do_not_fire_are_found_out(session: Session) -> None:
 
         losses = session.losses
 
-        def accounts(self) -> Accounts:
-            return replace(session.accounts(), amounts={})
+        def peek(self) -> Accounts:
+            return replace(session.peek(), amounts={})
 
     result = run.run(Deaf(), quick=True)  # type: ignore[arg-type]
     rows = result.rows
