@@ -92,6 +92,10 @@ _HALF_LIFE_SECONDS = 60.0
 """Of what counts as moved lately."""
 _IDLE_SECONDS = 60.0
 _LONGEST_IDLE_SECONDS = 3600.0
+_SHORTEST_IDLE_SECONDS = 5.0
+"""After a storm of names, for those that came once."""
+_STORM_NAMES = 16
+"""A storm goes on while more names find no room from one scrape to the next."""
 _ERRORS_AN_OWNER = 32
 _ERRORS_OF_OTHER = 128
 _NAMES_SHARE = 3
@@ -272,6 +276,8 @@ class Processes:
         self._sums: dict[Name, _Sum] = {}
         self._met: dict[Name, float] = {}
         """Names that found no room, and when they came first."""
+        self._refused = 0
+        """Names that had found no room at the last scrape."""
         self._other = self._new_sum((OTHER, ""), self._other_pool, _ERRORS_OF_OTHER)
         self._idle_exits: dict[ProcessKey, float] = {}
         self._stamp = 0
@@ -566,16 +572,22 @@ class Processes:
     def _fold_names(self, now: float) -> None:
         """Let names go that have been idle, or for which the budget has become too small."""
         share = self.budget // _NAMES_SHARE
-        idle = [
-            each
-            for each in self._sums.values()
-            if not each.living and now - each.last >= _IDLE_SECONDS
-        ]
-        series = sum(each.series for each in idle)
-        for each in sorted(idle, key=lambda each: (each.came > 1, each.last)):
-            over = series > share // _IDLE_SHARE or self._names_pool.series > share * 3 // 4
-            if over or now - each.last >= _LONGEST_IDLE_SECONDS:
-                series -= each.series
+        ended = sorted(
+            (each for each in self._sums.values() if not each.living),
+            key=lambda each: (each.came > 1, each.last),
+        )
+        series = sum(each.series for each in ended if now - each.last >= _IDLE_SECONDS)
+        storms = self.folded["name"] - self._refused >= _STORM_NAMES
+        self._refused = self.folded["name"]
+        for each in ended:
+            idle = now - each.last
+            leaves = idle >= _LONGEST_IDLE_SECONDS
+            if idle >= _IDLE_SECONDS and not leaves:
+                leaves = series > share // _IDLE_SHARE or self._names_pool.series > share * 3 // 4
+            elif idle >= _SHORTEST_IDLE_SECONDS and not leaves:
+                leaves = not storms and each.came < 2 and self._names_pool.series > share // 2
+            if leaves:
+                series -= each.series if idle >= _IDLE_SECONDS else 0
                 self._fold(each, "ended_name", now)
         if self._names_pool.series > share:
             for each in sorted(self._sums.values(), key=attrgetter("last", "came")):

@@ -355,6 +355,9 @@ def test_a_name_after_a_storm_of_names() -> None:
     assert totals[OTHER, "", False] > 2900
     kernel.processes[ProcessKey(1, 9999)] = Alive(b"service", 7)
     assert scraped(kernel, processes, now + 1)["service", "1", False] == 7
+    scraped(kernel, processes, now + 6)
+    kernel.processes[ProcessKey(3, 9999)] = Alive(b"short", 5, exited=True)
+    assert scraped(kernel, processes, now + 7)["short", "", False] == 5
     now += 120
     scraped(kernel, processes, now)
     kernel.processes[ProcessKey(2, 9999)] = Alive(b"job", 9, exited=True)
