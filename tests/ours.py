@@ -34,7 +34,7 @@ _END_SECONDS = 30
 
 def hierarchy() -> Path | None:
     """Where the version 2 hierarchy of cgroups is mounted; None if it is not."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
         mount, _, filesystem = line.partition(" - ")
         if filesystem.startswith("cgroup2 "):
             return Path(mount.split()[4])
