@@ -10,6 +10,9 @@ from fdscope.probes.hooks.table import CHOICES, Hook, Point
 from fdscope.probes.kernel.btf import Btf
 from fdscope.probes.schema.taxonomy import Mode
 
+# Where kprobe mode attaches, other tests load them.
+pytestmark = pytest.mark.native
+
 
 def programs(hook: Hook) -> list[str]:
     """Names of the programs that a hook is attached by."""

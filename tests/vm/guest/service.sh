@@ -82,7 +82,7 @@ first_boot() {
 	check 'the service is enabled' systemctl is-enabled fdscope.service
 	check 'it shows metrics' shows '^fdscope_build_info\{.*version="older"'
 	check 'the man page is there' test -e /usr/share/man/man8/fdscope.8.gz
-	sed -i 's/^#max-series = .*/max-series = 77/' /etc/fdscope/fdscope.toml
+	sed -i 's/^#max-series = 1000$/max-series = 77/' /etc/fdscope/fdscope.toml
 	pid=$(main_pid)
 	check 'it upgrades' install_package current
 	check 'the configuration stays' configuration_stays
