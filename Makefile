@@ -19,7 +19,7 @@ GUEST_SOAK = python3 -m tests.scorecard soak --mode $$FDSCOPE_ATTACH_MODE --minu
 GUEST_SIEGE = FDSCOPE_TEST_SCALE=0.05 FDSCOPE_TEST_SIEGE_SECONDS=120 \
 	python3 -m pytest -v -p no:cacheprovider --color=no tests/hostile/test_siege.py
 
-.PHONY: help run test check lint generate check-generated deb bench scorecard scorecard-table load soak siege vm-siege vm-soak vm-test vm-deploy vm-matrix vm-table vm-shell clean
+.PHONY: help run test check lint generate check-generated deb bench scorecard scorecard-table load soak hostile siege vm-siege vm-soak vm-test vm-deploy vm-matrix vm-table vm-shell clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,7 +30,7 @@ run: ## Exporter and Prometheus on this machine, until Ctrl-C (as root)
 
 test: ## All tests that this machine can run, with real probes where root
 	@deploy/setup/setup.sh test
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -m "not hostile"
 
 check: lint ## Style, types, imports, generated files, and the tests without a kernel
 	$(PYTHON) -m pytest -m "not kernel"
@@ -80,6 +80,10 @@ load: ## Totals under load, from the running exporter, for MINUTES (as root)
 soak: ## Load, and processes that come and go, for MINUTES (as root)
 	@deploy/setup/setup.sh test
 	$(PYTHON) -m tests.scorecard soak --minutes $(MINUTES)
+
+hostile: ## Storms of names, errnos, cgroups and clients, one after the other (as root)
+	@deploy/setup/setup.sh test
+	$(PYTHON) -m pytest -v tests/hostile
 
 siege: ## Two minutes of all that a user without rights can do, and a scrape each second (as root)
 	@deploy/setup/setup.sh test

@@ -19,6 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.kernel)
+            item.add_marker(pytest.mark.hostile)
 
 
 @pytest.fixture(scope="session")
