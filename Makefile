@@ -97,8 +97,9 @@ vm-soak: ## The soak in virtual machines with kernel KERNEL, in each of MODES
 	/usr/bin/python3 -m tests.vm run $(KERNEL) --modes $(MODES) --limit $$(($(MINUTES) * 60 + 400)) \
 		--script '$(GUEST_SOAK)'
 
-vm-test: ## The tests in virtual machines with kernel KERNEL, in each of MODES
-	/usr/bin/python3 -m tests.vm run $(KERNEL) --modes $(MODES)
+vm-test: ## The tests in virtual machines with kernel KERNEL, in each of MODES; GUEST_TESTS chooses some
+	/usr/bin/python3 -m tests.vm run $(KERNEL) --modes $(MODES) \
+		$(if $(GUEST_TESTS),--script 'python3 -m pytest -v -p no:cacheprovider --color=no $(GUEST_TESTS)')
 
 vm-deploy: deb ## The package under systemd in a virtual machine of Debian (RELEASE=trixie, STORY=first-boot)
 	/usr/bin/python3 -m tests.vm service $(RELEASE) --story $(STORY)
