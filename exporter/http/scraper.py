@@ -77,6 +77,11 @@ class Scraper:
         """Whether the collection that goes on has taken that many seconds or more."""
         return self._began is not None and time.monotonic() - self._began >= patience
 
+    @property
+    def waiting(self) -> int:
+        """Scrapes that are collected or wait for it."""
+        return self._waiting
+
     async def scrape(
         self,
         accept: str,

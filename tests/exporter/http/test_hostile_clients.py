@@ -28,6 +28,10 @@ from tests.exporter.process import exporter, read_until
 from tests.exporter.serving import FakeCollector, Running, running, wait_for
 from tests.exporter.web_config.certificates import authority
 
+# They load both processors, and judge by how long answers take.
+pytestmark = pytest.mark.hostile
+
+
 LARGE = "x" * 3_000_000
 HOST = b"HTTP/1.1\r\nHost: x\r\n"
 SCRAPE_SECONDS = 1.0

@@ -25,7 +25,7 @@ def test_scrapes_that_wait_share_the_next_collection_and_the_loop_stays_free() -
         ]
         for thread in threads:
             thread.start()
-        wait_for(lambda: collector.runs == 1)
+        wait_for(lambda: collector.runs == 1 and web.server.scraper.waiting >= len(threads))
         assert web.request("/-/healthy")[0] == 200
         gate.set()
         for thread in threads:
