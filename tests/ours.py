@@ -8,7 +8,6 @@ children into a unit of their own, and keep of the series of processes only thos
 no processes but those of the unit.
 """
 
-import copy
 import os
 import re
 import sys
@@ -92,7 +91,7 @@ class OwnCollector(ClientCollector):
 
     def collect(self) -> Iterator[Metric]:
         for family in self._real.collect():
-            own = copy.copy(family)
+            own = Metric(family.name, family.documentation, family.type, family.unit)
             own.samples = [s for s in family.samples if self._is_own(s.labels)]
             yield own
 
