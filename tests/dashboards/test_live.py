@@ -28,6 +28,7 @@ EMPTY: dict[tuple[str, str], str] = {
     ("Processor time in probes", ""): "the kernel does not count it (kernel.bpf_stats_enabled=0)",
     ("Runs of probes", ""): "the kernel does not count them (kernel.bpf_stats_enabled=0)",
     ("Drift of the fd accounts", ""): "census and events agree",
+    ("Calls refused for their fd", ""): "the workload is refused nothing",
     (
         "Waiting for permission",
         "",
