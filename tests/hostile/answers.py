@@ -14,12 +14,14 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain
 from prometheus_client.samples import Sample
 
+from exporter.catalog import CATALOG
 from tests.scorecard.served import Served
 
 WRITTEN = "fdscope_file_written_bytes_total"
 READ = "fdscope_file_read_bytes_total"
 BUDGET = 20_000
 """Series of one scrape: the default of the option."""
+_NAMES = frozenset(metric.name for metric in CATALOG)
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 _PATIENCE_SECONDS = 120.0
 
@@ -50,6 +52,7 @@ class Reading:
 
     def rows(self, name: str, **labels: str | int) -> Iterator[Sample]:
         """The series of a metric that have these labels."""
+        assert name in _NAMES, f"there is no metric {name}"
         wanted = {key: str(value) for key, value in labels.items()}.items()
         return (s for s in self.samples if s.name == name and wanted <= s.labels.items())
 

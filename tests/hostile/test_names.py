@@ -32,7 +32,7 @@ LINE_BREAKS_OF_PYTHON = (
 )
 """str.splitlines() ends a line at each, and the kernel does not."""
 
-RECEIVED = "fdscope_network_received_bytes_total"
+RECEIVED = "fdscope_network_device_received_bytes_total"
 
 OF_PROCESSES = (
     b"\xff", b"\xff\xfe\xfd" * 5, b"a\nb 1\n# c", b'"}, {', b"a\\", b"\\n\\", b"\x01\x02\x1b[31m",
