@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,5 +150,6 @@ def _kill(at: int) -> None:
     procs = os.open("cgroup.procs", os.O_RDONLY, dir_fd=at)
     with os.fdopen(procs) as listing:
         for line in listing:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(line), 9)
+            if pid := int(line):  # 0 stands for one that this pid namespace does not have
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
