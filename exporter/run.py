@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from fdscope.exporter import logs, privileges
+from fdscope.exporter import logs, priority, privileges
 from fdscope.exporter.http import listen
 from fdscope.exporter.http.systemd import Notifier
 from fdscope.exporter.page import PageData
@@ -168,6 +168,7 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
         stack.callback(on_ending, signal.SIG_IGN)
         logs.attached(session.report)
         logs.self_tested(rows)
+        priority.raise_to(options.nice)
         parts.drop_privileges(options.privileges_user)
         collector = parts.collector(attached, version(), options)
         stack.callback(collector.close)

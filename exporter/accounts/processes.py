@@ -638,6 +638,6 @@ class Processes:
             for key, process in accounts.processes.items()
             if process.exited and key not in accounts.amounts
         }
-        over = [key for key, since in idle.items() if now - since >= self._summed_linger]
+        over = {key for key, since in idle.items() if now - since >= self._summed_linger}
         self._idle_exits = {key: since for key, since in idle.items() if key not in over}
-        return over
+        return list(over)

@@ -27,7 +27,7 @@ class Label:
     """Other metrics have a label of this name that means something else."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Metric:
     """One metric family. ``name`` is the sample's name: a counter's ends in ``_total``."""
 

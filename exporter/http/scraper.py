@@ -15,6 +15,8 @@ from fdscope.exporter.http.negotiation import accepts_gzip, metrics_form
 
 MAX_WAITING = 256
 """Scrapes that may wait for a collection; more are turned away."""
+_LONGEST_REST_SECONDS = 0.25
+"""After a collection the next one waits for as long as it took on the processor, at most this."""
 
 Result = TypeVar("Result")
 
@@ -67,6 +69,7 @@ class Scraper:
         self._readiness: asyncio.Future[str | None] | None = None
         self._waiting = 0
         self._began: float | None = None
+        self._rest_until = 0.0
 
     @property
     def is_busy(self) -> bool:
@@ -132,6 +135,8 @@ class Scraper:
 
     async def _run(self) -> _Collected | None:
         async with self._turn:
+            # Clients that ask without end take half of a processor, not a whole one.
+            await asyncio.sleep(self._rest_until - time.monotonic())
             mine, self._next = self._next, None
             if mine and all(is_gone() for is_gone in mine.gone):
                 return None
@@ -142,8 +147,11 @@ class Scraper:
                 self._began = None
 
     def _collect(self) -> _Collected:
+        began = time.thread_time()
         families = list(self._registry.collect())
         self.observer(families)
+        rest = min(time.thread_time() - began, _LONGEST_REST_SECONDS)
+        self._rest_until = time.monotonic() + rest
         return _Collected(families)
 
     async def _in_pool(self, work: Callable[[], Result]) -> Result:

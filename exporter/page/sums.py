@@ -80,11 +80,12 @@ def read(families: Iterable[Family], at: float, left_out: LeftOut) -> Reading:
 
 def _sums(metric: Metric, family: Family) -> dict[Key, float]:
     result: dict[Key, float] = {}
+    names = LABELS[metric]
     for sample in family.samples:
         labels = sample.labels
         if "ended" in labels:
             labels = {**labels, "pid": ENDED_PID}
-        key = tuple(labels.get(name, "") for name in LABELS[metric])
+        key = tuple([labels.get(name, "") for name in names])
         result[key] = result.get(key, 0) + sample.value
     return result
 

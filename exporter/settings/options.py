@@ -47,6 +47,8 @@ class Options:
     counter_entries: int
     process_entries: int
     exclude_self: bool
+    nice: int
+    """The priority to serve with, if it may be set and nobody has set one; 0: none."""
     privileges_user: str
     """Whom to become once everything is attached; empty: stay who we are."""
     max_series: int
@@ -223,6 +225,13 @@ OPTIONS = (
     ),
     Option(
         "exclude-self", "exclude_self", bool, False, "Leave out the exporter's own I/O.",
+    ),
+    Option(
+        "scheduling.nice", "nice", int, -10,
+        "Priority (nice) to serve with, so that a host that is busy or under attack can still be"
+        " observed; 0 leaves it as it is, and so does a process that may not raise it or that was"
+        " started with another one.",
+        "NICE", _between(-20, 19),
     ),
     Option(
         "privileges.user", "privileges_user", str, "",

@@ -90,14 +90,41 @@ class AmountsReader:
         return same
 
 
-def processes(keys: Any, values: Any) -> dict[ProcessKey, Process]:
-    """The map ``processes``."""
-    return {
-        ProcessKey(tgid, start): Process(comm.partition(b"\0")[0], cgroup_id, bool(exited))
-        for (tgid, start), (cgroup_id, exited, comm) in zip(
-            keys.tolist(), values.tolist(), strict=True
-        )
-    }
+class ProcessesReader:
+    """The map ``processes`` as plain values, reading after reading.
+
+    Most entries are as they were: what was made of them serves again.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[ProcessKey, Process]] = {}
+        """What was made of each entry of the last reading, by its bytes."""
+
+    def read(self, keys: Array, values: Array) -> dict[ProcessKey, Process]:
+        """Keys and values are of shape (n,)."""
+        known = self._known
+        rows = _bytes_of(keys, values)
+        fresh = [place for place, row in enumerate(rows) if row not in known]
+        made = {
+            rows[place]: (ProcessKey(*key), _process(*value))
+            for place, key, value in zip(
+                fresh, keys[fresh].tolist(), values[fresh].tolist(), strict=True
+            )
+        }
+        self._known = {row: known.get(row) or made[row] for row in rows}
+        return dict(self._known.values())
+
+
+def _bytes_of(keys: Array, values: Array) -> list[bytes]:
+    """Each key and its value in one; both of shape (n,)."""
+    row = np.empty(len(keys), [("key", keys.dtype), ("value", values.dtype)])
+    row["key"], row["value"] = keys, values
+    rows: list[bytes] = row.view(f"V{row.itemsize}").tolist()
+    return rows
+
+
+def _process(cgroup_id: int, exited: int, comm: bytes) -> Process:
+    return Process(comm.partition(b"\0")[0], cgroup_id, bool(exited))
 
 
 def overflow(values: Any) -> dict[int, Amount]:

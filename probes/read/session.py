@@ -66,6 +66,7 @@ class Session:
         self._counter_keys = np.empty(0, dtype("counter_key"))
         """As of the last reading of ``accounts()``: what was read may be removed."""
         self._amounts = decode.AmountsReader()
+        self._known_processes = decode.ProcessesReader()
         cpus = host_cpus()
 
         def numbers(name: str, entries: int) -> PerCpuArray:
@@ -156,7 +157,7 @@ class Session:
         process_keys, processes = self._processes.read()
         amounts = decode.AmountsReader().read(keys, values)
         return self._aside.with_them(
-            Accounts(amounts, decode.processes(process_keys, processes[:, 0]))
+            Accounts(amounts, decode.ProcessesReader().read(process_keys, processes[:, 0]))
         )
 
     def _read(self, of_the_living: bool) -> Accounts:
@@ -174,9 +175,11 @@ class Session:
             keys, values = keys[others], values[others]
             process_keys, processes = process_keys[ended], processes[ended]
             amounts = decode.AmountsReader().read(keys, values)
+            known = decode.ProcessesReader().read(process_keys, processes[:, 0])
         else:
             amounts = self._amounts.read(keys, values)
-        return Accounts(amounts, decode.processes(process_keys, processes[:, 0]), maps)
+            known = self._known_processes.read(process_keys, processes[:, 0])
+        return Accounts(amounts, known, maps)
 
     def exited(self) -> list[ProcessKey]:
         """Processes that have ended and are still in the map: much cheaper than their amounts."""

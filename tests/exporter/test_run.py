@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The exporter as a real process, and what it asks of the process it runs in."""
 
+import os
 import re
 import signal
 import socket
@@ -55,6 +56,27 @@ def test_a_signal_while_compiling_ends_it(number: signal.Signals) -> None:
         process.send_signal(number)
         _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "started_with", "wanted"),
+    [((), 0, -10), (("--scheduling.nice=0",), 0, 0), (("--scheduling.nice=3",), 0, 3), ((), 5, 5)],
+)
+def test_priority(flags: Sequence[str], started_with: int, wanted: int) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can raise a priority")
+
+    def before() -> None:
+        os.setpriority(os.PRIO_PROCESS, 0, started_with)
+
+    with exporter("", *flags, before=before) as process:
+        assert process.stderr
+        read_until(process.stderr, "metrics: http")
+        of_threads = {
+            os.getpriority(os.PRIO_PROCESS, int(task.name))
+            for task in Path(f"/proc/{process.pid}/task").iterdir()
+        }
+    assert of_threads == {wanted}
 
 
 MOMENTS = (0.0, 0.02, 0.05, 0.1, 0.3, 0.6)

@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain
 from prometheus_client.samples import Sample
 
-from exporter.catalog import CATALOG
+from fdscope.exporter.catalog import CATALOG
 from tests.scorecard.served import Served
 
 WRITTEN = "fdscope_file_written_bytes_total"

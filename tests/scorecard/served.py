@@ -133,6 +133,7 @@ def served(mode: str, *flags: str) -> Iterator[Served]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
+            start_new_session=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         with process:

@@ -45,6 +45,7 @@ def test_defaults() -> None:
         counter_entries=32768,
         process_entries=16384,
         exclude_self=False,
+        nice=-10,
         privileges_user="",
         max_series=1000,
         budget=20_000,
@@ -63,6 +64,7 @@ def test_every_option_can_be_a_flag() -> None:
             "--probe.mode=kprobe", "--probe.latency", "--probe.stacks", "--probe.stacks-every=7",
             "--probe.counter-entries=512", "--probe.process-entries=256", "--exclude-self",
             "--process.max-series=0", "--metrics.max-series=5000", "--privileges.user=nobody",
+            "--scheduling.nice=-1",
             "--selftest.interval=3600",
         ]
     )  # fmt: skip
@@ -82,6 +84,7 @@ def test_every_option_can_be_a_flag() -> None:
         counter_entries=512,
         process_entries=256,
         exclude_self=True,
+        nice=-1,
         privileges_user="nobody",
         max_series=0,
         budget=5000,
@@ -101,6 +104,7 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         log.level = "error"
         log.format = "systemd"
         privileges.user = "nobody"
+        scheduling.nice = -1
         [probe]
         mode = "fentry"
         latency = true
@@ -129,6 +133,7 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         counter_entries=1024,
         process_entries=2048,
         exclude_self=True,
+        nice=-1,
         privileges_user="nobody",
         max_series=7,
         budget=20_000,

@@ -5,9 +5,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fdscope.probes.read.decode import AmountsReader
+from fdscope.probes.read.decode import AmountsReader, ProcessesReader
 from fdscope.probes.schema.records import dtype
-from fdscope.probes.schema.snapshot import Amount, ProcessKey
+from fdscope.probes.schema.snapshot import Amount, Process, ProcessKey
 
 CPUS = 2
 Entry = tuple[int, int, int]
@@ -56,3 +56,36 @@ def test_who_did_nothing_is_not_made_anew() -> None:
     second = reader.read(keys, values)
     assert second[ProcessKey(1, 0)] is first[ProcessKey(1, 0)]
     assert second[ProcessKey(2, 0)] == {0: Amount(0, 5)}
+
+
+PROCESSES = st.dictionaries(
+    st.tuples(st.sampled_from([1, 2**32 - 1]), st.sampled_from([0, 1, 2**32 - 1])),
+    st.tuples(
+        st.sampled_from([1, 2**64 - 1]), st.booleans(), st.sampled_from([b"", b"a", b"\xff" * 16])
+    ),
+)
+
+
+@given(st.lists(PROCESSES))
+def test_each_reading_of_processes_is_what_the_map_holds(
+    readings: list[dict[tuple[int, int], tuple[int, bool, bytes]]],
+) -> None:
+    reader = ProcessesReader()
+    for entries in readings:
+        keys = np.array(list(entries), dtype("process_key"))
+        values = np.array(list(entries.values()), dtype("process"))
+        assert reader.read(keys, values) == {
+            ProcessKey(*key): Process(comm, cgroup_id, exited)
+            for key, (cgroup_id, exited, comm) in entries.items()
+        }
+
+
+def test_a_process_that_is_as_it_was_is_not_made_anew() -> None:
+    reader = ProcessesReader()
+    keys = np.array([(1, 0), (2, 0)], dtype("process_key"))
+    values = np.array([(7, 0, b"a"), (7, 0, b"b")], dtype("process"))
+    first = reader.read(keys, values)
+    values["exited"][1] = 5
+    second = reader.read(keys, values)
+    assert second[ProcessKey(1, 0)] is first[ProcessKey(1, 0)]
+    assert second[ProcessKey(2, 0)] == Process(b"b", 7, True)
