@@ -166,7 +166,8 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
             session, rows = attached
             stack.callback(session.close)
         stack.callback(on_ending, signal.SIG_IGN)
-        logs.attached(session.report)
+        not_traced = blind_spots.of(session.mode)
+        logs.attached(session.report, len(not_traced))
         logs.self_tested(rows)
         parts.drop_privileges(options.privileges_user)
         collector = parts.collector(attached, version(), options)
@@ -175,15 +176,16 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
         stack.callback(on_ending, signal.SIG_IGN)
         registry = CollectorRegistry()
         registry.register(collector)
+        mode = session.mode.value
         served = Server(
             options,
             sockets,
             registry,
-            lambda: _page(session.mode, collector),
+            lambda: PageData(version(), mode, collector.attachments(), not_traced),
             collector.ready,
             protection,
         )
-        _tell_addresses(sockets, options, "https" if protection.has_tls else "http")
+        _log_addresses(sockets, options, "https" if protection.has_tls else "http")
         asyncio.run(_serve(served))
 
 
@@ -196,13 +198,17 @@ def _sockets(options: Options) -> list[socket.socket]:
     return listen.bind(addresses, mode, options.unix_socket_group, owner)
 
 
-def _tell_addresses(sockets: Sequence[socket.socket], options: Options, scheme: str) -> None:
-    for url in listen.urls(sockets, scheme):
-        if url.startswith("unix:"):
-            path, metrics = url.removeprefix("unix:"), options.telemetry_path
-            log.info("metrics: curl --unix-socket %s %s://localhost%s", path, scheme, metrics)
-        else:
-            log.info("metrics: %s%s, page: %s/", url, options.telemetry_path, url)
+def _log_addresses(sockets: Sequence[socket.socket], options: Options, scheme: str) -> None:
+    urls, metrics = listen.urls(sockets, scheme), options.telemetry_path
+    paths = [url.removeprefix("unix:") for url in urls if url.startswith("unix:")]
+    urls = [url for url in urls if not url.startswith("unix:")]
+    lines = [
+        *(f"live page: {url}/" for url in urls),
+        *(f"metrics: {url}{metrics}" for url in urls),
+        *(f"metrics: curl --unix-socket {path} {scheme}://localhost{metrics}" for path in paths),
+    ]
+    for line in lines:
+        log.info("%s", line, extra=logs.STANDS_OUT)
 
 
 async def _serve(served: Server) -> None:
@@ -225,11 +231,6 @@ def _settings(options: Options) -> Settings:
         stacks_every=options.stacks_every if options.stacks else 0,
         exclude_tgid=os.getpid() if options.exclude_self else None,
     )
-
-
-def _page(mode: Mode, collector: "Collector") -> PageData:
-    blind = blind_spots.for_mode(mode)
-    return PageData(version(), mode.value, collector.attachments(), blind)
 
 
 def version() -> str:

@@ -68,8 +68,8 @@ def blind_spots() -> str:
     """Markdown: what is not traced, why, and in which modes."""
     modes: dict[tuple[str, str], list[str]] = {}
     for mode in Mode:
-        for what, why in BLIND_SPOTS[mode]:
-            modes.setdefault((what, why), []).append(mode.value)
+        for spot in BLIND_SPOTS[mode]:
+            modes.setdefault((spot.what, spot.why), []).append(mode.value)
     rows = (
         f"| {what} | {why} | {'all' if len(names) == len(Mode) else ', '.join(names)} |"
         for (what, why), names in modes.items()

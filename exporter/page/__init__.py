@@ -10,6 +10,7 @@ from importlib import resources
 from string import Template
 
 from fdscope.exporter.settings.options import HEALTHY_PATH, READY_PATH
+from fdscope.probes.hooks.blind_spots import BlindSpot
 from fdscope.probes.schema.taxonomy import SOCKET_KINDS, Door, FdKind
 
 DOORS = (
@@ -31,8 +32,8 @@ class PageData:
     attachments: Sequence[Mapping[str, str]]
     """Rows with ``function``, ``layer``, ``mode``, ``state``, ``why``; see
     ``probes.attach.loader``."""
-    not_traced: Sequence[str]
-    """Lines of the form ``what: why``."""
+    not_traced: Sequence[BlindSpot]
+    """What this mode does not count on this kernel."""
 
 
 def render(data: PageData, telemetry_path: str, has_charts: bool = True) -> str:
@@ -48,7 +49,8 @@ def render(data: PageData, telemetry_path: str, has_charts: bool = True) -> str:
         healthy=HEALTHY_PATH.removeprefix("/"),
         ready=READY_PATH.removeprefix("/"),
         rows="".join(_row(row) for row in data.attachments),
-        blind="".join(_item(line) for line in data.not_traced),
+        blind_count=len(data.not_traced),
+        blind="".join(map(_item, data.not_traced)),
     )
 
 
@@ -68,9 +70,8 @@ def _row(row: Mapping[str, str]) -> str:
     )
 
 
-def _item(line: str) -> str:
-    what, _, why = line.partition(": ")
-    return f"<li><b>{escape(what)}</b><br>{escape(why)}"
+def _item(spot: BlindSpot) -> str:
+    return f"<li><b>{escape(spot.what)}</b><br>{escape(spot.why)}"
 
 
 @cache

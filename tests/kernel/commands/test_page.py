@@ -56,7 +56,7 @@ def exporter(
 def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
     deadline = time.monotonic() + ATTACH_SECONDS
     while True:
-        if found := re.search(r'page: (http://[^\s"]+)', log.read_text()):
+        if found := re.search(r'live page: (http://[^\s"]+)', log.read_text()):
             return found[1]
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
