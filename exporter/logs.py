@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What ``fdscope exporter`` logs on standard error, one line a record."""
+"""The log of ``fdscope exporter`` on standard error, one line per record."""
 
 import json
 import logging
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NOISY_LOGGERS = {"asyncio": "WARNING", "tornado.access": "WARNING", "tornado.general": "ERROR"}
-"""What clients do wrong, such as a failed handshake, is a warning of tornado.general."""
+"""tornado.general warns about faults of clients, such as a failed handshake."""
 
 
 class _Logfmt(logging.Formatter):
     """``time=... level=INFO msg="..."``, as Go's slog writes it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever the message holds."""
+        """One line, whatever is in the message."""
         fields = {"time": _time(record), "level": record.levelname}
         quoted = {"msg": record.getMessage()} | _error(self, record)
         words = [f"{name}={value}" for name, value in fields.items()]
@@ -99,7 +99,7 @@ def _is_journal(environment: Mapping[str, str]) -> bool:
 
 def start_logging(level: str, form: str, environment: Mapping[str, str] = os.environ) -> None:
     """Log to standard error from this level on, in one of ``options.LOG_FORMATS``."""
-    # A reader of standard error that has left is no reason to write about it there.
+    # If the reader of standard error has left, no error about that can be written there.
     logging.raiseExceptions = False
     if form == "auto":
         form = "systemd" if _is_journal(environment) else "logfmt"
@@ -135,7 +135,7 @@ def attached(report: Mapping[str, Any], blind_spots: int) -> None:
 
 
 def self_tested(rows: Sequence["Row"]) -> None:
-    """Tell whether known bytes were counted right; nothing if there was no test."""
+    """Log the result of the self-test; nothing if there was none."""
     if not rows:
         return
     wrong = [row for row in rows if not row.ok]
@@ -149,5 +149,5 @@ def self_tested(rows: Sequence["Row"]) -> None:
 
 
 def _line(text: str) -> str:
-    """The first line of what may be a verifier's log."""
+    """The first line of a text, which may be a verifier's log."""
     return text.strip().partition("\n")[0]

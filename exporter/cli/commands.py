@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The subcommands of ``fdscope``: what each is for, its options, what it runs."""
+"""The subcommands of ``fdscope``: purpose, options, function."""
 
 import argparse
 import json
@@ -33,7 +33,7 @@ class Command:
     description: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
-    """Exit code; RunError and ConfigError are printed."""
+    """Returns the exit code; RunError and ConfigError are printed."""
 
 
 def _run_exporter(arguments: argparse.Namespace) -> int:
@@ -64,7 +64,7 @@ def _run_doctor(arguments: argparse.Namespace) -> int:
         return _list_blind_spots(arguments)
     if arguments.mode:
         raise ConfigError("--mode goes together with --blind-spots")
-    diagnosis = examine(progress=_tell_a_person())
+    diagnosis = examine(progress=_progress())
     show(json.dumps(diagnosis.as_dict(), indent=2) if arguments.json else diagnosis.text())
     return OK if diagnosis.ok else FAILED
 
@@ -73,7 +73,7 @@ def _list_blind_spots(arguments: argparse.Namespace) -> int:
     from fdscope.probes.doctor.checks import usable_mode
     from fdscope.probes.hooks import blind_spots
 
-    mode = Mode(arguments.mode) if arguments.mode else usable_mode(progress=_tell_a_person())
+    mode = Mode(arguments.mode) if arguments.mode else usable_mode(progress=_progress())
     if mode is None:
         raise RunError("no attach mode works here (see `fdscope doctor`): choose one with --mode")
     spots, kernel = blind_spots.of(mode), platform.release()
@@ -96,13 +96,13 @@ def _indented(text: str, first: str, others: str) -> str:
 
 
 def _run_selftest(arguments: argparse.Namespace) -> int:
-    report, exact = oneshot.selftest(arguments, _tell_a_person())
+    report, exact = oneshot.selftest(arguments, _progress())
     show(report)
     return OK if exact else FAILED
 
 
 def _run_ledger(arguments: argparse.Namespace) -> int:
-    report, _ = oneshot.ledger(arguments, _tell_a_person())
+    report, _ = oneshot.ledger(arguments, _progress())
     show(report)
     return OK
 
@@ -123,7 +123,7 @@ def _run_version(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _tell_a_person() -> Callable[[str], None]:
+def _progress() -> Callable[[str], None]:
     """A function that prints progress, where a person waits: attaching takes seconds."""
     if sys.stderr.isatty():
         return lambda text: print(text, file=sys.stderr)
@@ -156,7 +156,7 @@ examples:
     ),
     Command(
         "doctor",
-        "say what this kernel offers and what is missing",
+        "check what this kernel offers and what is missing",
         """\
 Examine this machine: which attach modes work and which hooks it has, what will be attached,
 what is missing, and the package or setting that fixes it. Exits with 1 if the exporter cannot
@@ -188,14 +188,14 @@ examples:
         "show that both layers see the same bytes",
         """\
 Attach, watch the host for some time, and show for each kind of socket the bytes at the socket
-layer against the bytes that came through each door of the file layer. A call that waits while the
-probes are attached or read has passed one layer only: a small residual on a busy host is that.
+layer and the bytes that came through each door of the file layer. A call in flight while the
+probes are attached or read has passed one layer only: it shows as a small residual on a busy host.
 
 examples:
   sudo fdscope ledger
   sudo fdscope ledger --seconds 60 --json
   sudo fdscope ledger --stacks  # with the kernel functions between door and socket layer
-  sudo fdscope ledger --stacks --socket 31337  # of one socket: ss -e tells its inode number""",
+  sudo fdscope ledger --stacks --socket 31337  # of one socket: ss -e shows its inode number""",
         oneshot.add_ledger_arguments,
         _run_ledger,
     ),
@@ -214,15 +214,15 @@ examples:
 )
 
 
-# Subcommands of fdscope's other packages, which the exporter does not know, by entry points.
+# Subcommands of fdscope's other packages, found by entry points: the exporter does not import them.
 
 GROUP = "fdscope.commands"
-"""The name of such an entry point is the subcommand's, and it leads to a module with SUMMARY,
-DESCRIPTION, add_arguments() and run(), which are what ``Command`` says."""
+"""The entry point has the subcommand's name and leads to a module with SUMMARY, DESCRIPTION,
+add_arguments() and run(), as in ``Command``."""
 
 
 def commands() -> Iterator[Command]:
-    """Those that fdscope itself brings, by name; no other installed package can add one."""
+    """Subcommands of fdscope's own entry points, by name; other packages cannot add one."""
     try:
         own = metadata.distribution("fdscope").entry_points.select(group=GROUP)
     except metadata.PackageNotFoundError:

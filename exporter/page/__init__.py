@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The live page at ``/``: ``page.html`` is what it says before, and without, its scripts."""
+"""The live page at ``/``: ``page.html`` is its content before, and without, its scripts."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ _CHARTS = '<script src="static/plotly.min.js" defer></script>'
 
 @dataclass(frozen=True, slots=True)
 class PageData:
-    """What the landing page shows."""
+    """Content of the page that the scripts do not fill."""
 
     version: str
     mode: str

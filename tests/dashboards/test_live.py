@@ -163,7 +163,7 @@ def test_the_ledger_adds_up_to_the_byte(port: int) -> None:
 
 
 def test_the_node_graph_has_both_ends_of_every_line(port: int) -> None:
-    frames = _drawn(port, "Who, through which door, to where, in kB/s")
+    frames = _drawn(port, "Which process, through which door, to where, in kB/s")
     edges, nodes = frames["edges"], frames["nodes"]
     assert {"id", "source", "target", "mainstat", "thickness"} <= set(edges)
     assert {"id", "title", "subtitle", "mainstat", "arc__door"} <= set(nodes)

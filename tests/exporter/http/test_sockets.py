@@ -165,7 +165,7 @@ def test_what_is_no_socket_stays(place: Path, what: str) -> None:
         os.mkfifo(path)
     else:
         path.symlink_to(target if what == "link" else place / "none")
-    with pytest.raises(BindError, match="there is a file that is no socket: remove it"):
+    with pytest.raises(BindError, match="a file that is no socket is there: remove it"):
         bind(path)
     assert target.read_text() == "mine"
     assert path.lstat()
