@@ -41,6 +41,6 @@ def announce(
 
 
 def _bold(text: str) -> str:
-    """The text in bold on a terminal, as it is elsewhere."""
+    """The text in bold on a terminal, unchanged elsewhere."""
     is_plain = not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb"
     return text if is_plain else f"\x1b[1m{text}\x1b[0m"

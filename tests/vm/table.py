@@ -26,18 +26,18 @@ SUMMARY_HEAD = (
 ABOUT = """\
 # Tested kernels
 
-A virtual machine each, in which the tests of `tests/kernel` ran: `make vm-matrix` runs them, and
-`make vm-table` writes this page from what they left. Skipped are tests of what a kernel, the
-processor or the machine does not have, among them those of the live page, which need a browser.
-Failures are expected, and a door can be off, where tasks preempt the kernel, in modes that miss
-runs there and tell so: the note says then how many, and how often that is stands in
-[Measurements](measurements.md#runs-that-the-kernel-skips). A hook that is silent was not called by
-the self-test. Where no mode is named, all modes of the cell are meant.
+One virtual machine per cell, in which the tests of `tests/kernel` ran: `make vm-matrix` runs
+them, and `make vm-table` writes this page from the results. Tests are skipped if the kernel, the
+processor or the machine lacks what they need; those of the live page need a browser. Where tasks
+preempt the kernel, failures are expected and a door can be off, in modes that miss runs there and
+report it: the note has the number, and [Measurements](measurements.md#runs-that-the-kernel-skips)
+how often that happens. A silent hook was not called by the self-test. Without a mode, all modes
+of the cell are meant.
 """
 FIRED = "fires"
 STATES = {"attached": "attached, silent", "failed": "failed", "absent": "absent"}
 PROBLEMS = ("skipped", "failure", "error")
-TESTS_HEAD = ("tests", "what became of them", "why")
+TESTS_HEAD = ("tests", "result", "why")
 OUTCOMES = {"pytest.skip": "skipped", "pytest.xfail": "expected to fail"}
 
 
