@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The exporter as a process of its own, with parts that need no kernel."""
+"""The exporter as a separate process, with parts that need no kernel."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from tests.paths import ROOT
 def exporter(
     wishes: str, *flags: str, before: Callable[[], None] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run ``tests.exporter.fake`` on a free port; at the end it is no more.
+    """Run ``tests.exporter.fake`` on a free port; kill it at the end.
 
     ``before`` is called in the child before the program starts.
     """
@@ -42,7 +42,7 @@ def exporter(
 
 
 def wait_until_caught(pid: int, *numbers: signal.Signals) -> None:
-    """Wait until a process has handlers of its own for these signals."""
+    """Wait until a process has handlers for these signals."""
     deadline = time.monotonic() + 60
     mask = sum(1 << number - 1 for number in numbers)
     while True:
@@ -65,7 +65,7 @@ def read_until(stream: Iterator[str], text: str) -> list[str]:
 
 
 def first_child(pid: int) -> int:
-    """Wait until a process has a child, and which it is."""
+    """Wait until a process has a child; return its pid."""
     deadline = time.monotonic() + 60
     while not (children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
         assert time.monotonic() < deadline, "the process starts nothing"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The exporter as a real process, and what it asks of the process it runs in."""
+"""The exporter as a real process, and the checks of that process."""
 
 import re
 import signal
@@ -119,7 +119,7 @@ def test_a_port_in_use_is_found_before_anything_is_attached() -> None:
     ],
 )
 def test_a_wrong_web_configuration_opens_no_port(tmp_path: Path, text: str | None) -> None:
-    """It ends the start before a port is asked for: the one named here could not be had."""
+    """It ends the start before a port is opened: the one named here is in use."""
     file = tmp_path / "web.yml"
     if text is not None:
         file.write_text(text)

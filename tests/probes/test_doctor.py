@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What ``fdscope doctor`` says of machines that lack one thing or another."""
+"""``fdscope doctor`` on machines that lack something."""
 
 import json
 import struct

@@ -38,7 +38,7 @@ _MARKS = {EXACT: "exact", OFF: "**off**", BLIND: "not seen", NOT_POSSIBLE: "not 
 
 
 def line_text(line: Line) -> str:
-    """What is wrong, in a line."""
+    """A wrong line as text."""
     where = f"{line.process} ({line.pid}) {line.layer} {line.account} {line.fd_type} {line.door}"
     return (
         f"{where.strip()}: expected {line.expected_bytes} bytes in {line.expected_operations}"
@@ -47,7 +47,7 @@ def line_text(line: Line) -> str:
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """A scenario for a terminal."""
+    """A scenario as text."""
     again = f" (after {verdict.tries} tries)" if verdict.tries > 1 else ""
     head = (
         f"{verdict.scenario:46} {verdict.verdict + again:18}"
@@ -57,7 +57,7 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def summary(run: Run) -> str:
-    """A run in a line."""
+    """A run as one line."""
     words = [verdict.verdict for verdict in run.verdicts]
     counts = ", ".join(f"{words.count(word)} {word}" for word in _MARKS if word in words)
     return (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A census in steps, what it leaves out, and how it fits the events."""
+"""A census in steps, what it leaves out, and its drift against the events."""
 
 from collections.abc import Iterator, Mapping
 
@@ -20,7 +20,7 @@ def fds(pid: int, counts: Mapping[FdType, int], **more: object) -> ProcessFds:
 
 
 class Host:
-    """Processes that a test makes up."""
+    """Fake processes."""
 
     def __init__(self, found: Mapping[int, ProcessFds | Missing]) -> None:
         self.found = found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command: its helps, exit codes and errors."""
+"""The command: help, exit codes and errors."""
 
 import json
 import os

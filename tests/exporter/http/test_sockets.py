@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Unix sockets and sockets of systemd: their rights, their places, what is refused."""
+"""Unix sockets and sockets of systemd: rights, paths, refusals."""
 
 import contextlib
 import http.client
@@ -44,7 +44,7 @@ def ask(path: Path | str, page: str = "/metrics") -> tuple[int, bytes]:
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A folder that nobody else may write to, with a short name."""
+    """A folder with a short name, not writable by others."""
     with tempfile.TemporaryDirectory(prefix="fdscope-", dir="/tmp") as name:
         yield Path(name)
 

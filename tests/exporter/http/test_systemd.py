@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a service manager hears, over a real socket."""
+"""Messages to a service manager, over a real socket."""
 
 import os
 import re

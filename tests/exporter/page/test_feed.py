@@ -86,7 +86,7 @@ def test_nothing_is_collected_when_nobody_looks(
 def test_a_viewer_who_comes_back_is_served_again(
     monkeypatch: pytest.MonkeyPatch, away: float
 ) -> None:
-    """Also in the last pause before nobody looks any more."""
+    """Also in the last pause before the feed stops."""
     monkeypatch.setattr(feed, "WINDOW_SECONDS", 0.5)
     with running(FakeCollector()) as web:
         with listening(web) as response:
@@ -99,7 +99,7 @@ def test_a_viewer_who_comes_back_is_served_again(
 
 
 def test_a_viewer_at_the_very_end_of_the_window_is_served() -> None:
-    """The clock says that nobody has looked for long, and somebody looks."""
+    """The clock says that no page was open for long, but one is."""
     now = [100.0]
 
     async def play() -> None:
@@ -109,7 +109,7 @@ def test_a_viewer_at_the_very_end_of_the_window_is_served() -> None:
         followed = feed.Feed(collect, LeftOut(), lambda: now[0])
         async with aclosing(followed.messages()) as messages:
             await anext(messages)
-        await asyncio.sleep(2.5 * feed.INTERVAL_SECONDS)  # it has noticed that nobody looks
+        await asyncio.sleep(2.5 * feed.INTERVAL_SECONDS)  # it has noticed that no page is open
         now[0] += 2 * feed.WINDOW_SECONDS
         async with aclosing(followed.messages()) as messages:
             for _ in range(4):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The file of --web.config.file: what it may hold, and what each mistake is told."""
+"""The file of --web.config.file: its keys, and the message for each mistake."""
 
 import re
 import ssl

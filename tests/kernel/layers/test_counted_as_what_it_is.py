@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Calls that look like something else: of no message, of the error queue, of the kernel itself."""
+"""Calls that look like others: without a message, of the error queue, of the kernel itself."""
 
 import ctypes
 import errno
@@ -107,7 +107,7 @@ def test_sockets_without_an_error_queue_receive_what_was_sent(session: Session, 
 
 
 def between(ours: str, theirs: str, protocol: int) -> None:
-    """A connection between two addresses of a host of its own, used in both directions."""
+    """A connection between two addresses of a new network namespace, used both ways."""
     family = socket.AF_INET6 if ":" in ours else socket.AF_INET
     assert LIBC.unshare(CLONE_NEWNET) == 0
     at_once = " nodad" if family == socket.AF_INET6 else ""
@@ -156,7 +156,7 @@ def test_both_ends_on_this_host(
 
 
 class Sockmap:
-    """A map of sockets whose program hands what the first receives to the kernel, for the other."""
+    """A sockmap whose program forwards what the first socket receives to the other."""
 
     _MAP_CREATE, _MAP_UPDATE, _PROG_LOAD, _PROG_ATTACH = 0, 2, 5, 8
     _SOCKMAP, _SK_SKB, _STREAM_PARSER, _STREAM_VERDICT = 15, 14, 4, 5

@@ -22,7 +22,7 @@ ONCE = Amount(1, SIZE)
 
 
 def filled() -> int:
-    """A file of SIZE bytes, at its start; the bytes came through the door read_write."""
+    """A file of SIZE bytes, at its start; they were written through the door read_write."""
     fd, _ = a_file()
     os.write(fd, bytes(SIZE))
     os.lseek(fd, 0, os.SEEK_SET)

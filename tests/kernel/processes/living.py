@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Processes that have done something and wait, also such as go on without their leader."""
+"""Processes that have done some work and wait, also without their leader."""
 
 import ctypes
 import os
@@ -20,7 +20,7 @@ def state_of(tid: int) -> str:
 
 
 def end_this_thread() -> None:
-    """End the calling thread alone; if it is the leader, the process goes on without."""
+    """End only the calling thread; if it is the leader, the process continues without it."""
     ctypes.CDLL(None).syscall(_EXIT, 0)
 
 
