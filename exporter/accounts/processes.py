@@ -357,6 +357,16 @@ class Processes:
             return tracked.own.owner
         return Owner(tracked.name, "", tracked.unit)
 
+    @property
+    def names(self) -> int:
+        """Number of names with a sum."""
+        return len(self._sums)
+
+    @property
+    def tracked(self) -> int:
+        """Number of processes that are tracked, also ended ones."""
+        return len(self._tracked)
+
     def counts(self) -> dict[str, int]:
         """Number of tracked processes with series of their pid, and of those without."""
         summed = sum(not t.own and key not in self._closed for key, t in self._tracked.items())

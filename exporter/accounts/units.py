@@ -54,7 +54,7 @@ class Source(Protocol):
 
 
 class _Recent(Generic[Value]):
-    """A bounded table that drops the least recently used entry."""
+    """A bounded table that drops entries that were not used lately."""
 
     def __init__(self, capacity: int) -> None:
         self._half = max(capacity // 2, 1)
@@ -71,6 +71,9 @@ class _Recent(Generic[Value]):
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}
         self._young[key] = value
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
 
 
 class Units:
@@ -89,6 +92,11 @@ class Units:
         """Names of cgroups whose unit is unknown because a parent's is."""
         self._refused: dict[int, float] = {}
         """Cgroups whose name the kernel did not return, and when it was asked."""
+
+    @property
+    def remembered(self) -> int:
+        """Number of cgroups whose unit is kept."""
+        return len(self._units)
 
     def unit(self, cgroup_id: int) -> str:
         """The unit or container, ``NO_UNIT`` or ``UNKNOWN_UNIT``."""

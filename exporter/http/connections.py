@@ -139,6 +139,11 @@ class Connections:
         return len(self._all)
 
     @property
+    def answering(self) -> int:
+        """Number of answers that are being sent."""
+        return sum(each.answering_since is not None for each in list(self._all))
+
+    @property
     def are_busy(self) -> bool:
         """True while a request is being served."""
         return any(connection.request is not None for connection in self._all)
@@ -405,6 +410,11 @@ class LimitedServer(HTTPServer):
         self._lines: dict[str, dict[_Guest, None]] = {}
         """Connections that have sent something and wait for their turn, by peer."""
         self._is_serving = False
+
+    @property
+    def paused(self) -> list[socket.socket]:
+        """Listeners that wait for free descriptors."""
+        return list(self._paused)
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Accept connections on these non-blocking sockets; the caller closes them."""

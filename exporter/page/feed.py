@@ -55,6 +55,16 @@ class Feed:
         """True while a page is open, and for some seconds after."""
         return self._task is not None and not self._task.done()
 
+    @property
+    def listeners(self) -> int:
+        """Number of open pages."""
+        return self._clients.total()
+
+    @property
+    def kept(self) -> int:
+        """Number of readings in memory."""
+        return len(self._readings)
+
     def take(self, families: Iterable[Family]) -> None:
         """Keep the families of a scrape while a page is open; may be called in another thread."""
         if not self.is_watched:

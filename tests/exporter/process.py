@@ -54,6 +54,18 @@ def wait_until_caught(pid: int, *numbers: signal.Signals) -> None:
         time.sleep(0.001)
 
 
+def wait_until_handled(pid: int) -> None:
+    """Wait until a process has no signal left to handle."""
+    deadline = time.monotonic() + 60
+    while True:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        pending = [line.split()[1] for line in lines if line.startswith(("SigPnd:", "ShdPnd:"))]
+        if not any(int(mask, 16) for mask in pending):
+            return
+        assert time.monotonic() < deadline, "a signal stays pending"
+        time.sleep(0.001)
+
+
 def read_until(stream: Iterator[str], text: str) -> list[str]:
     """The lines up to the first that holds this text; AssertionError if none does."""
     lines = []

@@ -14,7 +14,12 @@ from fdscope.exporter.run import RunError, check_capabilities, check_host
 from fdscope.probes.hooks import blind_spots
 from fdscope.probes.kernel.host import Host
 from fdscope.probes.schema.taxonomy import Mode
-from tests.exporter.process import exporter, read_until, wait_until_caught
+from tests.exporter.process import (
+    exporter,
+    read_until,
+    wait_until_caught,
+    wait_until_serving,
+)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -28,7 +33,7 @@ def test_serves_until_a_signal_and_detaches(number: signal.Signals) -> None:
             client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
             answer = b"".join(iter(lambda: client.recv(65536), b""))
         process.send_signal(number)
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=120)
     assert b"fdscope_test 1.0" in answer
     assert process.returncode == 0
     assert "Traceback" not in errors
@@ -56,7 +61,7 @@ def test_a_signal_while_compiling_ends_it(number: signal.Signals) -> None:
         assert process.stderr
         read_until(process.stderr, "compiling")
         process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, "")
 
 
@@ -71,7 +76,7 @@ def test_a_signal_at_any_moment_of_the_start_ends_it(number: signal.Signals) -> 
             wait_until_caught(process.pid, signal.SIGTERM, signal.SIGINT)
             time.sleep(moment)
             process.send_signal(number)
-            output, errors = process.communicate(timeout=20)
+            output, errors = process.communicate(timeout=120)
         assert (process.returncode, "Traceback" in errors) == (0, False), (moment, errors)
         assert ("collector of" in output) <= ("detached" in output)
 
@@ -92,7 +97,7 @@ def test_a_signal_at_any_moment_of_the_start_ends_it(number: signal.Signals) -> 
 )
 def test_expected_failures(wish: str, output: list[str], errors: str) -> None:
     with exporter(wish, "--exclude-self") as process:
-        told, why = process.communicate(timeout=20)
+        told, why = process.communicate(timeout=120)
     assert process.returncode == 1
     assert why.endswith(errors)
     assert "Traceback" not in why
@@ -103,7 +108,7 @@ def test_a_port_in_use_is_found_before_anything_is_attached() -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         address = f"127.0.0.1:{holder.getsockname()[1]}"
         with exporter("", f"--web.listen-address={address}") as process:
-            told, why = process.communicate(timeout=20)
+            told, why = process.communicate(timeout=120)
     assert (process.returncode, told) == (1, "")
     assert f"cannot listen on {address}: Address already in use" in why
     assert "ss -ltnp" in why
@@ -127,7 +132,7 @@ def test_a_wrong_web_configuration_opens_no_port(tmp_path: Path, text: str | Non
         address = f"127.0.0.1:{holder.getsockname()[1]}"
         wishes = (f"--web.listen-address={address}", f"--web.config.file={file}")
         with exporter("", *wishes) as process:
-            told, why = process.communicate(timeout=20)
+            told, why = process.communicate(timeout=120)
     assert (process.returncode, told) == (2, ""), why
     assert str(tmp_path) in why.splitlines()[-1]
     assert "cannot listen" not in why
@@ -139,10 +144,10 @@ def test_a_reader_of_the_log_that_leaves_does_not_end_it() -> None:
         assert process.stdout
         process.stderr.close()
         read_until(process.stdout, "collector of")
-        time.sleep(0.3)
+        wait_until_serving(process.pid)
         process.send_signal(signal.SIGTERM)
         assert "detached" in process.stdout.read()
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
 
 
 def with_capabilities(directory: Path, bits: Sequence[int]) -> Host:

@@ -231,8 +231,8 @@ class Drowned(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_kept_of_what_was_folded(self) -> None:
-        assert len(self.processes._tracked) <= len(self.kernel.processes) + 50
-        assert len(self.processes._sums) <= self.BUDGET
+        assert self.processes.tracked <= len(self.kernel.processes) + 50
+        assert self.processes.names <= self.BUDGET
 
 
 TestDrowned = Drowned.TestCase

@@ -178,4 +178,4 @@ def test_what_is_looked_up_stays_and_the_rest_makes_room(kernel: Kernel) -> None
         kernel.end(other, levels=2)
         assert met(units, 7, kept, exited=True) == "kept.service"
     assert units.unit(first) == UNKNOWN_UNIT
-    assert len(units._units._young) + len(units._units._old) <= 100
+    assert units.remembered <= 100

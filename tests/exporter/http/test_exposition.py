@@ -192,7 +192,7 @@ def test_a_cause_is_logged_again_after_the_family_was_complete(
 
 def event(port: int) -> dict[str, object]:
     """The first message of the page's feed."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     connection.request("GET", "/events")
     response = connection.getresponse()
     try:

@@ -479,7 +479,7 @@ def test_whatever_goes_wrong_the_old_configuration_ends(
 def test_a_start_with_a_file_that_is_none_ends_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "web.yml")
     with exporter("", f"--web.config.file={tmp_path / 'web.yml'}") as process:
-        told, why = process.communicate(timeout=20)
+        told, why = process.communicate(timeout=120)
     assert (process.returncode, told) == (2, "")
     assert why.splitlines()[-1].endswith("web.yml: it is a FIFO, not a regular file")
     assert "Traceback" not in why

@@ -21,7 +21,7 @@ from fdscope.probes.read.session import Session, attach
 from fdscope.probes.schema.snapshot import Amount, slot
 from fdscope.probes.schema.taxonomy import Account, Birth, Cause, Door, FdType, Loss
 from tests.kernel.conftest import Run, end_child, in_child, key_of, modes, of_tgid, start_child
-from tests.kernel.processes.living import alive, without_leader
+from tests.kernel.processes.living import alive, wait_until_in, without_leader
 
 PR_SET_NAME = 15
 CHURN = int(os.environ.get("FDSCOPE_TEST_CHURN", "3000"))
@@ -231,7 +231,8 @@ def test_fd_closed_and_replaced_while_another_thread_reads(blocking_call: str, r
         call = (lambda: os.read(fd, 57)) if blocking_call == "read" else (lambda: ours.recv(57))
         reader = threading.Thread(target=call)
         reader.start()
-        time.sleep(0.2)
+        assert reader.native_id
+        wait_until_in(reader.native_id, "read", "recvfrom")
         other, _ = os.pipe()
         os.dup2(other, fd)
         theirs.send(bytes(57))
