@@ -3,15 +3,15 @@
 PYTHON := .venv/bin/python
 # The kernel of `make vm-test` and `make vm-shell`; `python3 -m tests.vm list` shows all.
 KERNEL ?= 6.12
-# Of `make vm-deploy`: the Debian (bookworm, trixie, or trixie-backports: trixie with the newest
-# kernel), and what happens there (service, first-boot).
+# For `make vm-deploy`: the Debian release (bookworm, trixie, or trixie-backports: trixie with the
+# newest kernel), and the story (service, first-boot).
 RELEASE ?= bookworm
 STORY ?= service
-# The attach modes of `make vm-test` and `make vm-soak`, a virtual machine each, two at a time.
+# The attach modes of `make vm-test` and `make vm-soak`: one virtual machine each, two at a time.
 MODES ?= fentry,kprobe
-# Of `make load` and the soaks.
+# Duration of `make load` and the soaks.
 MINUTES ?= 3
-# An emulated processor does less: what it does is counted all the same.
+# An emulated processor does less; the counts are checked the same way.
 GUEST_SOAK = python3 -m tests.scorecard soak --mode $$FDSCOPE_ATTACH_MODE --minutes $(MINUTES) \
 	--operations 4000 --births 50 --every 10 --out /reports
 
@@ -45,14 +45,14 @@ lint: ## What CI runs first: style, types, imports, generated files
 	shellcheck -x deploy/*/*.sh deploy/debian/fdscope.p* .ci/run tests/vm/guest/init tests/vm/guest/*.sh
 	@$(MAKE) --no-print-directory check-generated
 
-generate: ## Write all that other files decide: tables of docs/, example options, dashboards, rules
+generate: ## Write all generated files: tables of docs/, example options, dashboards, rules
 	@deploy/setup/setup.sh check
 	$(PYTHON) -m fdscope.exporter.generate.metric_docs
 	$(PYTHON) -m fdscope.exporter.generate.example_config >deploy/service/fdscope.toml
 	$(PYTHON) -m fdscope.dashboards.build
 	.venv/bin/fdscope rules --out deploy
 
-check-generated: ## Whether `make generate` would change anything
+check-generated: ## Fail if `make generate` would change anything
 	@$(PYTHON) -m fdscope.exporter.generate.metric_docs --check
 	@$(PYTHON) -m fdscope.exporter.generate.example_config | diff -u deploy/service/fdscope.toml - || \
 		{ echo 'deploy/service/fdscope.toml is out of date: run make generate'; exit 1; }
@@ -65,7 +65,7 @@ deb: ## The Debian package, into build/ (as root where tools are missing)
 	@deploy/setup/setup.sh check
 	@deploy/debian/build.sh
 
-bench: ## What fdscope costs here (as root, takes minutes)
+bench: ## Measure the cost of fdscope here (as root, takes minutes)
 	@deploy/setup/setup.sh test
 	$(PYTHON) -m tests.bench
 
@@ -77,7 +77,7 @@ load: ## Totals under load, from the running exporter, for MINUTES (as root)
 	@deploy/setup/setup.sh test
 	$(PYTHON) -m tests.scorecard load --minutes $(MINUTES)
 
-soak: ## Load, and processes that come and go, for MINUTES (as root)
+soak: ## Load, and processes that start and end, for MINUTES (as root)
 	@deploy/setup/setup.sh test
 	$(PYTHON) -m tests.scorecard soak --minutes $(MINUTES)
 
@@ -85,11 +85,11 @@ hostile: ## Storms of names, errnos, cgroups and clients, one after the other (a
 	@deploy/setup/setup.sh test
 	$(PYTHON) -m pytest -v -m hostile
 
-siege: ## Two minutes of all that a user without rights can do, and a scrape each second (as root)
+siege: ## All attacks of a user without rights for two minutes, with a scrape each second (as root)
 	@deploy/setup/setup.sh test
 	FDSCOPE_TEST_SIEGE_SECONDS=120 $(PYTHON) -m pytest -v tests/hostile/test_siege.py
 
-vm-siege: ## The same, less of it, in virtual machines with kernel KERNEL, in each of MODES
+vm-siege: ## A smaller siege in virtual machines with kernel KERNEL, in each of MODES
 	/usr/bin/python3 -m tests.vm run $(KERNEL) --modes $(MODES) --limit 1800 \
 		--script '$(GUEST_SIEGE)'
 
@@ -116,6 +116,6 @@ vm-table: ## The table of kernels in docs/, from the last `make vm-matrix`
 vm-shell: ## A shell in a virtual machine with kernel KERNEL
 	/usr/bin/python3 -m tests.vm shell $(KERNEL)
 
-clean: ## Remove what was built and recorded; .venv too
+clean: ## Remove everything built and recorded; .venv too
 	rm -rf .venv build data *.egg-info .hypothesis .*_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

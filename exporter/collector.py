@@ -36,16 +36,16 @@ log = logging.getLogger(__name__)
 
 Reading = TypeVar("Reading", bound=Accounts)
 Cause = tuple[str, str, str]
-"""Why a part failed: its name, the kind of error, and where."""
+"""A failed part: its name, the type of the error, and its place."""
 
 _KEEPER_SECONDS = (0.1, 2.0)
-"""Between scrapes the dead leave the maps this often: the sooner, the fuller the maps are."""
+"""Seconds between removals of ended processes from the maps: fewer, the fuller these are."""
 _LARGEST_SHARE = 0.05
-"""Of a processor that this may take."""
+"""Share of a processor for these removals."""
 _WHOLE_READING_SECONDS = 10.0
-"""Between scrapes all counters are read this often, for those of which no exit is known."""
+"""Seconds between full readings, for ended processes of which no exit is known."""
 _CENSUS_SHARE = 3
-"""One of so many parts of the budget, at most, is for the census."""
+"""The census gets at most this fraction of the budget: 1 / n."""
 _LEAST_CENSUS = 1000
 _FILE_NR = Path("/proc/sys/fs/file-nr")
 
@@ -58,9 +58,9 @@ class Collector(ClientCollector):
     """Turns a session's maps into metric families, once per scrape.
 
     A part that fails leaves its families out and is counted; the others are exported. All of them
-    have at most ``budget`` series, of which what the host's own devices, hooks and closed sets of
-    words make is taken first, then the census, then the processes; see ``Processes`` for who
-    gets series of its own. ``clock`` is one that is never set.
+    have at most ``budget`` series: first those of devices, hooks and closed sets of label values,
+    then the census, then the processes; ``Processes`` decides which get series of their own.
+    ``clock`` is monotonic.
     """
 
     def __init__(
@@ -72,18 +72,18 @@ class Collector(ClientCollector):
         clock: Callable[[], float] = time.monotonic,
         budget: int = DEFAULT_BUDGET,
     ) -> None:
-        """``max_series``: processes with series of their own pid."""
+        """``max_series``: most processes with series of their pid."""
         self._session = session
         self._version = version
         self._clock = clock
         self._budget = budget
         self._units = Units(session.cgroups)
-        # The label `ended` goes on from the time of the start, whatever the host's clock does.
+        # The label `ended` counts from the time of the start, even if the host's clock is set.
         epoch = time.time() - clock()
         self._processes = Processes(max_series, self._units.unit, _is_alive, epoch=epoch)
         self._series = owned.SeriesCache()
         self._tail_series = 0
-        """Of the families that are made last, at the last scrape."""
+        """Number of series of the families that are made last, at the last scrape."""
         self._residuals = Residuals()
         self._chains = BoundedChains()
         self._network_devices = devices.Bounded[NetworkDevice]()
@@ -93,11 +93,11 @@ class Collector(ClientCollector):
         self._seconds: dict[str, float] = {}
         self._errors = dict.fromkeys(("maps", "units", "processes", "devices", "fds", "metrics"), 0)
         self._failing: tuple[set[Cause], set[Cause]] = set(), set()
-        """What has failed since the scrape before the last, and since the last: it was logged."""
+        """Logged causes since the scrape before the last, and since the last."""
         self._last_error = "no scrape yet"
         self._pause = _KEEPER_SECONDS[1]
         self._rest = 0.0
-        """Until the next time, for what the last one cost."""
+        """Seconds to wait, according to the cost of the last removal."""
         self._read_whole = clock()
         self._census = CensusTaker(session.census, session.fd_flow) if session.census else None
         self._census_owners = CensusOwners(max_series, self._owner_of)
@@ -142,7 +142,7 @@ class Collector(ClientCollector):
         yield from result
 
     def ready(self) -> str | None:
-        """Why there is nothing to scrape yet; None if there is."""
+        """Why there is nothing to scrape yet; None if it is ready."""
         with self._lock:
             if self._last_error:
                 self._last_error = ""
@@ -154,7 +154,7 @@ class Collector(ClientCollector):
         return list(self._session.report["hooks"])
 
     def close(self) -> None:
-        """Stop keeping the accounts."""
+        """Stop all threads."""
         self._stopping.set()
         self._keeper.join()
         if self._census:
@@ -171,7 +171,7 @@ class Collector(ClientCollector):
             self._rest = (time.thread_time() - began) / _LARGEST_SHARE
 
     def _has_work(self) -> bool:
-        """Tell if somebody has ended since the last reading, or is to leave the maps now."""
+        """True if a process has ended since the last reading, or is to be removed now."""
         now = self._clock()
         if now - self._read_whole >= _WHOLE_READING_SECONDS:
             return True
@@ -180,7 +180,7 @@ class Collector(ClientCollector):
         return False
 
     def _of_the_host(self, snapshot: Snapshot | None) -> list[Family]:
-        """What has series by the host's devices, by hooks and by closed sets of words."""
+        """Families with series by device, hook and closed sets of label values."""
         made = self._made
         network, block = self._network_devices.update, self._block_devices.update
         result = made(
@@ -210,7 +210,7 @@ class Collector(ClientCollector):
         return result
 
     def _for_census(self, room: int) -> int:
-        """How many of the series that are left it may have: at most twice what it had."""
+        """Number of series for the census, of ``room``: at most twice what it had."""
         if self._census is None:
             return 0
         most = max(room, 0) // _CENSUS_SHARE
@@ -222,7 +222,7 @@ class Collector(ClientCollector):
         return self._processes.owner_of(found.key, found.process)
 
     def _census_families(self, budget: int) -> list[Family]:
-        """Made once a census; a scrape adds its age."""
+        """Families of the census, made once a census; a scrape adds its age."""
         taken = self._census.last if self._census else None
         if self._census is None or taken is None:
             return []
@@ -245,7 +245,7 @@ class Collector(ClientCollector):
             self._update(reading, promote)
 
     def _read(self, read: Callable[[], Reading]) -> Reading | None:
-        """Read maps; None if they cannot be read."""
+        """Read the maps; None if that fails."""
         reading = None
         with self._part("maps"):
             reading = read()
@@ -256,7 +256,7 @@ class Collector(ClientCollector):
         return reading
 
     def _update(self, reading: Accounts, promote: bool) -> None:
-        """Bring the accounts up to date, and let the dead leave the maps."""
+        """Update the accounts, and remove ended processes from the maps."""
         with self._part("processes"):
             closed = self._processes.update(reading, self._clock(), promote)
             self._session.forget(closed)
@@ -265,7 +265,7 @@ class Collector(ClientCollector):
             self._pause = max(least, most * (1 - fill) ** 4)
 
     def _made(self, part: str, make: Callable[[], Iterable[Family]]) -> list[Family]:
-        """Families of a part; none if they cannot be made."""
+        """Families of a part; none if it fails."""
         with self._part(part):
             return list(make())
         return []
@@ -308,7 +308,7 @@ class Collector(ClientCollector):
 
 
 def _size(families: Sequence[Family]) -> int:
-    """How many series they have."""
+    """Number of series of the families."""
     return sum(
         len(each.series if isinstance(each, build.Table) else each.samples) for each in families
     )

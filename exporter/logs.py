@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What ``fdscope exporter`` logs on standard error, one line a record."""
+"""The log of ``fdscope exporter`` on standard error, one line per record."""
 
 import json
 import logging
@@ -9,8 +9,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fdscope.probes.hooks import blind_spots
-from fdscope.probes.schema.taxonomy import Mode
 from fdscope.probes.text import printable
 
 if TYPE_CHECKING:
@@ -19,19 +17,32 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NOISY_LOGGERS = {"asyncio": "WARNING", "tornado.access": "WARNING", "tornado.general": "ERROR"}
-"""What clients do wrong, such as a failed handshake, is a warning of tornado.general."""
+"""tornado.general warns about faults of clients, such as a failed handshake."""
 
 
 class _Logfmt(logging.Formatter):
     """``time=... level=INFO msg="..."``, as Go's slog writes it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever the message holds."""
+        """One line, whatever is in the message."""
         fields = {"time": _time(record), "level": record.levelname}
         quoted = {"msg": record.getMessage()} | _error(self, record)
         words = [f"{name}={value}" for name, value in fields.items()]
         words += [f"{name}={_quoted(value)}" for name, value in quoted.items()]
         return " ".join(words)
+
+
+STANDS_OUT = {"stands_out": True}
+"""``extra=`` of a record that a reader looks for, in bold on a terminal."""
+
+
+class _Terminal(_Logfmt):
+    """Logfmt for a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, in bold if it is to stand out."""
+        line = super().format(record)
+        return f"\x1b[1m{line}\x1b[0m" if "stands_out" in record.__dict__ else line
 
 
 class _Json(logging.Formatter):
@@ -57,7 +68,7 @@ class _Systemd(logging.Formatter):
 
 # sd-daemon(3): SD_ERR, SD_WARNING, SD_INFO, SD_DEBUG
 _JOURNAL_LEVELS = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
-_FORMATS = {"logfmt": _Logfmt, "json": _Json, "systemd": _Systemd}
+_FORMATS = {"logfmt": _Logfmt, "terminal": _Terminal, "json": _Json, "systemd": _Systemd}
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -88,10 +99,12 @@ def _is_journal(environment: Mapping[str, str]) -> bool:
 
 def start_logging(level: str, form: str, environment: Mapping[str, str] = os.environ) -> None:
     """Log to standard error from this level on, in one of ``options.LOG_FORMATS``."""
-    # A reader of standard error that has left is no reason to write about it there.
+    # If the reader of standard error has left, no error about that can be written there.
     logging.raiseExceptions = False
     if form == "auto":
         form = "systemd" if _is_journal(environment) else "logfmt"
+    if form == "logfmt" and sys.stderr.isatty() and environment.get("TERM", "dumb") != "dumb":
+        form = "terminal"
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_FORMATS[form]())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -100,8 +113,8 @@ def start_logging(level: str, form: str, environment: Mapping[str, str] = os.env
             logging.getLogger(name).setLevel(least)
 
 
-def attached(report: Mapping[str, Any]) -> None:
-    """Log what is attached where, what is not and why, and what is not seen."""
+def attached(report: Mapping[str, Any], blind_spots: int) -> None:
+    """Log which hooks are attached, which are not and why, and the number of blind spots."""
     for refused in report.get("refused", ()):
         log.info("mode %s does not work here: %s", refused["mode"], _line(refused["why"]))
     hooks = report["hooks"]
@@ -112,13 +125,17 @@ def attached(report: Mapping[str, Any]) -> None:
         if hook["state"] != "attached":
             level = logging.WARNING if hook["state"] == "failed" else logging.INFO
             log.log(level, "%s: %s: %s", hook["state"], hook["function"], _line(hook["why"]))
-    log.info("attach mode: %s", report["mode"])
-    for spot in blind_spots.for_mode(Mode(report["mode"])):
-        log.info("not traced: %s", spot)
+    mode = report["mode"]
+    log.info("attach mode: %s", mode)
+    log.info(
+        "blind spots of this mode on this kernel: %d (listed on the page, and by"
+        " `fdscope doctor --blind-spots --mode %s`)",
+        *(blind_spots, mode),
+    )
 
 
 def self_tested(rows: Sequence["Row"]) -> None:
-    """Tell whether known bytes were counted right; nothing if there was no test."""
+    """Log the result of the self-test; nothing if there was none."""
     if not rows:
         return
     wrong = [row for row in rows if not row.ok]
@@ -132,5 +149,5 @@ def self_tested(rows: Sequence["Row"]) -> None:
 
 
 def _line(text: str) -> str:
-    """The first line of what may be a verifier's log."""
+    """The first line of a text, which may be a verifier's log."""
     return text.strip().partition("\n")[0]

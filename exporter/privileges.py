@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Attaching needs privileges, serving few: what is kept, and how the rest is given up for good."""
+"""Privileges: attaching needs some, serving few; the rest is dropped for good."""
 
 import ctypes
 import os
@@ -23,7 +23,7 @@ _TASKS = Path("/proc/self/task")
 
 
 class PrivilegeError(Exception):
-    """Privileges that cannot be given up; the text says why and what to do."""
+    """Privileges cannot be dropped; the text says why and what to do."""
 
 
 class _Header(ctypes.Structure):
@@ -39,7 +39,7 @@ class _Sets(ctypes.Structure):
 
 
 def needed(release: str) -> list[str]:
-    """What serving needs on a kernel of this release (``uname -r``): nothing on newer ones.
+    """Capabilities that serving needs on a kernel of this release (``uname -r``).
 
     Maps are read and the census program is run through descriptors that are open already.
     """
@@ -60,7 +60,7 @@ def check(user: str) -> None:
     if child == 0:
         try:
             _become(user, ctypes.CDLL(None, use_errno=True))
-        except Exception as error:  # it is told by the parent
+        except Exception as error:  # the parent reports it
             os.write(theirs, str(error).encode(errors="backslashreplace"))
         finally:
             os._exit(0)
@@ -73,10 +73,10 @@ def check(user: str) -> None:
 
 
 def drop(user: str, keep: Collection[str]) -> None:
-    """Become ``user`` (empty: stay who we are) and keep these capabilities at most.
+    """Become ``user`` (empty: keep the user) and keep these capabilities at most.
 
-    PrivilegeError if that fails; call it while the process has one thread, for each thread has
-    privileges of its own.
+    PrivilegeError if that fails; call it while the process has one thread, because each thread
+    has its own privileges.
     """
     kept = sum(1 << CAPABILITIES[name] for name in keep)
     libc = ctypes.CDLL(None, use_errno=True)
@@ -89,7 +89,7 @@ def drop(user: str, keep: Collection[str]) -> None:
     for task in _TASKS.iterdir():
         if _held("CapPrm", task) & ~kept:
             raise PrivilegeError(
-                f"thread {task.name} of the exporter keeps privileges: this is a fault of fdscope,"
+                f"thread {task.name} of the exporter keeps privileges: this is a bug in fdscope,"
                 " please report it"
             )
 
@@ -97,7 +97,7 @@ def drop(user: str, keep: Collection[str]) -> None:
 def _become(user: str, libc: ctypes.CDLL) -> None:
     try:
         entry = pwd.getpwnam(user)
-    except (KeyError, ValueError) as error:  # the second for a name that holds NUL
+    except (KeyError, ValueError) as error:  # ValueError: a name with NUL
         raise PrivilegeError(
             f"--privileges.user: there is no user {printable(user)}: make one"
             " (useradd --system NAME) or name another"
@@ -115,12 +115,12 @@ def _become(user: str, libc: ctypes.CDLL) -> None:
             f" CAP_SETUID and CAP_SETGID, or as {user} itself"
         ) from error
     _set_capabilities(_held("CapPrm"), libc)
-    # Or /proc/self would belong to root, and what the kernel tells there of our maps as well.
+    # Else /proc/self, and what the kernel shows there about our maps, would belong to root.
     libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
 def _drop_bounding_set(kept: int, libc: ctypes.CDLL) -> None:
-    """So that no program started later gets more; without CAP_SETPCAP there is no need to."""
+    """Limit what programs started later can get; without CAP_SETPCAP it is not needed."""
     if not _held("CapEff") >> CAPABILITIES["CAP_SETPCAP"] & 1:
         return
     for number in range(int(_LAST_CAPABILITY.read_text()) + 1):
@@ -134,7 +134,7 @@ def _set_capabilities(wanted: int, libc: ctypes.CDLL) -> None:
     sets = (_Sets * 2)(*(_Sets(half, half, 0) for half in halves))
     if libc.capset(ctypes.byref(_Header(_CAPABILITY_VERSION, 0)), sets):
         number = ctypes.get_errno()
-        raise PrivilegeError(f"capabilities cannot be given up: {os.strerror(number)}")
+        raise PrivilegeError(f"capabilities cannot be dropped: {os.strerror(number)}")
 
 
 def _held(which: str, task: Path = Path("/proc/thread-self")) -> int:

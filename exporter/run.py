@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What ``fdscope exporter`` does: check, listen, attach, serve, detach."""
+"""``fdscope exporter``: check, listen, attach, serve, detach."""
 
 import asyncio
 import logging
@@ -43,27 +43,27 @@ log = logging.getLogger(__name__)
 
 
 class RunError(Exception):
-    """Something expected that ends a command; the text says what and what to do."""
+    """An expected error that ends a command; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the exporter is put together from; tests put in others."""
+    """The parts of the exporter; tests replace them."""
 
     check: Callable[[], None]
     """RunError if this process may not load BPF programs, or could not judge what they count."""
     check_user: Callable[[str], None]
     """RunError if this process cannot become that user."""
     attach: Callable[[Sequence[Mode], Settings, Callable[[str], None]], "Attached"]
-    """From modes, settings and a way to tell progress; RunError if nothing can be attached."""
+    """Attach, from modes, settings and a progress function; RunError if no mode works."""
     drop_privileges: Callable[[str], None]
-    """Become this user, and keep what serving needs; RunError if that cannot be done."""
+    """Become this user, keep what serving needs; RunError if that fails."""
     collector: Callable[["Attached", str, Options], "Collector"]
-    """From what is attached, and the version."""
+    """Make the collector from what is attached, the version and the options."""
 
 
 def check_capabilities(host: Host | None = None) -> None:
-    """RunError unless the process may load BPF programs, and has the files that this takes."""
+    """RunError unless the process may load BPF programs and may have enough open files."""
     host = host or Host()
     if missing_file_system := host.missing():
         raise RunError(missing_file_system)
@@ -83,7 +83,7 @@ def check_capabilities(host: Host | None = None) -> None:
 
 
 def check_host(host: Host | None = None) -> None:
-    """The same, and RunError unless process ids are the kernel's own: it counts host-wide."""
+    """check_capabilities(); RunError too in a private pid namespace: fdscope counts host-wide."""
     host = host or Host()
     check_capabilities(host)
     if why := host.private_pids():
@@ -91,7 +91,7 @@ def check_host(host: Host | None = None) -> None:
 
 
 def check_user(user: str) -> None:
-    """RunError if this process cannot become the user (empty: need not become another)."""
+    """RunError if this process cannot become the user (empty: keep the user)."""
     try:
         privileges.check(user)
     except privileges.PrivilegeError as error:
@@ -101,7 +101,7 @@ def check_user(user: str) -> None:
 def _attach(
     modes: Sequence[Mode], settings: Settings, progress: Callable[[str], None]
 ) -> "Attached":
-    # Imported here, for `fdscope version` is to work where numpy is missing.
+    # Imported here, so that `fdscope version` works without numpy.
     from fdscope.probes.attach.launch import AttachError
     from fdscope.probes.selftest.run import attach_what_fires
 
@@ -112,7 +112,7 @@ def _attach(
 
 
 def no_probe(why: str) -> str:
-    """The message of an AttachError, with what to do in its first line."""
+    """The message of an AttachError, with advice in its first line."""
     reason, _, log_end = why.partition("\n")
     first = f"no probe could be attached: {reason} (`fdscope doctor` says what is missing)"
     return f"{first}\n{log_end}" if log_end else first
@@ -147,7 +147,7 @@ REAL = Parts(check_host, check_user, _attach, _drop_privileges, _collector)
 def run_exporter(options: Options, parts: Parts = REAL) -> None:
     """Bind, attach and serve until SIGTERM or SIGINT; nothing is attached when it returns.
 
-    RunError, BindError and ConfigError say what went wrong.
+    RunError, BindError or ConfigError if it cannot start.
     """
     log.info("fdscope %s", version())
     protection = Protection(options.web_config_file)
@@ -157,34 +157,36 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
     with ExitStack() as stack:
         sockets = _sockets(options)
         stack.callback(listen.release, sockets)
-        # Interrupted at once, but while the event loop has the signals.
+        # Signals interrupt at once, except while the event loop handles them.
         stack.callback(on_ending, interrupt)
         on_ending(interrupt)
-        signal.signal(signal.SIGHUP, lambda *_: None)  # there is nothing to read again yet
+        signal.signal(signal.SIGHUP, lambda *_: None)  # there is nothing to reload yet
         with answering(options, sockets, protection):
             attached = parts.attach(options.modes, settings, log.info)
             session, rows = attached
             stack.callback(session.close)
         stack.callback(on_ending, signal.SIG_IGN)
-        logs.attached(session.report)
+        not_traced = blind_spots.of(session.mode)
+        logs.attached(session.report, len(not_traced))
         logs.self_tested(rows)
         priority.raise_to(options.nice)
         parts.drop_privileges(options.privileges_user)
         collector = parts.collector(attached, version(), options)
         stack.callback(collector.close)
-        # Nothing may interrupt what detaches: it takes no longer than moments.
+        # Nothing may interrupt detaching, which takes moments.
         stack.callback(on_ending, signal.SIG_IGN)
         registry = CollectorRegistry()
         registry.register(collector)
+        mode = session.mode.value
         served = Server(
             options,
             sockets,
             registry,
-            lambda: _page(session.mode, collector),
+            lambda: PageData(version(), mode, collector.attachments(), not_traced),
             collector.ready,
             protection,
         )
-        _tell_addresses(sockets, options, "https" if protection.has_tls else "http")
+        _log_addresses(sockets, options, "https" if protection.has_tls else "http")
         asyncio.run(_serve(served))
 
 
@@ -197,20 +199,24 @@ def _sockets(options: Options) -> list[socket.socket]:
     return listen.bind(addresses, mode, options.unix_socket_group, owner)
 
 
-def _tell_addresses(sockets: Sequence[socket.socket], options: Options, scheme: str) -> None:
-    for url in listen.urls(sockets, scheme):
-        if url.startswith("unix:"):
-            path, metrics = url.removeprefix("unix:"), options.telemetry_path
-            log.info("metrics: curl --unix-socket %s %s://localhost%s", path, scheme, metrics)
-        else:
-            log.info("metrics: %s%s, page: %s/", url, options.telemetry_path, url)
+def _log_addresses(sockets: Sequence[socket.socket], options: Options, scheme: str) -> None:
+    urls, metrics = listen.urls(sockets, scheme), options.telemetry_path
+    paths = [url.removeprefix("unix:") for url in urls if url.startswith("unix:")]
+    urls = [url for url in urls if not url.startswith("unix:")]
+    lines = [
+        *(f"live page: {url}/" for url in urls),
+        *(f"metrics: {url}{metrics}" for url in urls),
+        *(f"metrics: curl --unix-socket {path} {scheme}://localhost{metrics}" for path in paths),
+    ]
+    for line in lines:
+        log.info("%s", line, extra=logs.STANDS_OUT)
 
 
 async def _serve(served: Server) -> None:
-    """Serve until a signal; no other disturbs the end.
+    """Serve until a signal; ignore further ones during the end.
 
-    The event loop sets the kernel's own actions when it closes, and closes what signals write to
-    before: so they are held until ``on_ending()``.
+    The event loop restores the default actions when it closes, after it has closed the wake-up fd:
+    so signals are blocked until ``on_ending()``.
     """
     await served.serve(Notifier(os.environ))
     signal.set_wakeup_fd(-1)
@@ -226,11 +232,6 @@ def _settings(options: Options) -> Settings:
         stacks_every=options.stacks_every if options.stacks else 0,
         exclude_tgid=os.getpid() if options.exclude_self else None,
     )
-
-
-def _page(mode: Mode, collector: "Collector") -> PageData:
-    blind = blind_spots.for_mode(mode)
-    return PageData(version(), mode.value, collector.attachments(), blind)
 
 
 def version() -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The HTTP server: a registry and a live page, from its start to its end in one event loop."""
+"""The HTTP server for a registry and the live page, in one event loop."""
 
 import asyncio
 import logging
@@ -52,7 +52,7 @@ class Server:
         self._is_refusing = False
 
     async def start(self) -> None:
-        """Accept connections, and collect once so that readiness does not wait for a scrape."""
+        """Accept connections, and collect once, so that readiness does not wait for a scrape."""
         path = self._options.telemetry_path
         routes = (
             *page_handlers.routes(lambda: render(self._page(), path, CHARTS in files()), self.feed),
@@ -65,7 +65,7 @@ class Server:
         self._first = asyncio.create_task(self._first_collection())
 
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
-        """Accept no more, let requests in flight end for that long, close all connections."""
+        """Stop accepting, give requests in flight that long to end, close all connections."""
         if self._http is None:
             return
         self._http.stop()
@@ -97,9 +97,9 @@ class Server:
         watchdog.cancel()
 
     def _reload(self, notifier: Notifier) -> None:
-        """Read the web configuration again; the service manager hears READY in any case.
+        """Read the web configuration again; send READY to the service manager in any case.
 
-        Before the first metrics are there, it hears that once they are.
+        Before the first collection has ended, READY is sent at its end.
         """
         is_up = self._first is not None and self._first.done()
         if is_up:
@@ -114,9 +114,9 @@ class Server:
         return "serving"
 
     async def _prove_life(self, notifier: Notifier) -> None:
-        """Tell the service manager once the first metrics are there, and then as long as it goes.
+        """Send READY after the first collection, then feed the watchdog.
 
-        A collection that hangs for as long as the manager's patience counts as dead.
+        Not while a collection has taken as long as the watchdog's interval.
         """
         if self._first:
             await asyncio.wait([self._first])

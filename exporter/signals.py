@@ -10,10 +10,10 @@ ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A wish to end.
+    """The user wants to end the command.
 
-    Of a class of its own: Python ends by SIGINT, whatever else is asked for, once a plain
-    KeyboardInterrupt has left text that was passed to ``exec()``, as imports do.
+    A separate class: Python exits by SIGINT in any case once a plain KeyboardInterrupt has left
+    code run by ``exec()``, as imports are.
     """
 
 
@@ -23,20 +23,20 @@ def interrupt(_number: int, _frame: object) -> None:
 
 
 def on_ending(action: Any) -> None:
-    """Set what both signals do, and let them through."""
+    """Set the action of both signals, and unblock them."""
     for number in ENDING:
         signal.signal(number, action)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 def hold() -> None:
-    """Let neither through until ``on_ending()``."""
+    """Block both until ``on_ending()``."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
 
 @contextmanager
 def interrupting() -> Iterator[None]:
-    """Both raise ``Interrupted`` meanwhile."""
+    """Both raise ``Interrupted`` during the block."""
     before = [signal.getsignal(number) for number in ENDING]
     on_ending(interrupt)
     yield

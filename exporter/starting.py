@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Answers while the probes are compiled and attached: alive, and not ready yet.
+"""Answers requests while the probes are compiled and attached: alive, not ready yet.
 
-It is a child process of its own, for attaching needs privileges, and the process that has them one
-thread. The child gives all of them up before it reads a byte of anybody's, under the same web
-configuration as the exporter later.
+A child process does it, because attaching needs privileges, and a process with privileges must have
+one thread. The child drops all of them before it reads a byte from a client. The same web
+configuration holds as later.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from fdscope.exporter.web_config.gate import Gate
 from fdscope.exporter.web_config.protection import Protection
 
 RETRY_SECONDS = 2
-"""When a client is to ask again."""
+"""Seconds after which a client should ask again."""
 
 _SENTENCE = "fdscope is starting: its probes are being compiled and attached"
 _PAGE = f"""\
@@ -46,10 +46,10 @@ log = logging.getLogger(__name__)
 
 
 class _Starting(Handler):
-    """Whatever is asked for is not there yet."""
+    """Every page but health: not ready yet."""
 
     async def respond(self) -> None:
-        """Send 503, and when to ask again."""
+        """Send 503 with Retry-After."""
         self.set_header("Retry-After", str(RETRY_SECONDS))
         self.set_header("Connection", "close")
         if self.request.path == "/":
@@ -63,11 +63,11 @@ class _Starting(Handler):
 def answering(
     options: Options, sockets: Sequence[socket.socket], protection: Protection
 ) -> Iterator[None]:
-    """Answer on these sockets until the end of the block; call it while there is one thread."""
-    # The child ends when nobody holds the other end any more, however we end: it can belong to
-    # another user, to whom we may send no signal.
+    """Answer on these sockets during the block; call it while there is one thread."""
+    # The child ends when the other end of the pipe is closed, however we end: it can belong to
+    # another user, whose processes we may not signal.
     theirs, ours = os.pipe()
-    # Until the child has its own handlers, no signal may reach ours in it.
+    # Block signals until the child has its own handlers: ours must not run in it.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         child = os.fork()
@@ -75,7 +75,7 @@ def answering(
             os.close(ours)
             _run(options, sockets, protection, theirs)
     except OSError as error:
-        log.warning("nobody answers until the start is over: no process for it: %s", error)
+        log.warning("no requests are answered during the start: no process for it: %s", error)
         child = 0
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
@@ -89,11 +89,11 @@ def answering(
 
 
 def _wait(child: int) -> None:
-    """It has a moment to finish what it sends."""
+    """Wait for the child, which may finish what it sends; kill it if it takes too long."""
     deadline = time.monotonic() + _END_SECONDS
     while os.waitpid(child, os.WNOHANG) == (0, 0):
         if time.monotonic() > deadline:
-            log.warning("what answered during the start does not end: process %d", child)
+            log.warning("the process that answered during the start does not end: %d", child)
             with suppress(PermissionError):
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
@@ -104,9 +104,9 @@ def _wait(child: int) -> None:
 def _run(
     options: Options, sockets: Sequence[socket.socket], protection: Protection, end: int
 ) -> None:
-    """Be the child, until ``end`` can be read; never returns."""
+    """Run the child until ``end`` can be read; never returns."""
     try:
-        # A Ctrl-C reaches it too, and it ends with the parent.
+        # A Ctrl-C reaches the child too; it ends with the parent.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -114,7 +114,7 @@ def _run(
         privileges.drop(options.privileges_user, ())
         asyncio.run(_serve(sockets, Gate(protection), end))
     except Exception:
-        log.exception("nobody answers until the start is over")
+        log.exception("no requests are answered during the start")
     finally:
         os._exit(0)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Generated examples are the same in every run, so that a test that passes keeps passing.
+"""Generated examples are the same in every run, so that results are stable.
 
 `pytest --hypothesis-profile explore` looks for new ones.
 """

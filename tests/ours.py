@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests started themselves, on a machine where others do things too.
+"""The processes that the tests started, on a machine where others run too.
 
-The exporter counts the whole machine. Tests that judge what it shows put themselves and their
-children into a unit of their own, and keep of the series of processes only those of that unit.
+The exporter counts the whole machine. Tests of its metrics put themselves and their
+children into a new unit, and keep only the series of that unit's processes.
 
 ``python -m tests.ours UNIT ARGUMENTS...`` is ``fdscope ARGUMENTS...`` of which the exporter shows
 no processes but those of the unit.
@@ -72,7 +72,7 @@ def own_unit() -> Iterator[str]:
 
 
 def relabelling(unit: str) -> list[dict[str, Any]]:
-    """What lets Prometheus keep of the series of processes only those of the unit."""
+    """Relabelling with which Prometheus keeps only the series of the unit's processes."""
     if not unit:
         return []
     pattern = f";.*|.+;{re.escape(unit)}"

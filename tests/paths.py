@@ -6,4 +6,4 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"
 BUILD = ROOT / "build"
-"""What tests compile and record; not in git."""
+"""Files that tests compile and record; not in git."""

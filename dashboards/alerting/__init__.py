@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Recording and alerting rules: the metrics of the catalog and the user's thresholds to rules."""
+"""Recording and alerting rules, from the metric catalog and the user's thresholds."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``fdscope rules``: the rule files of the user's thresholds."""
+"""``fdscope rules``: writes the rule files with the user's thresholds."""
 
 import argparse
 import sys
@@ -13,13 +13,13 @@ from fdscope.exporter.settings.strict import ConfigError
 
 SUMMARY = "write the alerting and recording rules, with your thresholds and allow-lists"
 DESCRIPTION = """\
-Write the rules for Prometheus and, made from the same alerts, for Grafana:
+Write the rules for Prometheus, and the same alerts for Grafana:
 
   rules/fdscope.yml             alerts and recording rules, for rule_files of Prometheus
-  records/fdscope.yml           recording rules alone, for those who alert in Grafana
+  records/fdscope.yml           recording rules alone, for alerting in Grafana
   grafana/alerting/fdscope.yml  for provisioning/alerting of Grafana
 
-What can be set, and what it is if you do not, stands in the file that --defaults prints.
+--defaults prints a file with all settings and their defaults.
 
 examples:
   fdscope rules --defaults
@@ -29,7 +29,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="TOML file with what you want otherwise"
+        "--config", type=Path, metavar="FILE", help="TOML file with the settings to change"
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--out", type=Path, metavar="DIR", help="folder to write to")
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write or print; the answer is the exit code."""
+    """Write or print; return the exit code."""
     try:
         if arguments.defaults:
             show(DEFAULTS.read_text(encoding="utf-8").removesuffix("\n"))
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def files(config: Path | None) -> dict[str, str]:
-    """Name below the folder to text, of every file; ConfigError for a wrong ``config``."""
+    """Path in the folder to text, for every file; ConfigError if ``config`` cannot be used."""
     settings, groups = from_file(config)
     return {
         "rules/fdscope.yml": prometheus.rule_file(groups, settings),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Durations as Prometheus writes them."""
+"""Durations in Prometheus' syntax."""
 
 import re
 
@@ -10,7 +10,7 @@ _DURATION = re.compile(r"(?:[0-9]{1,12}(?:ms|[smhdw])){1,5}")
 
 
 class Duration(str):
-    """A duration as Prometheus writes it, e.g. ``1h30m``; ValueError for anything else."""
+    """A duration in Prometheus' syntax, e.g. ``1h30m``; ValueError for anything else."""
 
     __slots__ = ()
 
@@ -20,12 +20,12 @@ class Duration(str):
             raise ValueError(f"{shown(text)} is not a duration such as 30s, 5m, 1h or 7d")
         made = super().__new__(cls, text)
         if made.seconds <= 0:
-            raise ValueError(f"{text!r} is no time at all")
+            raise ValueError(f"{text!r} is a duration of 0")
         return made
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Its length in seconds."""
         parts = re.findall(r"([0-9]+)(ms|[smhdw])", self)
         return sum(int(number) * _UNITS[unit] for number, unit in parts)
 

@@ -35,11 +35,11 @@ def _chosen(group: Group, settings: Settings) -> tuple[Record | Alert, ...]:
 
 
 def alert_names() -> tuple[str, ...]:
-    """Names of all alerts there are."""
+    """Names of all alerts."""
     return tuple(alert.name for group in groups(load(None)) for alert in group.alerts)
 
 
 def from_file(path: Path | None) -> tuple[Settings, tuple[Group, ...]]:
-    """Settings and rules with the changes of a user's file; ConfigError if it is wrong."""
+    """Settings and rules with the changes of a user's file; ConfigError if it cannot be used."""
     settings = load(path, alert_names())
     return settings, groups(settings)

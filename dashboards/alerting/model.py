@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a rule is, before any file format."""
+"""Rules, independent of any file format."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fdscope.dashboards.alerting.duration import Duration
 
 UNUSUAL, HOST, ITSELF = "fdscope-unusual", "fdscope-host", "fdscope-itself"
-"""Dashboards that alerts lead to."""
+"""Dashboards that alerts link to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Record:
     label_names: tuple[str, ...] = ()
     """The labels that it has besides those of the target."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Those of them that the rule itself sets."""
+    """The labels that the rule itself sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Alert:
     label_names: tuple[str, ...] = ()
     """The labels that it has besides those of the target."""
     hold: str = "0s"
-    """How long the expression must hold before the alert fires."""
+    """Time for which the expression must hold before the alert fires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,5 +49,5 @@ class Group:
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
-        """The alerting rules among them."""
+        """The alerting rules of the group."""
         return tuple(rule for rule in self.rules if isinstance(rule, Alert))

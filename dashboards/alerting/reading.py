@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From TOML to settings: the defaults, with what the user's file changes in them."""
+"""From TOML to settings: the defaults with the changes of the user's file."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -16,7 +16,7 @@ DEFAULTS = Path(__file__).with_name("defaults.toml")
 Table = Mapping[str, Any]
 
 _MOST = 2**63
-"""Of a number."""
+"""Largest number."""
 
 _MEANINGS = {
     str: "a string",
@@ -29,7 +29,7 @@ _MEANINGS = {
 
 
 def load(path: Path | None, alerts: tuple[str, ...] = ()) -> Settings:
-    """The defaults with the changes of a file; ``alerts`` are the names that may stand in it.
+    """The defaults with the changes of a file; ``alerts`` are the names that it may use.
 
     ConfigError for a file that cannot be read, an unknown key and a value of a wrong type.
     """

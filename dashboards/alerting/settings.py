@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The user's thresholds and allow-lists, with a type each; their values stand in defaults.toml."""
+"""The types of the thresholds and allow-lists; their defaults are in defaults.toml."""
 
 from dataclasses import dataclass, fields
 
@@ -19,7 +19,7 @@ class Links:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How often, and over which time rates are taken."""
+    """Interval of the evaluation, and window of the rates."""
 
     interval: Duration
     history_interval: Duration
@@ -28,7 +28,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What counts as seen before."""
+    """The past with which the present is compared."""
 
     length: Duration
     recent: Duration
@@ -37,7 +37,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Things of an instant."""
+    """Single events."""
 
     window: Duration
 
@@ -73,7 +73,7 @@ class HostFiles:
 
 @dataclass(frozen=True, slots=True)
 class Stdio:
-    """Which processes must not have which sockets as their stdio."""
+    """Processes, and sockets that they must not have as their stdio."""
 
     processes: tuple[str, ...]
     fd_types: tuple[str, ...]
@@ -81,7 +81,7 @@ class Stdio:
 
 @dataclass(frozen=True, slots=True)
 class PacketSocket:
-    """Which fd types see what others send."""
+    """Fd types that receive what others send."""
 
     fd_types: tuple[str, ...]
 
@@ -111,7 +111,7 @@ class Errors:
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """Whether the exporter lives and counts."""
+    """Time without answers, and without counts."""
 
     down: Duration
     silent: Duration
@@ -121,7 +121,7 @@ class Exporter:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What the ledger may leave unexplained."""
+    """Tolerated residual of the ledger."""
 
     residual_bytes: int
     residual_ratio: float
@@ -129,7 +129,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """What the probes may miss."""
+    """Tolerated losses of the probes."""
 
     modes: tuple[str, ...]
     missed_ratio: float
@@ -139,7 +139,7 @@ class Probes:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """How old the census of open fds may be."""
+    """Tolerated age of the census of open fds."""
 
     max_age: Duration
 
@@ -158,13 +158,13 @@ class Allow:
     errors: tuple[str, ...]
 
     def plus(self, more: "Allow") -> "Allow":
-        """Both together."""
+        """The union of both."""
         return Allow(*(getattr(self, f.name) + getattr(more, f.name) for f in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All of them; the field names are the keys of the file, with ``_`` for ``-``."""
+    """All settings; the field names are the keys of the file, with ``_`` for ``-``."""
 
     job: str
     links: Links

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Fleet: many instances at once, and which of them to look at."""
+"""Fleet: many instances side by side."""
 
 from typing import Any
 
@@ -44,13 +44,13 @@ _BY = ("instance",)
 
 
 def host_link(value: str) -> dict[str, Any]:
-    """Lead to the host of one instance: the chosen instances do not go along."""
+    """Link to the host of one instance, without the chosen instances."""
     url = link_to("host").replace("${instance:queryparam}", f"var-instance={value}")
     return data_link("This host", url)
 
 
 def instances() -> Table:
-    """All instances, with what is first looked at."""
+    """All instances, with their most important values."""
     columns = {
         "up": total(UP, by=_BY),
         "mode": f"{total(health.ATTACH_MODE, by=('instance', 'mode'))} > 0",
@@ -159,13 +159,13 @@ def _stats() -> list[Panel]:
         ),
         stat(
             "Unexplained bytes",
-            "Instances whose ledger does not close: somewhere, bytes of sockets are not explained.",
+            "Instances whose ledger does not close: some bytes of sockets are not explained.",
             f"count({total(layers.LEDGER_RESIDUAL_BYTES, by=_BY)} > 0) or 0 * max({select(UP)})",
             **bad,
         ),
         stat(
             "Lost updates",
-            "Instances where a map was full, so that bytes could not be told apart.",
+            "Instances where a map was full, so that bytes are summed without their process.",
             f"count({total(health.LOST_UPDATES, by=_BY)} > 0) or 0 * max({select(UP)})",
             **bad,
         ),
@@ -192,7 +192,7 @@ def _by_instance(title: str, description: str, expression: str, unit: str) -> Ti
 
 
 def fleet() -> core.Dashboard:
-    """The dashboard."""
+    """The dashboard Fleet."""
     files = (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES)
     busiest = top(10, both_rates(*files, by=("instance", "process")))
     errors = rate(layers.FILE_ERRORS, by=_BY, errno=differs("EAGAIN"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Host: what goes on here. Bytes, operations, errors, latency by fd type and layer."""
+"""Host: bytes, operations, errors, latency by fd type and layer."""
 
 from typing import Any
 
@@ -40,14 +40,14 @@ from fdscope.dashboards.promql.expressions import (
 )
 from fdscope.exporter.catalog import Metric, fds, layers, storage
 
-# Panels about the fds of a host: how many, of what, against which limit.
+# Panels about the fds of a host: number, types, limits.
 
 NO_CENSUS = "no census yet"
 LIMIT = style.thresholds((style.GOOD, None), (style.WATCH, 0.7), (style.BAD, 0.9))
 
 
 def stats() -> list[Panel]:
-    """Two numbers for the head of a dashboard."""
+    """Open fds and their limit, for the head of a dashboard."""
     return [
         stat(
             "Open fds",
@@ -58,13 +58,14 @@ def stats() -> list[Panel]:
         ),
         of_limit(
             "Fd limit",
-            "Open fds over their limit (RLIMIT_NOFILE), of the process where it is highest.",
+            "Share of their limit (RLIMIT_NOFILE) that open fds use, of the process with the"
+            " highest.",
         ),
     ]
 
 
 def of_limit(title: str, description: str, **where: str) -> Gauge:
-    """The share of its limit that a process holds, of the one where it is highest."""
+    """The highest share of its limit that a process uses."""
     return Gauge(
         title=title,
         description=description,
@@ -92,13 +93,13 @@ def by_fd_type() -> TimeSeries:
     )
 
 
-def life() -> TimeSeries:
-    """How many come to be and end."""
+def lifecycle() -> TimeSeries:
+    """Fds opened and closed."""
     opened, closed = "opened", "closed"
     return TimeSeries(
-        title="Fds that come and go",
-        description="File descriptors that came to be and that ended, per second. If more are"
-        " opened than closed for long, something leaks.",
+        title="Fds opened and closed",
+        description="File descriptors opened and closed, per second. If more are opened than"
+        " closed for long, something leaks.",
         targets=[
             query(rate(fds.FDS_OPENED, fd_type="$fd_type"), opened),
             query(rate(fds.FDS_CLOSED, fd_type="$fd_type"), closed),
@@ -133,13 +134,13 @@ def limits(description: str, most: int, rows: int, width: int = 12) -> BarGauge:
 
 
 def host_files() -> TimeSeries:
-    """Open files of the kernel against the most that it allows."""
+    """Open files of the kernel, and their share of the limit."""
     by = ("instance",)
     share = f"{highest(fds.HOST_FILES, by=by)} / {highest(fds.HOST_MAX_FILES, by=by)}"
     return TimeSeries(
         title="Open files of the host",
         description="Open files of the whole kernel (struct file), and on the right axis their"
-        " share of the most that it allows (fs.file-max). Several fds can share one file.",
+        " share of the limit (fs.file-max). Several fds can share one file.",
         targets=[
             query(highest(fds.HOST_FILES, by=by), "{{instance}}"),
             query(share, "{{instance}}, of its limit"),
@@ -160,13 +161,13 @@ def host_files() -> TimeSeries:
     )
 
 
-# Panels about the processes of a host, their errors and how long they wait.
+# Panels about the processes of a host, their errors and latency.
 
 _CHOSEN: dict[str, Any] = {"fd_type": "$fd_type"}
 _BYTES = (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES)
 _OPERATIONS = (layers.FILE_READS, layers.FILE_WRITES)
 _WORTH_A_LINE = Matcher("!~", ".*e-0[89]")
-"""No operation is done in less than 100 ns: those buckets only take room."""
+"""No operation takes less than 100 ns: lower buckets would be empty."""
 _NO_LATENCY = "not measured: start the exporter with --probe.latency"
 
 
@@ -184,7 +185,7 @@ def busiest(title: str, metric: Metric, color: str) -> BarGauge:
 
 
 def processes() -> Table:
-    """The busiest processes, with what they do."""
+    """The busiest processes, with their rates."""
     by = ("process", "unit")
     columns = {
         "read": rate(layers.FILE_READ_BYTES, by=by, **_CHOSEN),
@@ -222,7 +223,7 @@ def errors(title: str, by: str) -> TimeSeries:
     return TimeSeries(
         title=title,
         description="Operations per second that failed. EAGAIN means that there was nothing to"
-        " read or no room to write at that moment, which is everyday life for a socket.",
+        " read or no room to write at that moment, which is normal for a socket.",
         targets=[query(top(10, expression), f"{{{{{by}}}}}")],
         unit="iops",
         defaults={"min": 0},
@@ -232,12 +233,12 @@ def errors(title: str, by: str) -> TimeSeries:
 
 
 def latency(title: str, metric: Metric) -> list[Panel]:
-    """How long operations of a kind take, as a heatmap and as a percentile."""
+    """Durations of operations, as a heatmap and as a percentile."""
     return [
         Heatmap(
-            title=f"{title}: how long they take",
-            description="Operations by duration; waiting for data is included, so that a server"
-            " that waits for a request takes long. Only measured with --probe.latency.",
+            title=f"{title}: duration",
+            description="Operations by duration, waiting for data included: a server that waits for"
+            " a request takes long. Only measured with --probe.latency.",
             targets=[heatmap_query(buckets(metric, le=_WORTH_A_LINE, **_CHOSEN))],
             unit="s",
             empty=_NO_LATENCY,
@@ -285,8 +286,8 @@ def _stats() -> list[Panel]:
         ),
         number(
             "Errors",
-            "Operations per second that failed; EAGAIN, which only means 'nothing there yet', is"
-            " not among them.",
+            "Operations per second that failed; EAGAIN, which only means that nothing is there yet,"
+            " is not among them.",
             rate(layers.FILE_ERRORS, **_CHOSEN, **_FAULTS),
             "iops",
             style.PURPLE,
@@ -318,8 +319,8 @@ def _layers() -> TimeSeries:
     return TimeSeries(
         title="Bytes by layer",
         description="Both directions. The file layer holds all; the socket layer is a part of it,"
-        " counted by hooks of its own. Network devices count headers too and loopback twice, out"
-        " and in; disks count what the page cache lets through.",
+        " counted by separate hooks. Network devices count headers too and loopback twice, out"
+        " and in; disks count only what the page cache does not hold.",
         targets=[
             query(rate(layers.LEDGER_DOOR_BYTES), "file layer"),
             query(rate(layers.LEDGER_SOCKET_BYTES), "socket layer"),
@@ -345,8 +346,8 @@ def _devices() -> TimeSeries:
         targets.append(query(f"({both}) > 0", f"{{{{device}}}} {way}"))
     return TimeSeries(
         title="Bytes by device",
-        description="What the devices count by themselves: received or read upwards, sent or"
-        " written downwards.",
+        description="The devices' own counters: received or read upwards, sent or written"
+        " downwards.",
         targets=targets,
         unit="Bps",
         overrides=[style.override_query("B", custom_transform="negative-Y")],
@@ -369,7 +370,7 @@ def _filesystems() -> BarGauge:
 
 
 def host() -> core.Dashboard:
-    """The dashboard."""
+    """The dashboard Host."""
     operations = TimeSeries(
         title="Operations by fd type",
         description="Operations per second that did not fail, reads and writes together.",
@@ -384,28 +385,28 @@ def host() -> core.Dashboard:
         "Bytes by fd type", "Bytes per second by what the fd refers to", "fd_type", style.FD_TYPES
     )
     by_door = _read_and_written(
-        "Bytes by door", "Bytes per second by the way into the file layer", "door", style.DOORS
+        "Bytes by door", "Bytes per second by system call into the file layer", "door", style.DOORS
     )
     return dashboard(
         "host",
         "Host",
-        "What goes through the files of a host: by fd type, door, layer and process.",
+        "Bytes through the files of a host: by fd type, door, layer and process.",
         [*base_variables(), fd_type_variable()],
         grid(
             _stats(),
             [
                 row("Fd types and doors", bytes_by_fd_type, by_door, operations, by_fd_type()),
-                row("Layers and devices", _layers(), _devices(), _filesystems(), life()),
+                row("Layers and devices", _layers(), _devices(), _filesystems(), lifecycle()),
                 row(
                     "Processes",
-                    busiest("Who reads most", layers.FILE_READ_BYTES, style.READ),
-                    busiest("Who writes most", layers.FILE_WRITTEN_BYTES, style.WRITTEN),
+                    busiest("Processes that read most", layers.FILE_READ_BYTES, style.READ),
+                    busiest("Processes that write most", layers.FILE_WRITTEN_BYTES, style.WRITTEN),
                     processes(),
                 ),
                 row(
                     "Limits and errors",
                     limits(
-                        "Open fds over RLIMIT_NOFILE, for each name of the process where it is"
+                        "Open fds divided by RLIMIT_NOFILE, for each name of the process with the"
                         " highest. At 100 % open() fails with EMFILE.",
                         most=10,
                         rows=9,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""fdscope itself: whether its numbers can be trusted, and what they cost."""
+"""fdscope itself: hooks, self-test, losses, cost."""
 
 from typing import Any
 
@@ -16,17 +16,17 @@ from fdscope.dashboards.promql.prometheus import SCRAPE_SAMPLES, SCRAPE_SECONDS,
 from fdscope.exporter.catalog import fds
 from fdscope.exporter.catalog import health as catalog
 
-# How fdscope hangs on the kernel, and what the kernel did not let it see.
+# Attach mode and missed runs.
 
 
 def attach_mode(width: int, rows: int) -> Stat:
     """The mode of each instance."""
     return Stat(
         title="Attach mode",
-        description="How fdscope hangs on the kernel: programs on its functions (fentry or kprobe),"
-        " or, where neither works, on the tracepoints of all system calls. It takes the best that"
+        description="How fdscope is attached: programs on kernel functions (fentry or kprobe), or,"
+        " where neither works, on the tracepoints of all system calls. It takes the best that"
         " works: first fentry, but first kprobe where tasks preempt the kernel (preempt=full or"
-        " lazy, and always since Linux 7.0), for there the kernel skips runs of the others.",
+        " lazy, and always since Linux 7.0), because there the kernel skips runs of the others.",
         targets=[instant(f"{total(catalog.ATTACH_MODE, by=('mode',))} > 0", "{{mode}}")],
         options={"textMode": "value_and_name", "text": style.SMALL},
         unit="suffix: instance(s)",
@@ -38,15 +38,15 @@ def attach_mode(width: int, rows: int) -> Stat:
 
 
 def missed_runs(width: int, rows: int) -> Stat:
-    """Runs that the kernel skipped, since the start."""
+    """Runs that the kernel skipped since the start."""
     return Stat(
         title="Missed runs",
         description="Runs of BPF programs that the kernel skipped since the exporter started,"
-        " because the program ran already on that CPU (in kprobe mode: because another did, or a"
-        " task was in the middle of reading or writing a BPF map). What they would have counted is"
-        " missing. A few are chance; many come where tasks preempt the kernel, unless in kprobe"
-        " mode, or with other tracers. The panel below names the programs. Before Linux 6.7 the"
-        " kernel does not count what it skips in kprobe mode: there 0 means nothing.",
+        " because the program was already running on that CPU (in kprobe mode: because another did,"
+        " or a task was in the middle of reading or writing a BPF map). What they would have"
+        " counted is missing. A few are normal; there are many where tasks preempt the kernel,"
+        " except in kprobe mode, or with other tracers. The panel below names the programs. Before"
+        " Linux 6.7 the kernel does not count what it skips in kprobe mode: there 0 means nothing.",
         targets=[instant(f"sum({select(catalog.PROBE_MISSED_RUNS)})")],
         thresholds=style.thresholds((style.GOOD, None), (style.WATCH, 1)),
         empty="no exporter answers",
@@ -55,19 +55,19 @@ def missed_runs(width: int, rows: int) -> Stat:
     )
 
 
-# Panels about what fdscope loses and costs.
+# Panels about losses and cost.
 
 _NO_STATS = "not counted: sysctl kernel.bpf_stats_enabled=1 makes the kernel count (and cost more)"
 
 
 def maps() -> BarGauge:
-    """How full the BPF maps are."""
+    """Share of the BPF maps that is used."""
     by = ("instance", "map")
     shares = f"{total(catalog.MAP_ENTRIES, by=by)} / {total(catalog.MAP_CAPACITY, by=by)}"
     return BarGauge(
         title="How full the maps are",
-        description="Entries of the BPF maps over the most that they hold, of the fullest instance."
-        " Past that, updates are summed under the process (not attributed).",
+        description="Entries of the BPF maps as a share of their capacity, of the fullest instance."
+        " When a map is full, updates are summed under the process (not attributed).",
         targets=[instant(f"max by (map) ({shares})", "{{map}}")],
         unit="percentunit",
         defaults={"min": 0, "max": 1, "color": {"mode": "thresholds"}},
@@ -79,11 +79,11 @@ def maps() -> BarGauge:
 
 
 def census() -> list[Panel]:
-    """How the census of open fds goes."""
+    """Age, duration and coverage of the census of open fds."""
     return [
         lines(
             "Census of fds",
-            "How old the last census of open fds is, and how long it took.",
+            "Age and duration of the last census of open fds.",
             query(highest(fds.CENSUS_AGE_SECONDS), "age"),
             query(highest(fds.CENSUS_SECONDS), "duration"),
             unit="s",
@@ -101,14 +101,14 @@ def census() -> list[Panel]:
 
 
 def drift() -> Panel:
-    """Where census and events disagree."""
+    """Differences between census and events."""
     return lines(
         "Drift of the fd accounts",
-        "Open at the last census less those open at the first one, less opened plus closed since:"
-        " fds that the census and the events do not agree about. In tracepoint mode that are those"
-        " that io_uring opened or closed, for no system call tells of them, in all modes those of a"
-        " table that processes share and an exec splits; docs/blind-spots.md says what"
-        " else no event tells.",
+        "Fds open at the last census, less those open at the first one, less opened plus closed"
+        " since: the difference between census and events. In tracepoint mode these are fds that"
+        " io_uring opened or closed, because no system call shows them; in all modes those of a"
+        " table that processes share and an exec splits; docs/blind-spots.md lists what"
+        " else no event shows.",
         query(f"{total(fds.FD_DRIFT, by=('fd_type',))} != 0", "{{fd_type}}"),
         defaults={},
         overrides=style.colors(style.FD_TYPES),
@@ -118,14 +118,14 @@ def drift() -> Panel:
 
 
 def cost() -> list[Panel]:
-    """What scrapes and probes take."""
+    """Cost of scrapes and probes."""
     parts = total(catalog.SCRAPE_SECONDS, by=("part",))
     runs, seconds = (
         rate(metric, by=("program",)) for metric in (catalog.PROBE_RUNS, catalog.PROBE_RUN_SECONDS)
     )
     counted = lines(
         "Series",
-        "Samples that the exporters give, and on the right axis processes, by whether they have"
+        "Samples of the exporters, and on the right axis processes, by whether they have"
         " series of their own.",
         query(total(SCRAPE_SAMPLES), "samples"),
         query(total(catalog.PROCESSES, by=("series",)), "processes, {{series}}"),
@@ -136,7 +136,7 @@ def cost() -> list[Panel]:
     return [
         lines(
             "Time of a scrape by part",
-            "What the exporter does while Prometheus waits.",
+            "Work of the exporter while Prometheus waits.",
             query(parts, "{{part}}"),
             query(highest(SCRAPE_SECONDS), "as Prometheus sees it"),
             unit="s",
@@ -146,7 +146,7 @@ def cost() -> list[Panel]:
         counted,
         lines(
             "Processor time in probes",
-            "Share of one processor that each BPF program takes, its trampoline not included.",
+            "Share of one processor that each BPF program takes, without its trampoline.",
             query(f"topk(10, {seconds})", "{{program}}"),
             unit="percentunit",
             empty=_NO_STATS,
@@ -154,7 +154,7 @@ def cost() -> list[Panel]:
         ),
         lines(
             "Runs of probes",
-            "How often each BPF program runs in a second.",
+            "Runs of each BPF program per second.",
             query(f"topk(10, {runs})", "{{program}}"),
             unit="ops",
             empty=_NO_STATS,
@@ -164,12 +164,12 @@ def cost() -> list[Panel]:
 
 
 def losses() -> list[Panel]:
-    """What was not counted where it belongs."""
+    """Lost updates, missed runs and errors."""
     bars: dict[str, Any] = {"custom": BARS | {"axisSoftMax": 1}, "width": 8}
     return [
         lines(
             "Lost updates by reason",
-            "Updates that found no room where they belong.",
+            "Updates lost because a BPF map was full or an event could not be matched.",
             query(growth(catalog.LOST_UPDATES, by=("reason",)), "{{reason}}"),
             empty="no exporter answers",
             **bars,
@@ -178,7 +178,7 @@ def losses() -> list[Panel]:
             "Missed runs",
             "Runs of each BPF program that the kernel skipped: it starts none inside itself, nor a"
             " kprobe program inside another. What they would have counted is missing. The alert"
-            " FdscopeMissedRuns fires at one for a thousand operations; its runbook tells what to"
+            " FdscopeMissedRuns fires at one for a thousand operations; its runbook says what to"
             " do.",
             query(f"{growth(catalog.PROBE_MISSED_RUNS, by=('program',))} > 0", "{{program}}"),
             empty="no run was missed in the chosen time",
@@ -186,7 +186,7 @@ def losses() -> list[Panel]:
         ),
         lines(
             "Errors of scrapes",
-            "Parts of a scrape that failed; the other parts were given all the same.",
+            "Parts of a scrape that failed; the other parts were exported.",
             query(growth(catalog.SCRAPE_ERRORS, by=("part",)), "{{part}}"),
             empty="no exporter answers",
             **bars,
@@ -224,8 +224,8 @@ def _stats() -> list[Panel]:
         unexplained(width=6, rows=3),
         stat(
             "Lost updates",
-            "Updates since the start that found no room where they belong. The bytes are not lost:"
-            " they are kept under the process (not attributed).",
+            "Updates since the start that a full map or an unmatched event lost. The bytes of a"
+            " full map of counters are kept under the process (not attributed).",
             f"sum({select(catalog.LOST_UPDATES)})",
             thresholds=_ZERO_IS_GOOD,
             empty="no exporter answers",
@@ -234,7 +234,7 @@ def _stats() -> list[Panel]:
         missed_runs(width=6, rows=3),
         stat(
             "Last scrape took",
-            "Time that the slowest instance took to answer the last scrape.",
+            "Duration of the last scrape of the slowest instance.",
             highest(SCRAPE_SECONDS),
             unit="s",
             thresholds=style.thresholds((style.GOOD, None), (style.WATCH, 1), (style.BAD, 5)),
@@ -252,7 +252,7 @@ def _hooks() -> Table:
     }
     return Table(
         title="Hooks",
-        description="Where on the kernel the probes hang; what is not attached is not counted.",
+        description="The hooks on the kernel; what is not attached is not counted.",
         targets=column_queries({"state": highest(catalog.PROBE_ATTACHED, by=by)}),
         transformations=merged(by, {"state": "state"}, sort_by="state"),
         overrides=[
@@ -278,8 +278,8 @@ def _selftest() -> Table:
     titles = {name: name for name in columns}
     return Table(
         title="Self-test per door",
-        description="Known bytes that went through each door at the start of the exporter, and what"
-        " the probes counted of them, summed over the instances.",
+        description="Known bytes that went through each door at the start of the exporter, and how"
+        " many the probes counted, summed over the instances.",
         targets=column_queries(columns),
         transformations=merged(by, titles),
         unit="decbytes",
@@ -326,12 +326,13 @@ def _builds() -> Table:
 
 
 def itself() -> core.Dashboard:
-    """The dashboard."""
+    """The dashboard fdscope itself."""
     runs_on, *lost = _builds(), *losses()
     return dashboard(
         "itself",
         "fdscope itself",
-        "What is attached, what was lost, what it costs: whether the other dashboards are right.",
+        "What is attached, what was lost, what it costs: whether the other dashboards can be"
+        " trusted.",
         base_variables(),
         grid(
             _stats(),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Process: what this one does. Its fd types, doors, protocols, errors, open fds, stdio."""
+"""Process: fd types, doors, protocols, errors, open fds, stdio of one process."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ _OWN: dict[str, Any] = {"process": "$process", "pid": "$pid"}
 _OPERATIONS = (layers.FILE_READS, layers.FILE_WRITES)
 
 
-def life() -> list[Panel]:
+def lifecycle() -> list[Panel]:
     """Its fds: open, standard, opened, closed, connected, passed."""
     opened = rate(fds.FDS_OPENED, by=("fd_type", "birth"), **_OWN)
     closed = rate(fds.FDS_CLOSED, by=("fd_type", "cause"), **_OWN)
@@ -64,14 +64,14 @@ def life() -> list[Panel]:
         stdio(),
         lines(
             "Fds opened",
-            "File descriptors that came to be, per second, and how.",
+            "File descriptors opened per second, and how.",
             query(f"{opened} > 0", "{{fd_type}} by {{birth}}"),
             unit="ops",
             empty="no fd was opened",
         ),
         lines(
             "Fds closed",
-            "File descriptors that ended, per second, and why.",
+            "File descriptors closed per second, and why.",
             query(f"{closed} > 0", "{{fd_type}} by {{cause}}"),
             unit="ops",
             empty="no fd was closed",
@@ -102,7 +102,7 @@ def life() -> list[Panel]:
 
 
 def stdio() -> Table:
-    """What stands behind its standard fds."""
+    """The types of its standard fds."""
     by = ("process", "pid", "fd", "fd_type")
     mapping = {
         "type": "regex",
@@ -113,8 +113,8 @@ def stdio() -> Table:
     }
     return Table(
         title="Standard input, output and error",
-        description="What stands behind the fds 0, 1 and 2 of the process. A socket there is what a"
-        " reverse shell has, and what inetd and ssh have.",
+        description="Type of the fds 0, 1 and 2 of the process. A reverse shell has a socket there,"
+        " and so have children of inetd and ssh.",
         targets=column_queries({"stdio": total(fds.STDIO_FDS, by=by, **_OWN)}),
         transformations=merged(by, {"stdio": "open"}, sort_by="pid"),
         overrides=[
@@ -142,7 +142,7 @@ def pids() -> Table:
     return Table(
         title="Processes of this name",
         description="One row per pid, all pids of the name; an empty pid holds those that were"
-        " summed: short-lived ones, ended ones, and what is past the limit of series.",
+        " summed: short-lived ones, ended ones, and those beyond the limit of series.",
         targets=column_queries(columns),
         transformations=merged(by, titles, sort_by="read"),
         unit="Bps",
@@ -201,8 +201,8 @@ def _stats() -> list[Panel]:
         ),
         host.of_limit(
             "Fd limit",
-            "Open fds over the limit (RLIMIT_NOFILE), of the process of this name where"
-            " it is highest, whatever the pid.",
+            "Share of the limit (RLIMIT_NOFILE) that open fds use, of the process of this"
+            " name with the highest, whatever the pid.",
             process="$process",
         ),
     ]
@@ -217,7 +217,7 @@ def _timeline() -> StateTimeline:
     }
     return StateTimeline(
         title="Which fd types it uses, and when",
-        description="A bar where the process read from or wrote to a fd of that type.",
+        description="A bar while the process reads from or writes to an fd of that type.",
         targets=[query(active, "{{fd_type}}")],
         unit="",
         defaults={"mappings": [{"type": "value", "options": states}]},
@@ -244,18 +244,18 @@ def _both_ways(
 
 
 def process() -> core.Dashboard:
-    """The dashboard."""
+    """The dashboard Process."""
     files = (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES)
     sockets = (layers.SOCKET_RECEIVED_BYTES, layers.SOCKET_SENT_BYTES)
     errors = rate(layers.FILE_ERRORS, by=("errno", "fd_type"), **_OWN)
     operations = both_rates(*_OPERATIONS, by=("fd_type",), **_OWN)
     debug = events(fds.DEBUG_ACCESSES, by=("method",), **_OWN)
     looking = lines(
-        "Reaching into others",
-        "Times that it took hold of another process as a debugger does.",
+        "Debugger-like accesses",
+        "Accesses of this process to others (ptrace, pidfd_getfd).",
         query(f"{debug} > 0", "{{method}}"),
         custom=BARS,
-        empty="it has not looked into another process",
+        empty="it has not accessed another process",
         width=24,
     )
     by_operations = lines(
@@ -271,7 +271,7 @@ def process() -> core.Dashboard:
     return dashboard(
         "process",
         "Process",
-        "One process by its name, or by its pid: what it does with its files.",
+        "One process by its name or pid: what it does with its files.",
         [*base_variables(), process_variable(**chosen), pid_variable()],
         grid(
             [*_stats(), _timeline()],
@@ -288,7 +288,7 @@ def process() -> core.Dashboard:
                         style.FD_TYPES,
                     ),
                     _both_ways(
-                        "Sockets by where the peer is",
+                        "Sockets by scope of the peer",
                         "Bytes per second at the socket layer",
                         sockets,
                         "scope",
@@ -306,9 +306,9 @@ def process() -> core.Dashboard:
                         empty="no operation has failed",
                     ),
                 ),
-                row("Its fds", *life()),
+                row("Its fds", *lifecycle()),
                 row(
-                    "Pids, and who it looked into",
+                    "Pids, and debugger-like accesses",
                     pids(),
                     looking,
                 ),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Unusual fd activity: what should be looked into."""
+"""Unusual fd activity: alerts, leaks, new fd types, sockets as stdio, debuggers."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ from fdscope.dashboards.promql.expressions import (
 from fdscope.dashboards.promql.prometheus import ALERTS, OURS, UP
 from fdscope.exporter.catalog import fds, layers
 
-# Panels about sockets in odd places, and about who looks into others.
+# Panels about sockets in unusual places, and about taps and debuggers.
 
 _PAST = "1h"
 
@@ -45,7 +45,7 @@ _PAST = "1h"
 def table_of(
     title: str, description: str, expression: str, by: tuple[str, ...], **more: Any
 ) -> Table:
-    """A table of one query, whose number has a title."""
+    """A table of one query; ``value`` is the title of its number."""
     value = more.pop("value")
     narrow = {"pid": 75, "fd": 45, "fd type": 110, value: 70} if "pid" in by else {}
     return Table(
@@ -87,8 +87,8 @@ def stdio() -> list[Panel]:
     return [
         table_of(
             "Standard fds that are a socket",
-            "Fds 0, 1 and 2 behind which a socket stands at the last census: what a reverse shell"
-            " has, and what inetd, ssh and systemd's socket units have.",
+            "Fds 0, 1 and 2 that were a socket at the last census: as of a reverse shell, and of"
+            " children of inetd, ssh and systemd's socket units.",
             f"{total(fds.STDIO_FDS, by=by, fd_type=SOCKETS)} > 0",
             by,
             value="open",
@@ -96,7 +96,7 @@ def stdio() -> list[Panel]:
         ),
         table_of(
             "Sockets put on standard fds",
-            "Times in the chosen time that a process put a socket on fd 0, 1 or 2; it is seen even"
+            "Times in the chosen range that a process put a socket on fd 0, 1 or 2; counted even"
             " if the process ends at once. An empty pid holds the processes that have ended.",
             f"{events(fds.STDIO_SOCKET_EVENTS, by=by, window='$__range')} > 0",
             by,
@@ -120,16 +120,16 @@ def looks() -> list[Panel]:
     groups = total(fds.FANOTIFY_GROUPS, by=("process", "class"))
     tapping = lines(
         "Packet and raw sockets",
-        "Open sockets that see packets of others: captures, DHCP clients, and what hides among"
-        " them.",
+        "Open sockets that receive packets of others: captures, DHCP clients, and what hides"
+        " among them.",
         query(f"{packet} > 0", "{{process}}: {{fd_type}}"),
         empty="no packet or raw socket is open",
         **shape,
     )
     watching = lines(
         "fanotify groups",
-        "Who watches the files of the host. Groups of the class permission answer before an access"
-        " goes on, and can hold everybody up.",
+        "Processes that watch the files of the host. Groups of the class permission decide before"
+        " an access goes on, and can block every process.",
         query(f"{groups} > 0", "{{process}}: {{class}}"),
         empty="no fanotify group is open",
         **shape,
@@ -145,10 +145,10 @@ def looks() -> list[Panel]:
         ),
         tapping,
         lines(
-            "Reaching into other processes",
-            "Times that a process took hold of another one as a debugger does.",
+            "Debugger-like accesses",
+            "Accesses of a process to another one (ptrace, pidfd_getfd).",
             query(f"{looks_into} > 0", "{{process}}: {{method}}"),
-            empty="no process looked into another one",
+            empty="no process accessed another one",
             **bars,
         ),
         watching,
@@ -157,7 +157,7 @@ def looks() -> list[Panel]:
             description="Time that accesses waited for the answer of a fanotify permission group.",
             targets=[heatmap_query(buckets(fds.FANOTIFY_PERMISSION_SECONDS))],
             unit="s",
-            empty="no access had to ask for permission, or nothing tells of it: in tracepoint mode,"
+            empty="no access needed a permission, or it is not measured: in tracepoint mode,"
             " and in fentry mode before Linux 6.6",
             width=16,
             rows=8,
@@ -186,7 +186,7 @@ def _alerts() -> list[Panel]:
     return [
         Table(
             title="Firing now",
-            description="Alerts of fdscope that fire. What to do is in the runbook of each.",
+            description="Firing alerts of fdscope. The runbook of each says what to do.",
             targets=column_queries({"firing": firing}),
             transformations=merged(by, {"firing": "alerts"}),
             overrides=[process_column(), style.override("alertname", custom_width=260)],
@@ -216,7 +216,7 @@ def _leaks() -> list[Panel]:
         BarGauge(
             title="Growing: fds more per hour",
             description="Slope of the open fds over the last half hour, of the eight processes"
-            " that grow fastest and are ten minutes old. One that only ever grows leaks.",
+            " that grow fastest and are ten minutes old. One that only grows leaks.",
             targets=[instant(slope, "{{process}}")],
             defaults={
                 "links": [process_link()],
@@ -236,7 +236,7 @@ def _leaks() -> list[Panel]:
             rows=8,
         ),
         host.limits(
-            "Open fds over RLIMIT_NOFILE. At 100 % open() fails with EMFILE.",
+            "Open fds divided by RLIMIT_NOFILE. At 100 % open() fails with EMFILE.",
             most=8,
             width=8,
             rows=8,
@@ -251,7 +251,7 @@ def _spikes() -> list[Panel]:
     return [
         TimeSeries(
             title="Bytes now and an hour before",
-            description="All processes together: if the lines part, today is not like an hour ago.",
+            description="All processes together: if the lines diverge, I/O is not as an hour ago.",
             targets=[
                 query(both_rates(*_BYTES), "now"),
                 query(both_rates(*_BYTES, offset=_PAST), "an hour before"),
@@ -289,12 +289,12 @@ def _spikes() -> list[Panel]:
 
 
 def unusual() -> core.Dashboard:
-    """The dashboard."""
+    """The dashboard Unusual fd activity."""
     tapping = looks()
     return dashboard(
         "unusual",
         "Unusual fd activity",
-        "Alerts, leaks, fd types that are new, sockets in odd places, spikes against the past.",
+        "Alerts, leaks, new fd types, sockets in unusual places, spikes.",
         base_variables(),
         grid(
             _alerts(),
@@ -305,8 +305,8 @@ def unusual() -> core.Dashboard:
                     *stdio(),
                     new_fd_types(),
                 ),
-                row("Who looks into others", *tapping),
-                row("Against the past", *_spikes()),
+                row("Taps and debuggers", *tapping),
+                row("Compared with the past", *_spikes()),
             ],
         ),
     )

@@ -27,7 +27,7 @@ ensure_packages() {
 		-o DPkg::Lock::Timeout=300 "${missing[@]}" >/dev/null
 }
 
-# A copy of the files that git knows, or the folder itself where it is no checkout.
+# A copy of the files in git, or of the folder if it is no checkout.
 copy_tree() {
 	git ls-files -z -c -o --exclude-standard |
 		while IFS= read -r -d '' name; do
@@ -42,7 +42,7 @@ version() {
 	sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml
 }
 
-# Native packages carry their history; the version is that of pyproject.toml.
+# A native package needs a changelog; the version is that of pyproject.toml.
 write_changelog() {
 	printf 'fdscope (%s) unstable; urgency=medium\n\n  * See /usr/share/doc/fdscope/README.md.\n\n' \
 		"$(version)"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# What install.sh changes on a machine, and how that is taken back; sourced by it.
-# Below STATE: `packages` that came in, `files` that were written, `before` what those held.
+# The changes of install.sh to a machine, and their undoing; sourced by it.
+# In STATE: `packages` that were installed, `files` that were written, `before`: their old contents.
 
 declare -A RESTART=()
 
@@ -17,7 +17,7 @@ installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# Installs packages, and notes those that come in with them for --uninstall.
+# Installs packages, and records them and their dependencies for --uninstall.
 install_packages() {
 	local before after
 	before=$(dpkg-query -W -f '${Package}\n' | sort)
@@ -28,8 +28,8 @@ install_packages() {
 	comm -13 <(printf '%s\n' "$before") <(printf '%s\n' "$after") >>"$STATE/packages"
 }
 
-# put FILE SERVICE: gives FILE the text of standard input, and has SERVICE restarted if that is new.
-# What was there before is kept for --uninstall.
+# put FILE SERVICE: writes standard input to FILE, and has SERVICE restarted if that is a change.
+# The old content is kept for --uninstall.
 put() {
 	local file=$1 text
 	text=$(cat)
@@ -47,7 +47,7 @@ put() {
 	[ -z "${2:-}" ] || RESTART[$2]=yes
 }
 
-# True if a configuration file is ours, or as its package brought it.
+# True if a configuration file is ours, or unchanged since its package was installed.
 may_replace() {
 	local sum
 	[ -e "$1" ] && ! grep -qxF "$1" "$STATE/files" 2>/dev/null || return 0
@@ -55,7 +55,7 @@ may_replace() {
 	[ "$(md5sum <"$1" | cut -d ' ' -f 1)" = "$sum" ]
 }
 
-# Takes back what `packages` and `files` tell.
+# Undoes what `packages` and `files` record.
 uninstall() {
 	local file packages
 	[ -d "$STATE" ] || {
@@ -76,7 +76,7 @@ uninstall() {
 	done < <(cat "$STATE/files" 2>/dev/null)
 	mapfile -t packages < <(sort -u "$STATE/packages" 2>/dev/null)
 	if [ ${#packages[@]} -gt 0 ]; then
-		say "purging what it had installed: ${packages[*]}"
+		say "purging the packages it installed: ${packages[*]}"
 		apt_get purge "${packages[@]}" >/dev/null
 	fi
 	systemctl daemon-reload

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 # Grafana's own package repository, for setup.sh and install.sh: no Debian has the package.
-# FDSCOPE_GRAFANA_REPOSITORY gives it another address, e.g. that of a mirror.
+# FDSCOPE_GRAFANA_REPOSITORY sets another address, e.g. of a mirror.
 
 readonly GRAFANA_URL=${FDSCOPE_GRAFANA_REPOSITORY:-https://apt.grafana.com}
 readonly GRAFANA_SECONDS=5
@@ -16,15 +16,15 @@ fetch_grafana_key() {
 		download-file "$GRAFANA_URL/gpg.key" "$1" >/dev/null 2>&1
 }
 
-# Makes the repository known to apt, and prints the files that were written for it, one a line.
-# Where it cannot be reached, which is known after seconds, nothing of it stays.
+# Adds the repository to apt, and prints the files written for it, one per line. If it cannot be
+# reached, which is known after seconds, nothing is left behind.
 add_grafana_repository() {
 	local apt parts key list line
 	! grafana_is_known || return 0
 	eval "$(apt-config shell apt Dir::Etc/d parts Dir::Etc::sourceparts/d)"
 	key=${apt}keyrings/grafana.asc list=${parts}grafana.list
 	line="deb [signed-by=$key] $GRAFANA_URL stable main"
-	# One of another's making is not touched.
+	# A list that somebody else wrote is not changed.
 	[ ! -e "$list" ] || [ "$(cat "$list")" = "$line" ] || return 1
 	mkdir -p "${key%/*}"
 	if fetch_grafana_key "$key"; then

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Sets up a whole machine: fdscope, Prometheus, Alertmanager and Grafana, all on 127.0.0.1.
-#   install.sh [--deb FILE] [--no-grafana]    safe to run again: what is as it should be stays
+#   install.sh [--deb FILE] [--no-grafana]    safe to run again: it changes only what differs
 #                                             (FDSCOPE_OFFLINE=1: with the package lists at hand)
-#   install.sh --uninstall                    takes back what it has changed, and nothing else
+#   install.sh --uninstall                    undoes its changes, and nothing else
 
 set -euo pipefail
 
@@ -28,7 +28,7 @@ HERE=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # shellcheck source=deploy/install/grafana.sh
 . "$HERE/grafana.sh"
 
-# Packages that root or the owner of this script has put where nobody else can write.
+# Packages of root or the owner of this script, in folders where nobody else can write.
 packages_nearby() {
 	local folder safe=(\( -user root -o -user "$(stat -c %U "$HERE/install.sh")" \) ! -perm /o+w)
 	for folder in "$HERE/../../build" "$HERE"; do

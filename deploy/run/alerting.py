@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 ADDRESS = "127.0.0.1:9093"
-"""Where deploy/prometheus/prometheus.yml expects it."""
+"""The address in deploy/prometheus/prometheus.yml."""
 
 PROGRAMS = ("prometheus-alertmanager", "alertmanager")
-"""Its name in Debian, and elsewhere."""
+"""Its name on Debian, and elsewhere."""
 
 
 def program() -> str | None:
@@ -17,7 +17,7 @@ def program() -> str | None:
 
 
 def command(path: str, port: int, deploy: Path, data: Path) -> list[str]:
-    """Return the command line of an Alertmanager of its own, without peers."""
+    """Return the command line of a separate Alertmanager without peers."""
     return [
         path,
         f"--config.file={deploy / 'prometheus/alertmanager.yml'}",
@@ -28,7 +28,7 @@ def command(path: str, port: int, deploy: Path, data: Path) -> list[str]:
 
 
 def prometheus_config(text: str, port: int | None) -> str:
-    """Point the configuration of Prometheus at the port; without one, it sends alerts nowhere."""
+    """Return the configuration of Prometheus with this port; without one, it sends no alerts."""
     if port is not None:
         return text.replace(ADDRESS, f"127.0.0.1:{port}")
     return "\n\n".join(part for part in text.split("\n\n") if not part.startswith("alerting:"))

@@ -2,6 +2,8 @@
 # ruff: noqa: T201 - it prints for a person
 """Where to look once ``make run`` has started all."""
 
+import os
+import sys
 import urllib.parse
 from pathlib import Path
 
@@ -18,17 +20,27 @@ QUERIES = (
 def announce(
     data: Path, exporter: int, prometheus: int, alertmanager: int | None, grafana: int | None
 ) -> None:
-    """Print where to look."""
+    """Print some queries, then the addresses to open, the live page first."""
     graph = f"http://127.0.0.1:{prometheus}/graph"
     link = urllib.parse.urlencode({"g0.expr": QUERIES[0], "g0.tab": 0, "g0.range_input": "15m"})
-    say("look at it live (Prometheus scrapes it every 5 s); open")
-    print(f"  live page   http://127.0.0.1:{exporter}/")
-    if grafana is not None:
-        print(f"  dashboards  http://127.0.0.1:{grafana}{grafana_server.HOME}")
-    print(f"  metrics     http://127.0.0.1:{exporter}/metrics\n  Prometheus  {graph}")
-    print(f"  alerts      http://127.0.0.1:{prometheus}/alerts")
-    if alertmanager is not None:
-        print(f"  and sent    http://127.0.0.1:{alertmanager}/ (Alertmanager)")
-    print(f"  a graph     {graph}?{link}\nor paste there:")
+    say("all programs run; Prometheus scrapes every 5 s. Queries for it:")
     print(*(f"  {query}" for query in QUERIES), sep="\n")
-    print(f"Data and logs: {data}. Ctrl-C ends all.", flush=True)
+    print(f"The first as a graph: {graph}?{link}\nData and logs: {data}\n")
+    addresses = {
+        "live page": f"http://127.0.0.1:{exporter}/",
+        "metrics": f"http://127.0.0.1:{exporter}/metrics",
+    }
+    if grafana is not None:
+        addresses["dashboards"] = f"http://127.0.0.1:{grafana}{grafana_server.HOME}"
+    addresses |= {"Prometheus": graph, "alerts": f"http://127.0.0.1:{prometheus}/alerts"}
+    if alertmanager is not None:
+        addresses["sent alerts"] = f"http://127.0.0.1:{alertmanager}/"
+    for name, address in addresses.items():
+        print(_bold(f"  {name:<11} {address}"))
+    print("\nCtrl-C ends all.", flush=True)
+
+
+def _bold(text: str) -> str:
+    """The text in bold on a terminal, unchanged elsewhere."""
+    is_plain = not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb"
+    return text if is_plain else f"\x1b[1m{text}\x1b[0m"

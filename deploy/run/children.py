@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # ruff: noqa: T201 - it prints for a person
-"""The programs that ``make run`` starts, watches and ends."""
+"""The child programs of ``make run``: started, watched, stopped."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ END_SECONDS = 10
 
 
 class RunError(Exception):
-    """It cannot go on; the text says why and what to do."""
+    """``make run`` cannot continue; the text says why and what to do."""
 
 
 def say(text: str) -> None:
@@ -23,7 +23,7 @@ def say(text: str) -> None:
 
 
 class Children:
-    """The programs that were started: they end with this one, last started first."""
+    """The started programs; they stop with this one, the last one first."""
 
     def __init__(self, lock: int) -> None:
         self._lock = lock
@@ -32,9 +32,9 @@ class Children:
     def start(
         self, name: str, command: list[str], log: Path | None = None, output: int | None = None
     ) -> None:
-        """Start a program in ``/`` that the terminal's Ctrl-C does not reach, in this one's care.
+        """Start a program in ``/`` and its own session, out of reach of the terminal's Ctrl-C.
 
-        ``output`` is its log's descriptor, which is closed here.
+        ``output`` is the descriptor of its log, which is closed here.
         """
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "TERM", *command],
@@ -63,7 +63,7 @@ class Children:
             raise RunError(f"{text}; the end of {log}:\n" + "\n".join(lines))
 
     def wait_until(self, ready: Callable[[], bool], seconds: float, what: str) -> None:
-        """Wait while all of them live; RunError if it takes too long."""
+        """Wait while all of them run; RunError if one ends or it takes too long."""
         deadline = time.monotonic() + seconds
         while not ready():
             self.check()
@@ -72,7 +72,7 @@ class Children:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """End them one after the other, and what they left behind in their groups."""
+        """Stop them in reverse order; kill leftover processes of their groups."""
         while self._running:
             name, process, _ = self._running.pop()
             process.terminate()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The folder of ``make run``'s data: root writes there, so nobody else may."""
+"""The data folder of ``make run``: root writes there, so nobody else may."""
 
 import os
 import stat
@@ -9,9 +9,9 @@ from children import RunError
 
 
 def prepare(folder: Path, checkout: Path) -> None:
-    """Make the folder; RunError if somebody else could put files or links into its place.
+    """Make the folder; RunError if another user could put files or links in its place.
 
-    Whoever owns the checkout has its code run by root anyway.
+    The owner of the checkout is trusted: root runs its code anyway.
     """
     trusted = {0, os.geteuid(), checkout.stat().st_uid}
     folder.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def prepare(folder: Path, checkout: Path) -> None:
 
 
 def create(file: Path, flags: int = os.O_WRONLY | os.O_TRUNC) -> int:
-    """Open a file of ours for writing, made if need be; RunError if it is a link or the like."""
+    """Open a file for writing, created if needed; RunError if it is a link or cannot be opened."""
     try:
         return os.open(file, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     except OSError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The Grafana of ``make run``, where one is installed: no Debian package brings it."""
+"""The Grafana of ``make run``, if one is installed: Debian has no package of it."""
 
 import os
 import shutil
@@ -19,8 +19,8 @@ _PACKAGED_HOME = Path("/usr/share/grafana")
 def program() -> tuple[str, Path] | None:
     """Return the path of an installed Grafana, and its folder of pages and defaults.
 
-    What the package puts on PATH is a script that brings the settings and data of the package's
-    service along: the program itself is taken.
+    The package's command on PATH is a script with the settings and data of the package's service:
+    the program itself is returned.
     """
     wanted = os.environ.get("GRAFANA_HOME")
     wanted = str(Path(wanted).absolute()) if wanted else None
@@ -36,7 +36,7 @@ def program() -> tuple[str, Path] | None:
 
 
 def _settings(port: int, prometheus: int, data: Path) -> dict[str, str]:
-    """Everybody on this machine may look, nobody may log in, nothing is asked of the internet."""
+    """Settings: every local user may view, nobody may log in, no connections to the internet."""
     dashboards = DEPLOY / "dashboards"
     return {
         "FDSCOPE_DASHBOARDS": str(dashboards),
@@ -61,7 +61,7 @@ def _settings(port: int, prometheus: int, data: Path) -> dict[str, str]:
 
 
 def command(path: str, home: Path, port: int, prometheus: int, data: Path) -> list[str]:
-    """Return the command line of a Grafana of its own, provisioned with the dashboards."""
+    """Return the command line of a separate Grafana, provisioned with the dashboards."""
     settings = _settings(port, prometheus, data)
     server = ["server"] if Path(path).name == "grafana" else []
     return [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The ports of ``make run``: who holds them, and which are taken."""
+"""The ports of ``make run``, and the programs that hold them."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ def wanted_port(variable: str, default: int) -> int:
 
 
 def is_free(port: int) -> bool:
-    """Tell if a program can listen on the port of 127.0.0.1."""
+    """Return True if a program can listen on this port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -32,7 +32,7 @@ def is_free(port: int) -> bool:
 
 
 def holder(port: int) -> str:
-    """Name who listens on a port, e.g. ``prometheus (process 812)``."""
+    """Return the program that listens on a port, e.g. ``prometheus (process 812)``."""
     if shutil.which("ss") is None:
         return "another program"
     command = ["ss", "-Hltnp", f"sport = :{port}"]
@@ -47,7 +47,7 @@ def exporter_port() -> int:
     port = wanted_port("FDSCOPE_PORT", EXPORTER_PORT)
     if not is_free(port):
         raise RunError(
-            f"port {port}, the exporter's, is held by {holder(port)}: end that program,"
+            f"port {port}, the exporter's, is held by {holder(port)}: stop that program,"
             " or choose another port: FDSCOPE_PORT=20254 make run"
         )
     return port
@@ -69,7 +69,7 @@ def grafana_port() -> int:
 
 
 def _free_port(variable: str, default: int, name: str) -> int:
-    """Return the first free port from the wanted one on."""
+    """Return the first free port, starting with the wanted one."""
     wanted = wanted_port(variable, default)
     ports = range(wanted, min(wanted + PORTS_TO_TRY, 65536))
     port = next((port for port in ports if is_free(port)), None)

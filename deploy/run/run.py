@@ -42,24 +42,24 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequest(Exception):  # noqa: N818 - not an error
-    """The user's wish to end."""
+    """The user wants to stop."""
 
 
 def request_stop(number: int, _frame: object) -> None:
-    """Signal handler: the first signal ends the run, more do not disturb the end."""
+    """Signal handler: the first signal stops the run, further ones are ignored."""
     ignore_signals()
     raise StopRequest(signal.Signals(number).name)
 
 
 def ignore_signals() -> None:
-    """From here on nothing interrupts."""
+    """Ignore further signals."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def only_run() -> Iterator[int]:
-    """Hold the lock of this checkout; the children inherit it, so it lasts as long as they do."""
+    """Hold the lock of this checkout; the children inherit it, so it is held while they run."""
     data.prepare(DATA, CHECKOUT)
     with os.fdopen(data.create(DATA / "run.lock", os.O_RDWR | os.O_APPEND), "a+") as lock:
         for _ in range(10 * LOCK_SECONDS):
@@ -72,7 +72,7 @@ def only_run() -> Iterator[int]:
             lock.seek(0)
             raise RunError(
                 f"another `make run` uses {DATA} (process {lock.read().strip()}):"
-                " end it first, with Ctrl-C there or kill"
+                " stop it first, with Ctrl-C there or kill"
             )
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
@@ -94,7 +94,7 @@ def get(port: int, path: str) -> bytes | None:
 
 
 def is_scraped(port: int) -> bool:
-    """Tell if Prometheus has scraped the exporter."""
+    """Return True if Prometheus has scraped the exporter."""
     targets = json.loads(get(port, "/api/v1/targets?state=active") or "{}").get("data", {})
     return any(target["health"] == "up" for target in targets.get("activeTargets", ()))
 
@@ -156,7 +156,7 @@ def start_grafana(children: Children, prometheus: int) -> int | None:
 
 
 def run() -> None:
-    """Start all, wait until they work, watch them; ends by an exception only."""
+    """Start all, wait until they work, watch them; ends only by an exception."""
     program = shutil.which("prometheus")
     if os.geteuid() != 0:
         raise RunError("not root: BPF programs need it. Start it again with: sudo make run")
@@ -190,13 +190,13 @@ def run() -> None:
 
 
 def main() -> int:
-    """Run; the exit status is 0 if the user ended it, 1 if something else did."""
+    """Run; the exit status is 0 if the user stopped it, else 1."""
     for number in SIGNALS:
         signal.signal(number, request_stop)
     try:
         run()
     except StopRequest as stop:
-        say(f"{stop}: all that was started has ended, nothing is attached any more")
+        say(f"{stop}: all programs have stopped, nothing is attached any more")
     except RunError as error:
         print(f"make run: error: {error}", file=sys.stderr, flush=True)
         return 1

@@ -6,7 +6,7 @@ python_has() {
 	"$DISTRIBUTION_PYTHON" -I -c "$1" >/dev/null 2>&1
 }
 
-# True if what the package brings is there, wherever it came from.
+# True if what the package provides is there, wherever it came from.
 have() {
 	case $1 in
 	python3) python_has 'import sys; sys.exit(sys.version_info < (3, 11))' ;;
@@ -26,7 +26,7 @@ have() {
 	esac >/dev/null 2>&1
 }
 
-# Prints those of the packages that are missing, one a line.
+# Prints the missing packages, one per line.
 missing() {
 	local package
 	for package in "$@"; do
@@ -52,7 +52,7 @@ is_debian_like() {
 		[[ " $(os_release ID) $(os_release ID_LIKE) " =~ " "(debian|ubuntu)" " ]]
 }
 
-# Other programs (a fresh machine's own updates) may hold the package lists: wait for them.
+# Other programs (updates of a fresh machine) may hold the lock of the package lists: wait for them.
 update_lists() {
 	local try
 	for try in 1 2 3; do
@@ -63,7 +63,7 @@ update_lists() {
 	fail "the package lists cannot be read: see the messages of apt-get above"
 }
 
-# bpftool is a package of its own, or a part of the kernel's tools (Ubuntu 24.04).
+# bpftool is a separate package, or a part of the kernel's tools (Ubuntu 24.04).
 bpftool_package() {
 	local name
 	for name in bpftool "linux-tools-$(uname -r)"; do
@@ -74,13 +74,13 @@ bpftool_package() {
 	done
 }
 
-# Ubuntu has Chromium as a snap only, which is not installed here.
+# Ubuntu has Chromium only as a snap, which is not installed here.
 chromium_package() {
 	[ -z "$(apt-cache show chromium 2>/dev/null)" ] || printf 'chromium\n'
 }
 
-# stop_packaged SERVICE [PACKAGE]: packages start services of their own, on the ports that
-# `make run` wants.
+# stop_packaged SERVICE [PACKAGE]: packages start their services, on the ports that `make run`
+# wants.
 stop_packaged() {
 	if [ -d /run/systemd/system ]; then
 		systemctl disable --now --quiet "$1.service" ||
@@ -89,8 +89,8 @@ stop_packaged() {
 		service "$1" stop >/dev/null 2>&1 || true
 		update-rc.d "$1" disable >/dev/null 2>&1 || true
 	fi
-	say "the new package ${2:-$1} brings a service of its own: stopped and disabled here" \
-		"(make run starts its own; systemctl enable --now $1 brings it back)"
+	say "the new package ${2:-$1} started its service: stopped and disabled" \
+		"(make run starts another one; systemctl enable --now $1 undoes this)"
 }
 
 install_packages() {
@@ -121,8 +121,8 @@ ensure_packages() {
 	mapfile -t still < <(missing "${wanted[@]}")
 	[ ${#still[@]} -gt 0 ] || return 0
 	is_debian_like ||
-		fail "this is $(os_release PRETTY_NAME): only Debian and Ubuntu are set up by this script." \
-			"Install by hand what these packages of Debian hold: ${still[*]}"
+		fail "this is $(os_release PRETTY_NAME): this script sets up only Debian and Ubuntu." \
+			"Install the contents of these Debian packages by hand: ${still[*]}"
 	[ "$(id -u)" = 0 ] ||
 		fail "not root, and packages are missing. Run it as root, or install them first:" \
 			"  apt-get install --no-install-recommends ${still[*]}"
@@ -131,28 +131,28 @@ ensure_packages() {
 	for package in "${still[@]}"; do
 		case $package in
 		bpftool) say "no bpftool for kernel $(uname -r) here: tests that need it are skipped" ;;
-		chromium) say "no Chromium to be had here: the tests of the live page are skipped" ;;
+		chromium) say "no Chromium can be installed here: the tests of the live page are skipped" ;;
 		python3) fail "$(os_release PRETTY_NAME) has $("$DISTRIBUTION_PYTHON" -V): fdscope needs 3.11" ;;
 		python3-bpfcc) fail "python3-bpfcc is installed, but Python finds another 'bcc' or none:" \
 			"  $("$DISTRIBUTION_PYTHON" -I -c 'from bcc import BPF' 2>&1 | tail -n 1)" ;;
-		*) fail "$package is installed, but what it should bring is not found" ;;
+		*) fail "$package is installed, but its contents are not found" ;;
 		esac
 	done
 }
 
-# A Grafana for `make run`, from its own repository: it goes on without one.
+# A Grafana for `make run`, from its own repository; without one, it goes on.
 ensure_grafana() {
 	if [ "${FDSCOPE_GRAFANA:-}" = no ] || [ -n "${GRAFANA_HOME:-}" ] || have grafana ||
 		! is_debian_like; then
 		return 0
 	fi
 	if grep -qsxE 'grafana|grafana-server' /proc/[0-9]*/comm; then
-		say "a Grafana runs here that is not on PATH: it is left alone, and none is installed" \
-			"(docs/dashboards.md: how it gets the dashboards)"
+		say "a Grafana that is not on PATH runs here: it is not changed, and none is installed" \
+			"(docs/dashboards.md says how to give it the dashboards)"
 		return 0
 	fi
-	say "no Grafana is installed: asking its own package repository, $GRAFANA_URL" \
-		"(FDSCOPE_GRAFANA=no does without)"
+	say "no Grafana is installed: trying its package repository, $GRAFANA_URL" \
+		"(FDSCOPE_GRAFANA=no skips this)"
 	if ! add_grafana_repository >/dev/null; then
 		say "that repository cannot be reached, or has no Grafana for this machine: going on without"
 	elif ! DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \

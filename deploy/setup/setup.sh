@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Installs what fdscope needs on Debian and Ubuntu: `deploy/setup/setup.sh run|test|check`.
-# Packages of the distribution only where something is missing, then .venv in the checkout.
+# Installs distribution packages only if something is missing, then makes .venv in the checkout.
 
 set -euo pipefail
-# What others may have put into root's environment or HOME is not searched for Python code.
+# Python must not search for code in root's environment or HOME, which others may have written to.
 unset "${!PYTHON@}"
 export PYTHONNOUSERSITE=1
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -34,7 +34,7 @@ venv_is_ours() {
 		"$VENV/bin/python" -m pip --version >/dev/null 2>&1
 }
 
-# pip of Debian 12 does not know dependency groups: read them.
+# pip of Debian 12 does not know dependency groups: read them here.
 requirements() {
 	"$VENV/bin/python" - "$@" <<-'END'
 		import sys, tomllib
@@ -69,13 +69,13 @@ ensure_venv() {
 	printf '%s\n' "$hash" >"$VENV/set-up-for-$1"
 }
 
-# Has root's fdscope look for code in .venv and the distribution only: not in PYTHONPATH, nor in the
-# site directory of whomever HOME belongs to.
+# Makes fdscope look for code only in .venv and the distribution: not in PYTHONPATH, nor in the site
+# directory of HOME.
 isolate_command() {
 	sed -i '1s|^\(#!.*/python[0-9.]*\)$|\1 -I|' "$VENV/bin/fdscope"
 }
 
-# Grafana's own types and code, which the tests hold the dashboards against, in build/node.
+# Grafana's own types and code, against which the tests check the dashboards, in build/node.
 ensure_grafana_packages() {
 	local folder=$PWD/build/node source=tests/dashboards/node/package.json
 	[ -e "$source" ] || return 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The census of open descriptors: taken now and then by a thread of its own, never in a scrape."""
+"""The census of open fds: a separate thread takes it every few seconds, never a scrape."""
 
 import logging
 import threading
@@ -14,9 +14,9 @@ from fdscope.probes.schema.taxonomy import FdType
 
 # The census against the events: open now should be open at first, plus opened, less closed.
 #
-# A census takes a while, and descriptors come and go meanwhile. So what it says of the number that
-# was open when counting began is an interval, as wide as what came and went. All intervals of an fd
-# type should have a number in common; the drift is how far the newest lies from the others.
+# A census takes a while, and fds are opened and closed meanwhile. So the number that was open when
+# counting began follows from it only as an interval, as wide as what was opened and closed. All
+# intervals of an fd type should overlap; the drift is how far the newest lies from the others.
 
 
 class _Interval(NamedTuple):
@@ -27,7 +27,7 @@ class _Interval(NamedTuple):
         return _Interval(max(self.low, other.low), min(self.high, other.high))
 
     def distance(self, other: "_Interval") -> int:
-        """How far this one lies above (or, negative, below) the other; 0 if they meet."""
+        """Gap by which this one lies above (or, negative, below) the other; 0 if they overlap."""
         return max(self.low - other.high, 0) + min(self.high - other.low, 0)
 
 
@@ -41,10 +41,10 @@ class Drift:
     def update(
         self, counts: Mapping[FdType, int], before: FdFlow, after: FdFlow
     ) -> dict[FdType, int]:
-        """Take a census in, with the flow when it began and when it ended.
+        """Add a census, with the flow when it began and when it ended; return the drift.
 
-        A drift counts once two readings in a row have it: what lies between an event and its
-        effect explains itself with the next.
+        A drift counts once two readings in a row have it: an event whose effect is still to come
+        is balanced by the next.
         """
         confirmed = {}
         for fd_type, count in counts.items():
@@ -66,39 +66,39 @@ log = logging.getLogger(__name__)
 
 _INTERVAL_SECONDS = 5.0
 _STEP_SECONDS = 0.02
-"""Work at a stretch; then the thread makes room for others."""
+"""Seconds of work before the thread rests."""
 _REST_SECONDS = 0.06
 _LARGEST_SHARE = 0.2
-"""Of the time that a census may take, work and rests together, however many processes there are."""
+"""Most seconds that a census may take, rests included, however many processes there are."""
 _LARGEST_WORK = 0.03
-"""Of a processor that it may take."""
+"""Share of a processor that it may use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One whole census."""
+    """A complete census."""
 
     processes: Mapping[ProcessKey, ProcessFds] = field(default_factory=dict)
     unreadable: int = 0
     ended: float = 0.0
-    """When, in seconds of the clock."""
+    """Time of its end, in seconds of the clock."""
     seconds: float = 0.0
-    """How long it took, rests included."""
+    """Seconds that it took, rests included."""
     drift: Mapping[FdType, int] = field(default_factory=dict)
 
 
 class Source(Protocol):
-    """Tells the descriptors of a process: ``probes.read.census.Census``."""
+    """Reads the fds of processes: ``probes.read.census.Census``."""
 
     def processes(self) -> list[int]:
-        """All process ids there are."""
+        """All process ids."""
 
     def fds_of(self, pid: int) -> ProcessFds | Missing:
-        """The descriptors of a process."""
+        """The fds of a process."""
 
 
 class CensusTaker:
-    """Takes a census every few seconds; ``last`` is the newest whole one."""
+    """Takes a census every few seconds; ``last`` is the newest complete one."""
 
     def __init__(
         self,
@@ -114,10 +114,10 @@ class CensusTaker:
         self._thread = threading.Thread(target=self._run, name="census", daemon=True)
         self.last: Taken | None = None
         self.failures = 0
-        """Censuses that an error ended."""
+        """Number of censuses that failed."""
 
     def start(self) -> None:
-        """Begin, in a thread that ``close()`` ends."""
+        """Start the thread; ``close()`` stops it."""
         self._thread.start()
 
     def close(self) -> None:
@@ -128,11 +128,11 @@ class CensusTaker:
 
     @property
     def age(self) -> float | None:
-        """Seconds since the last whole census; None if there is none yet."""
+        """Seconds since the last complete census; None if there is none yet."""
         return None if self.last is None else self._clock() - self.last.ended
 
     def take(self) -> Taken | None:
-        """One whole census, in steps; None if ``close()`` came in between."""
+        """A complete census, taken in steps; None if ``close()`` was called meanwhile."""
         started = self._clock()
         before = self._flow()
         processes: dict[ProcessKey, ProcessFds] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whose open fds the census shows apart: a bounded set of series."""
+"""The processes and names that the census shows: a bounded set of series."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,9 +8,9 @@ from fdscope.probes.read.census import ProcessFds
 from fdscope.probes.schema.snapshot import ProcessKey
 
 _NAMES_SHARE = 3
-"""One of so many parts of the budget is for sums by name."""
+"""Sums by name get this fraction of the budget: 1 / n."""
 _FULL = 1000
-"""A table of fds that is full counts as much as so many fds."""
+"""A full table of fds counts as much as so many fds."""
 
 
 def _weight(found: ProcessFds) -> float:
@@ -19,15 +19,15 @@ def _weight(found: ProcessFds) -> float:
 
 
 def _series(found: ProcessFds) -> int:
-    """How many series show a process, its limit and its part of the ratios included."""
+    """Number of series that show a process, its limit and ratio included."""
     return len(found.counts) + len(found.stdio) + 2 + 2 * bool(found.permission_groups)
 
 
 class CensusOwners:
     """Chooses the processes that the census shows by pid, and the names that it shows.
 
-    Those with most open fds, or whose tables are fullest, come first; one that was shown counts
-    twice, so that none comes and goes. The processes of further names are ``(other processes)``.
+    Those with most open fds, or with the fullest tables, come first; one that was shown counts
+    twice, so that the choice is stable. The processes of further names are ``(other processes)``.
     """
 
     def __init__(self, most_own: int, owner_of: Callable[[ProcessFds], Owner]) -> None:
@@ -40,7 +40,7 @@ class CensusOwners:
     def choose(
         self, processes: Mapping[ProcessKey, ProcessFds], budget: int
     ) -> dict[ProcessKey, Owner]:
-        """The owner of each process, such that all have at most so many series."""
+        """The owner of each process; all together have at most ``budget`` series."""
         found = {key: each for key, each in processes.items() if each.total}
         base = {key: self._owner_of(each) for key, each in found.items()}
 

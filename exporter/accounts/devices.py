@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The device layer: what the devices themselves count, read when it is asked for.
+"""The device layer: the devices' own counters, read on demand.
 
-Network devices are those of the exporter's own network namespace. Nothing here tells which process
-the bytes were for: headers, retransmissions, read-ahead and write-back are nobody's, and nobody is
-guessed.
+Network devices are those of the exporter's own network namespace. The bytes belong to no process:
+headers, retransmissions, read-ahead and write-back are in them, and no process is guessed.
 """
 
 import os
@@ -15,14 +14,14 @@ from typing import Generic, TypeVar
 from fdscope.probes.text import printable
 
 _SECTOR_BYTES = 512
-"""Of /proc/diskstats, whatever the device's own sectors are."""
+"""Bytes of a sector in /proc/diskstats, whatever the device's own sectors are."""
 _LOOPBACK = "772"
 """ARPHRD_LOOPBACK of include/uapi/linux/if_arp.h."""
 
 
 MAX_DEVICES = 256
 OTHER = "(other devices)"
-"""A space is in no name of a device."""
+"""No device name has a space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class NetworkDevice:
 
     name: str
     kind: str
-    """``loopback``, ``nic`` (a device of a bus stands behind it) or ``virtual``."""
+    """``loopback``, ``nic`` (on a device of a bus) or ``virtual``."""
     received: int
     sent: int
 
@@ -42,7 +41,7 @@ class NetworkDevice:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """What it counts."""
+        """Bytes (received, sent) or (read, written)."""
         return self.received, self.sent
 
 
@@ -61,7 +60,7 @@ class BlockDevice:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """What it counts."""
+        """Bytes (received, sent) or (read, written)."""
         return self.read, self.written
 
 
@@ -69,21 +68,21 @@ Device = TypeVar("Device", bound=NetworkDevice | BlockDevice)
 
 
 class Bounded(Generic[Device]):
-    """At most ``limit`` devices; what further ones grow by is summed as ``(other devices)``.
+    """At most ``limit`` devices; the growth of further ones is summed as ``(other devices)``.
 
-    A device that has a series keeps it as long as it is there, the busiest first; one that has
-    none waits until it is gone. So no counter ever goes down.
+    The busiest get series first. A device keeps its series until it is removed; one without
+    waits for a free one. So no counter goes down.
     """
 
     def __init__(self, limit: int = MAX_DEVICES) -> None:
         self._limit = limit
         self._own: set[tuple[str, ...]] = set()
         self._summed: dict[tuple[str, ...], tuple[int, int]] = {}
-        """Devices without series, and what they had counted when they were read last."""
+        """Devices without series, with their counts at the last reading."""
         self._sums: dict[tuple[str, ...], tuple[int, int]] = {}
 
     def update(self, found: Iterable[Device]) -> dict[tuple[str, ...], tuple[int, int]]:
-        """Take a reading in; the counts by label values. Names that look the same are summed."""
+        """Add a reading; the counts by label values. Names that print the same are summed."""
         counts: dict[tuple[str, ...], tuple[int, int]] = {}
         for device in found:
             labels: tuple[str, ...] = device.labels
@@ -121,9 +120,9 @@ def _kind(device: Path) -> str:
 def network_devices(
     proc: Path = Path("/proc"), sys: Path = Path("/sys")
 ) -> tuple[NetworkDevice, ...]:
-    """All network devices; OSError if the kernel does not tell."""
+    """All network devices; OSError if /proc or /sys cannot be read."""
     devices = []
-    # As bytes: some characters of a name would be ends of lines, or spaces, in a string.
+    # As bytes: some characters of a name would count as line ends, or spaces, in a string.
     for line in (proc / "self/net/dev").read_bytes().split(b"\n")[2:-1]:
         name, _, counters = line.strip().rpartition(b":")
         numbers = counters.split()
@@ -140,7 +139,7 @@ def _has_medium(device: Path) -> bool:
 
 
 def block_devices(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> tuple[BlockDevice, ...]:
-    """All whole block devices that hold anything; OSError if the kernel does not tell.
+    """All whole block devices of a size above 0; OSError if /proc or /sys cannot be read.
 
     Partitions have no directory in /sys/block; loop devices without a file are of size 0.
     """

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The proof: what the socket layer saw against what came through the doors of the file layer.
+"""The ledger: the bytes at the socket layer against the bytes through the file layer's doors.
 
-Each side is measured by hooks that know nothing of the other. For every fd type and direction
+Separate hooks measure the two sides. For every fd type and direction
 
-    socket = doors - blind + under way + residual
+    socket = doors - blind + in flight + residual
 
-where blind are the doors whose bytes the kernel moves past the socket layer's hooks, and under way
-is what sendfile and splice have given to a socket and a door will count when they return. Sockets
-of the kernel itself have no file, so no door; their bytes stand apart.
+where blind are the doors whose bytes the kernel moves past the socket layer's hooks, and in flight
+is what sendfile and splice have given to a socket and a door will count when they return. The
+kernel's own sockets have no file, so no door; their bytes are a separate term.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ from fdscope.probes.schema.snapshot import NOTHING_UNDER_WAY, Amount, UnderWay, 
 from fdscope.probes.schema.taxonomy import Account, Door, FdType
 
 _READINGS = 4
-"""Calls that have passed one layer and not yet the other explain themselves within so many."""
+"""Within so many readings a call that has passed one layer also passes the other."""
 
 
 class Side(NamedTuple):
@@ -52,13 +52,13 @@ class Line:
     socket: int = 0
     kernel: int = 0
     under_way: int = 0
-    """As the socket layer saw it after the other terms were read."""
+    """In flight, as read after the other terms."""
     was_under_way: int = 0
-    """As it was before."""
+    """In flight, as read before the other terms."""
 
     @property
     def is_socket(self) -> bool:
-        """True if the socket layer has a part in it."""
+        """True for fd types that have a socket layer."""
         return self.side.fd_type.is_socket
 
     @property
@@ -68,7 +68,7 @@ class Line:
 
     @property
     def residual(self) -> int:
-        """What is not explained: negative if the doors saw more."""
+        """Unexplained bytes: negative if the doors saw more."""
         return self.socket - self.through_doors - self.under_way
 
     @property
@@ -77,7 +77,7 @@ class Line:
         return sum(self.doors.values()) - self.blind
 
     def minus(self, other: "Line") -> "Line":
-        """What remains without ``other``, of the same side."""
+        """The terms of this line minus those of ``other``, of the same side."""
         doors = {door: count - other.doors.get(door, 0) for door, count in self.doors.items()}
         return Line(
             self.side,
@@ -88,7 +88,7 @@ class Line:
         )
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON."""
+        """Plain values for JSON; the keys are an interface."""
         return {
             "fd_type": self.side.fd_type.label,
             "direction": self.side.direction,
@@ -128,33 +128,33 @@ def ledger(
 
 
 def since(before: Iterable[Line], after: Iterable[Line]) -> list[Line]:
-    """What came between two readings."""
+    """The lines of what was counted between two readings."""
     earlier = {line.side: line for line in before}
     return [line.minus(earlier[line.side]) if line.side in earlier else line for line in after]
 
 
 class Residuals:
-    """What stays unexplained, as numbers that never go down.
+    """The confirmed residuals, in bytes; they never go down.
 
     The maps are not read in one instant, so the layers of a busy host always differ. But both only
     grow: at some time between two readings the difference was between what the socket layer had at
     the first less the doors at the second, and the other way round. If every byte is explained,
-    one number, what was under way when the probes were attached, lies within all these bounds.
-    Bounds that leave it out prove that bytes are missing. They count once it has stayed so for
-    several readings, for a call that waits has passed one layer and not yet the other.
+    one number, the bytes in flight when the probes were attached, lies within all these bounds.
+    Bounds that exclude it prove that bytes are missing. They count after several such readings,
+    because a call in flight has passed one layer and not yet the other.
     """
 
     def __init__(self) -> None:
         self._readings = 0
         self._before: dict[Side, tuple[int, int]] = {}
-        """Bytes at the socket layer, and through doors that it can see or under way there."""
+        """Bytes at the socket layer, and bytes through doors that it can see or in flight."""
         self._start: dict[Side, tuple[int, int]] = {}
-        """Between these was the difference when the probes were attached."""
+        """Bounds of the difference when the probes were attached."""
         self._recent: dict[Side, deque[int]] = {}
         self._confirmed: dict[Side, int] = {}
 
     def update(self, lines: Iterable[Line]) -> Mapping[Side, int]:
-        """Take a reading in; bytes by line."""
+        """Add a reading; the confirmed bytes by line."""
         self._readings += 1
         for line in lines:
             if line.is_socket:
@@ -164,8 +164,8 @@ class Residuals:
     def _take(self, line: Line) -> None:
         side = line.side
         socket_before, doors_before = self._before.get(side, (0, 0))
-        # With what was under way before the doors were read, of which they may have a part by now,
-        # it is no less than it was then; with what was under way after that no more.
+        # The doors may have counted a part of what was in flight before they were read: with it the
+        # difference is no less than it was then; with what was in flight after that, no more.
         self._before[side] = line.socket, line.through_doors + line.under_way
         least = socket_before - line.through_doors - line.was_under_way
         most = line.socket - doors_before
@@ -184,13 +184,13 @@ class Residuals:
 
 
 def text(lines: Iterable[Line]) -> str:
-    """A table for people."""
+    """The lines as a table."""
     rows = [f"{'fd type':16}{'direction':10}{'socket':>14}{'doors':>14}{'residual':>10}  by door"]
     for line in lines:
         if line.is_socket:
             doors = ", ".join(f"{door.label} {count}" for door, count in sorted(line.doors.items()))
-            blind = f" (of these unseen by the socket layer: {line.blind})" if line.blind else ""
-            moving = f"; under way {line.under_way}" if line.under_way else ""
+            blind = f" (of these not seen by the socket layer: {line.blind})" if line.blind else ""
+            moving = f"; in flight {line.under_way}" if line.under_way else ""
             kernel = f"; kernel sockets {line.kernel}" if line.kernel else ""
             rows.append(
                 f"{line.side.fd_type.label:16}{line.side.direction:10}{line.socket:>14}"

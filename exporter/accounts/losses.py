@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What was not counted between two snapshots, or not where it belongs: told beside the figures."""
+"""Updates and runs that were lost between two snapshots: reported beside the figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from fdscope.probes.schema.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Empty if the figures are complete."""
+    """Losses between two snapshots; empty if the figures are complete."""
 
     lost_updates: Mapping[str, int]
-    """Reason to updates that found no room where they belong."""
+    """Reason to number of lost updates."""
     missed_runs: Mapping[str, int]
-    """BPF program to runs that the kernel skipped."""
+    """BPF program to number of runs that the kernel skipped."""
 
     @property
     def complete(self) -> bool:
@@ -31,9 +31,9 @@ class Losses:
         }
 
     def text(self) -> str:
-        """A sentence for people."""
+        """One sentence."""
         if self.complete:
-            return "Nothing was lost: every run of a probe took place and found room."
+            return "Nothing was lost: the kernel skipped no run of a probe, and no map was full."
         parts = [f"{count} updates lost ({reason})" for reason, count in self.lost_updates.items()]
         parts += [f"{count} runs of {name} skipped" for name, count in self.missed_runs.items()]
         return f"NOT COMPLETE, the figures may be too low: {', '.join(parts)}"
@@ -45,6 +45,6 @@ def _grown(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int
 
 
 def between(before: Snapshot, after: Snapshot) -> Losses:
-    """What went missing from one snapshot to the next of the same session."""
+    """The losses from one snapshot to the next of the same session."""
     labels = ({loss.label: n for loss, n in s.losses.items()} for s in (before, after))
     return Losses(_grown(*labels), _grown(before.missed_runs, after.missed_runs))

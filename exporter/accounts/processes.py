@@ -1,35 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Who did what: from the amounts of each process to a bounded set of series.
+"""From the amounts of each process to a bounded set of series.
 
-What a process does is added to one owner of series at a time, and stays there:
+The amounts of a process are added to one owner of series at a time, and stay there:
 
 - to its *own* series, with its pid, if a scrape finds it alive and there is room;
-- else to the *sum* of its name and unit, with ``pid=""``: what lives and dies between two scrapes,
-  and what found no room;
+- else to the *sum* of its name and unit, with ``pid=""``: processes that start and end between two
+  scrapes, and those for which there was no room;
 - else, where there is no room for the name either, to ``(other processes)``.
 
-So the sum over all owners is all that was counted, whatever happens below.
+So the sum over all owners is all that was counted, whatever the rules below do.
 
 The budget is in series. A third of it is for sums by name, the rest for processes. When room is
-short, this is given up, in this order:
+short, detail is given up in this order:
 
-1. *errno*: an owner shows so many series of errors; further ones, and every errno that has no name,
-   are summed under ``errno="(other)"``.
-2. *name*: a name that is new finds no room; when the room is scarce, not before it came twice.
-3. *ended_name*: a name of which no process is alive and nothing has come for a minute leaves: those
-   that came once before those that came again, the longest idle first. Some may stay, as long as
-   there are few; after an hour all leave.
-4. *process*: processes that have ended give up their pid's series early, then those that moved
-   least lately. One that is alive and moves more than twice as much as one that has had its series
+1. *errno*: an owner has a limited number of series of errors; further ones, and every errno without
+   a name, are summed under ``errno="(other)"``.
+2. *name*: a new name gets no sum when there is no room; when room is scarce, only its second
+   appearance gets one.
+3. *ended_name*: a name without living processes that was idle for a minute is summed: those that
+   appeared once before those that appeared again, the longest idle first. A few may stay; after
+   an hour all are summed.
+4. *process*: processes that have ended lose the series of their pid early, then those that moved
+   least lately. A living process that moves more than twice as much as one that has had its series
    for a minute takes its place.
 
-Who gave up its series does not get them back for a while, and new ones are given only up to nine
-tenths of the budget: so series do not flap.
+A process that lost its series does not get them back for a while, and new ones are given only up
+to nine tenths of the budget: so series do not flap.
 
-Amounts that leave a series may not be added to one that ``rate()`` watches: there they would count
-a second time. So each sum has a second part for them, with the label ``ended``. Its value is new
-whenever the sum has grown: for Prometheus each is a new series, and only the sum over all is
-continuous.
+Amounts of a series that ends may not be added to one that ``rate()`` reads: they would count a
+second time there. So each sum has a second part for them, with the label ``ended``. The label has a
+new value whenever the sum has grown: for Prometheus each is a new series, and only the sum over all
+is continuous.
 """
 
 import errno as errno_names
@@ -52,24 +53,24 @@ from fdscope.probes.schema.snapshot import (
 )
 from fdscope.probes.text import printable
 
-# The labels that tell whose amounts a series counts.
+# The labels of an owner.
 
-# Longer than any process name can be, so that none can pass for these.
+# Longer than any process name can be, so that no process can be mistaken for these.
 UNATTRIBUTED = "(not attributed)"
 OTHER = "(other processes)"
 UNKNOWN = "(unknown process)"
 
 
 class Owner(NamedTuple):
-    """The labels that tell whose amounts a series counts."""
+    """The owner of a series, as its labels."""
 
     process: str
     pid: str
     unit: str
     ended: str = ""
-    """Time in seconds since 1970 up to which ended processes are summed here, or "".
+    """Unix time in seconds up to which ended processes are summed here, or "".
 
-    It is new whenever the sum has grown."""
+    It changes whenever the sum has grown."""
 
 
 @lru_cache(maxsize=16384)
@@ -83,30 +84,30 @@ Amounts = dict[int, Amount]
 
 DEFAULT_BUDGET = 20_000
 _SUMMED_LINGER_SECONDS = 0.5
-"""For what was counted while the last reading went on; there is no series that must stay."""
+"""Wait for what was counted during the last reading; no series of the pid must stay."""
 _ENDED_LINGER_SECONDS = 5.0
-"""What a process that has ended keeps its series at least, even when room is short."""
+"""Least time that an ended process keeps its series, even when room is short."""
 _HOLD_SECONDS = 60.0
-"""What a process that is alive keeps its series at least, unless the budget shrinks."""
+"""Least time that a living process keeps its series, unless the budget shrinks."""
 _HALF_LIFE_SECONDS = 60.0
-"""Of what counts as moved lately."""
+"""Half-life of the bytes that count as moved lately."""
 _IDLE_SECONDS = 60.0
 _LONGEST_IDLE_SECONDS = 3600.0
 _SHORTEST_IDLE_SECONDS = 5.0
-"""After a storm of names, for those that came once."""
+"""For names that appeared once, after a storm of names."""
 _STORM_NAMES = 16
-"""A storm goes on while more names find no room from one scrape to the next."""
+"""A storm lasts while more names than this find no room from one scrape to the next."""
 _ERRORS_AN_OWNER = 32
 _ERRORS_OF_OTHER = 128
 _NAMES_SHARE = 3
-"""One of so many parts of the budget is for sums by name."""
+"""Sums by name get this fraction of the budget: 1 / n."""
 _IDLE_SHARE = 8
-"""One of so many parts of that may stay with names of which no process is alive."""
+"""Names without living processes may keep this fraction of that: 1 / n."""
 _MET_NAMES = 4096
 _MOST_REFUSED = 32
-"""For so many processes, those that move most, room is looked for at a scrape in vain."""
+"""After so many refusals, those that move most first, a scrape stops looking for room."""
 _BYTES_AN_OPERATION = 512
-"""An operation moves as much as so many bytes, for the question who moves most."""
+"""Weight of an operation, in bytes, when processes are ranked by what they move."""
 
 Name = tuple[str, str]
 """Name and unit."""
@@ -164,19 +165,19 @@ class _Account:
 
 @dataclass(slots=True)
 class _Sum:
-    """Of a name: what grows, and what was moved here from series that ended."""
+    """The sum of a name: a growing part, and one for amounts from series that ended."""
 
     growing: _Account
     ended: _Account
     until: int = 0
     living: int = 0
-    """Processes whose amounts are added here now."""
+    """Number of processes whose amounts are added here now."""
     last: float = 0.0
-    """When something was added."""
+    """Time at which something was last added."""
     came: int = 0
-    """Readings with processes that are new here."""
+    """Number of readings with processes that are new here."""
     closed: bool = False
-    """Its amounts are among the other processes', and so is all that comes."""
+    """True once its amounts, and all further ones, belong to the other processes."""
 
     @property
     def series(self) -> int:
@@ -193,16 +194,16 @@ class _Tracked:
     amounts: Mapping[int, Amount] = field(default_factory=dict)
     """As of the last reading."""
     own: _Account | None = None
-    """Its series with its pid."""
+    """Its own series, with its pid."""
     sum: "_Sum | None" = None
-    """Where its amounts are added if it has none."""
+    """The sum that its amounts are added to if it has no series."""
     exited: float | None = None
     since: float = 0.0
-    """When it got its own series."""
+    """Time at which it got its own series."""
     moved: float = 0.0
     moved_at: float = 0.0
     series: int = 0
-    """As many as its amounts would be."""
+    """Number of series that its amounts need."""
 
     def note(self, growth: Mapping[int, Amount], now: float) -> None:
         self.series = series_of(self.amounts)
@@ -211,14 +212,14 @@ class _Tracked:
         self.moved_at = now
 
     def lately(self, now: float) -> float:
-        """What it moved lately, older moves counting less."""
+        """Bytes that it moved lately, older ones with less weight."""
         if now == self.moved_at:
             return self.moved
         return float(self.moved * 2.0 ** ((self.moved_at - now) / _HALF_LIFE_SECONDS))
 
 
 def _grown(before: Mapping[int, Amount], now: Mapping[int, Amount]) -> Amounts:
-    """What came between two readings; an entry that was removed meanwhile began anew."""
+    """Growth between two readings; an entry that was removed meanwhile starts at 0."""
     if not before:
         return dict(now)
     growth = {}
@@ -236,11 +237,11 @@ def _grown(before: Mapping[int, Amount], now: Mapping[int, Amount]) -> Amounts:
 class Processes:
     """Keeps the accounts of all processes, alive and ended, from snapshot to snapshot.
 
-    ``unit`` gives the unit of a cgroup id, ``alive`` tells whether a tgid still exists;
-    it is asked only of a process of which the kernel side has no record. Series of an own pid
-    stay ``linger_seconds`` after the process has ended. At most ``most_own`` processes have them,
-    and all owners together have at most ``budget`` series. All times are of a clock that is never
-    set; it showed 0 at ``epoch``, in seconds since 1970.
+    ``unit`` returns the unit of a cgroup id; ``alive`` returns whether a tgid still exists, and
+    is called only for a process of which the kernel side has no record. Series of a pid stay
+    ``linger_seconds`` after the process has ended. At most ``most_own`` processes have them,
+    and all owners together have at most ``budget`` series. All times are of a monotonic
+    clock, which was 0 at ``epoch``, in Unix time.
     """
 
     def __init__(
@@ -253,11 +254,11 @@ class Processes:
         epoch: float = 0.0,
     ) -> None:
         self.budget = budget
-        """May be changed before each scrape."""
+        """May change before each scrape."""
         self.folded: Counter[str] = Counter()
-        """How often each rule was applied."""
+        """Number of times that each rule was applied."""
         self.sums: Amounts = {}
-        """What all of them did, but for what failed."""
+        """The amounts of all processes, without errors."""
         self._most_own = most_own
         self._unit = unit
         self._alive = alive
@@ -266,31 +267,31 @@ class Processes:
         self._epoch = epoch
         self._tracked: dict[ProcessKey, _Tracked] = {}
         self._ending: dict[ProcessKey, _Tracked] = {}
-        """Those that have ended and still have entries."""
+        """Processes that have ended and still have entries."""
         self._closed: set[ProcessKey] = set()
-        """Those whose entries are to be removed."""
+        """Processes whose entries are to be removed."""
         self._own: dict[Owner, _Tracked] = {}
         self._retired: dict[Owner, float] = {}
-        """Owners of a pid whose series ended, and when: ``rate()`` may still look back on them."""
+        """Owners of a pid whose series ended, and when: ``rate()`` may still read them."""
         self._names_pool, self._own_pool, self._other_pool = _Pool(), _Pool(), _Pool()
         self._sums: dict[Name, _Sum] = {}
         self._met: dict[Name, float] = {}
-        """Names that found no room, and when they came first."""
+        """Names for which there was no room, and when they first appeared."""
         self._refused = 0
-        """Names that had found no room at the last scrape."""
+        """``folded["name"]`` at the last scrape."""
         self._other = self._new_sum((OTHER, ""), self._other_pool, _ERRORS_OF_OTHER)
         self._idle_exits: dict[ProcessKey, float] = {}
         self._stamp = 0
         self._stamp_is_shown = False
 
     def update(self, accounts: Accounts, now: float, promote: bool = True) -> list[ProcessKey]:
-        """Take a reading in, at ``now``.
+        """Add a reading, made at ``now``; return ended processes whose entries must be removed.
 
-        Without ``promote`` only of the dead and of what has its series: what is new and alive, also
-        a new name, waits for the next scrape, and no series is given up.
+        Without ``promote`` only ended processes and those with series are added: new living ones,
+        and new names, wait for the next scrape, and no series is given up.
 
-        Returns the processes that have ended and whose amounts are known: their map entries must
-        be removed. One that is in a later reading is returned again; what it has grown by counts.
+        A process that is returned and appears in a later reading is returned again; its growth
+        counts.
         """
         self._closed.intersection_update(accounts.amounts)
         fresh: list[tuple[_Tracked, Amounts]] = []
@@ -313,9 +314,9 @@ class Processes:
     def totals(
         self, overflow: Mapping[int, Amount] | None = None
     ) -> dict[Owner, Mapping[int, Amount]]:
-        """Every series owner once, with its amounts: the sum over all is all that was counted.
+        """Each owner of series once, with its amounts: the sum over all is all that was counted.
 
-        ``overflow`` is what the last snapshot has of it.
+        ``overflow`` is that of the last snapshot.
         """
         self._stamp_is_shown = True
         totals: dict[Owner, Mapping[int, Amount]] = {}
@@ -332,7 +333,7 @@ class Processes:
         return totals
 
     def has_work(self, exited: Iterable[ProcessKey], now: float) -> bool:
-        """Tell if those that have ended are to be read: one is new, or one may leave."""
+        """True if ended processes are to be read: one is new, or the entries of one may go."""
         return (
             any(key not in self._ending and key not in self._idle_exits for key in exited)
             or any(now - since >= self._summed_linger for since in self._idle_exits.values())
@@ -344,11 +345,11 @@ class Processes:
 
     @property
     def series(self) -> int:
-        """Series of all owners, without the overflow."""
+        """Number of series of all owners, without the overflow."""
         return self._own_pool.series + self._names_pool.series + self._other_pool.series
 
     def owner_of(self, key: ProcessKey, process: Process) -> Owner:
-        """The owner of a process; one of which nothing was counted has no pid there."""
+        """The owner of a process; without a pid if nothing was counted for the process."""
         tracked = self._tracked.get(key)
         if tracked is None:
             return Owner(process_name(process.name), "", self._unit(process.cgroup_id))
@@ -356,8 +357,18 @@ class Processes:
             return tracked.own.owner
         return Owner(tracked.name, "", tracked.unit)
 
+    @property
+    def names(self) -> int:
+        """Number of names with a sum."""
+        return len(self._sums)
+
+    @property
+    def tracked(self) -> int:
+        """Number of processes that are tracked, also ended ones."""
+        return len(self._tracked)
+
     def counts(self) -> dict[str, int]:
-        """Number of tracked processes with series of their own pid, and of those without."""
+        """Number of tracked processes with series of their pid, and of those without."""
         summed = sum(not t.own and key not in self._closed for key, t in self._tracked.items())
         return {"own": len(self._own), "summed": summed}
 
@@ -412,7 +423,7 @@ class Processes:
                 self.sums[code] = Amount(operations + amount.operations, byte_count + amount.bytes)
 
     def _name_of(self, process: Process | None) -> Name:
-        """Name and unit of a process, or that it is not known."""
+        """Name and unit of a process; ``UNKNOWN`` if there is no record of it."""
         if process is None:
             return UNKNOWN, UNKNOWN_UNIT
         return process_name(process.name), self._unit(process.cgroup_id)
@@ -420,9 +431,9 @@ class Processes:
     # Series of a pid
 
     def _give_series(self, waiting: list[tuple[_Tracked, Amounts]], now: float) -> None:
-        """To those that are alive and have none, as far as there is room; what is left is summed.
+        """Give series to living processes without any while there is room; sum the others.
 
-        ``waiting``: all of them, with what they have grown by.
+        ``waiting``: all of them, with their growth.
         """
         ranked = sorted(waiting, key=lambda item: item[0].lately(now), reverse=True)
         losers = self._losers(now) if self._is_short(ranked) else []
@@ -451,7 +462,7 @@ class Processes:
         self._add_to_sum(tracked, growth, now)
 
     def _find_room(self, tracked: _Tracked, losers: list[_Tracked], now: float) -> bool:
-        """For series of a pid, where those with a weaker claim have to give up theirs."""
+        """Find room for series of a pid; processes that move less may lose theirs."""
         room = self._own_share() * 9 // 10 - self._own_pool.series - tracked.series
         places = self._most_own - len(self._own)
         last = len(losers)
@@ -480,7 +491,7 @@ class Processes:
         return len(self._own) + len(waiting) > self._most_own or self._own_pool.series + need > most
 
     def _losers(self, now: float) -> list[_Tracked]:
-        """Who has series of a pid, those last that shall lose them first."""
+        """Processes with series of a pid; the last lose them first."""
         return sorted(self._own.values(), key=lambda t: (t.exited is not None, -t.lately(now)))
 
     def _may_take(self, tracked: _Tracked, loser: _Tracked, now: float) -> bool:
@@ -490,7 +501,7 @@ class Processes:
         return held and tracked.lately(now) > 2 * loser.lately(now)
 
     def _make_room(self, now: float) -> None:
-        """Bring the series of pids back under the budget, if they have outgrown it."""
+        """Bring the series of pids back under the budget."""
         if self._own_pool.series <= self._own_share():
             return
         for loser in reversed(self._losers(now)):
@@ -500,7 +511,7 @@ class Processes:
             self.folded["process"] += 1
 
     def _give_up(self, tracked: _Tracked, now: float) -> None:
-        """From here on without series of its pid: they join those that ended."""
+        """Take the series of its pid away: they join those that ended."""
         account = tracked.own
         if account is None:
             return
@@ -515,7 +526,7 @@ class Processes:
     # Sums by name
 
     def _sum(self, name: Name, amounts: Mapping[int, Amount], now: float) -> _Sum:
-        """The sum of a name, or that of the other processes if there is no room for it."""
+        """The sum of a name, or that of the other processes if there is no room."""
         found = self._sums.get(name)
         if found is not None:
             return found
@@ -560,7 +571,7 @@ class Processes:
             tracked.sum = None
 
     def _add_ended(self, into: _Sum, amounts: Mapping[int, Amount], now: float) -> None:
-        """Amounts of series that end here: the label's value must be one that was not shown."""
+        """Add amounts of series that end: the label must get a value that was not shown before."""
         if not amounts:
             return
         self._stamp = max(self._stamp + self._stamp_is_shown, int(self._epoch + now))
@@ -570,7 +581,7 @@ class Processes:
         into.last = now
 
     def _fold_names(self, now: float) -> None:
-        """Let names go that have been idle, or for which the budget has become too small."""
+        """Sum names that have been idle, or for which the budget has become too small."""
         share = self.budget // _NAMES_SHARE
         ended = sorted(
             (each for each in self._sums.values() if not each.living),
@@ -615,7 +626,7 @@ class Processes:
             self._ending[tracked.key] = tracked
 
     def _let_go(self, tracked: _Tracked, has_entries: bool, now: float) -> None:
-        """Of a process that has ended: first its entries, for they take room, then its series."""
+        """Remove an ended process: first its entries in the maps, then its series."""
         ended = now - (tracked.exited or 0.0)
         if ended >= self._linger:
             self._give_up(tracked, now)
@@ -629,9 +640,9 @@ class Processes:
             del self._tracked[tracked.key], self._ending[tracked.key]
 
     def _exits_without_counters(self, accounts: Accounts, now: float) -> list[ProcessKey]:
-        """Ended processes that are known to the kernel side but have no counters.
+        """Ended processes of which the kernel side has a record but no counters.
 
-        They wait too: counters that a reading does not have yet may come with the next.
+        They wait too: the next reading may have counters of theirs.
         """
         idle = {
             key: self._idle_exits.get(key, now)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The self-test of a running exporter: what came of the last one, and the next when it is due."""
+"""The self-test of a running exporter: the result of the last one, and the time of the next."""
 
 import logging
 import subprocess
@@ -13,17 +13,17 @@ from fdscope.probes.selftest.run import Result, Row
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 60.0
-"""After a test that could not judge the probes."""
+"""Wait after a test that could not judge the probes."""
 
 
 class StoppedError(Exception):
-    """The exporter ends: the test that goes on is of no use any more."""
+    """The exporter stops, so the test in progress is given up."""
 
 
 class SelfTester:
     """Repeats a self-test every ``interval`` seconds, in a thread of its own.
 
-    Never if that is 0, but for a test at start that could not judge the probes.
+    If that is 0 it does not, except after a test at start that could not judge the probes.
     """
 
     def __init__(
@@ -33,9 +33,9 @@ class SelfTester:
         interval: float = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``test`` calls its argument now and then, and ends if that raises.
+        """``test`` calls its argument regularly, and stops if that raises.
 
-        ``rows`` are those of the test at start.
+        ``rows`` is the result of the test at start.
         """
         self.rows = rows
         self._test = test
@@ -46,26 +46,26 @@ class SelfTester:
         self._thread = threading.Thread(target=self._repeat, name="self-test", daemon=True)
 
     def start(self) -> None:
-        """Begin to repeat it, until ``close()``."""
+        """Start the thread; ``close()`` stops it."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop; returns when a test that goes on has been given up."""
+        """Stop; returns when a test in progress has been given up."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the next test is due; None if none will be."""
+        """Seconds until the next test; None if there will be none."""
         return None if self._next is None else max(0.0, self._next - self._clock())
 
     def run(self) -> None:
-        """Test now; without rows afterwards if the test cannot be run.
+        """Test now; ``rows`` is empty afterwards if the test cannot be run.
 
-        What is wrong is tried again at once: the kernel may have skipped a run, which it tells. A
+        Wrong rows are tested again at once: the kernel may have skipped a run, which it counts. A
         test that cannot judge the probes leaves the rows as they are. StoppedError if ``close()``
-        comes in between.
+        is called meanwhile.
         """
         try:
             result = self._test(self._go_on)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The proof by call chains: sampled kernel stacks as a bounded set of series, and as text."""
+"""Sampled call chains of the kernel: as a bounded set of series, and as text."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -36,9 +36,9 @@ def chains(samples: Samples) -> dict[Chain, int]:
 
 
 class BoundedChains:
-    """At most ``limit`` chains; what comes later is summed as ``(other)``.
+    """At most ``limit`` chains; further ones are summed as ``(other)``.
 
-    A chain that has a series keeps it, the most frequent first: so no counter ever goes down.
+    The most frequent get series first, and keep them: so no counter goes down.
     """
 
     def __init__(self, limit: int = MAX_PATHS) -> None:
@@ -46,7 +46,7 @@ class BoundedChains:
         self._own: set[Chain] = set()
 
     def update(self, samples: Samples) -> dict[Chain, int]:
-        """Take a reading in; the chains to show."""
+        """Add a reading; the chains to show, with their samples."""
         shown: dict[Chain, int] = {}
         for chain, count in sorted(chains(samples).items(), key=lambda item: -item[1]):
             if len(self._own) < self._limit:
@@ -57,12 +57,12 @@ class BoundedChains:
 
 
 def _ordered(samples: Samples) -> list[tuple[Chain, int]]:
-    """By fd type and direction, the most frequent first."""
+    """Chains sorted by fd type and direction, the most frequent first."""
     return sorted(chains(samples).items(), key=lambda item: (item[0][:2], -item[1]))
 
 
 def rows(samples: Samples) -> list[dict[str, object]]:
-    """For JSON; ``path`` is a list of functions, the door first."""
+    """Plain values for JSON; ``path`` is a list of functions, the door first."""
     return [
         {
             "fd_type": chain.fd_type.label,
@@ -84,5 +84,5 @@ def _lines(samples: Samples) -> Iterable[str]:
 
 
 def text(samples: Samples) -> str:
-    """For people: the chains under each fd type and direction, with the stacks counted."""
+    """The chains under each fd type and direction, with their samples."""
     return "\n".join(_lines(samples)) or "no operation of the socket layer was seen"

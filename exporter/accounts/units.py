@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From a cgroup's id to the systemd unit or container that it stands for.
+"""From a cgroup's id to its systemd unit or container.
 
-A cgroup stands for the container whose id is in its name, or in the name of the nearest cgroup
-around it that has one; without any, for the nearest systemd unit, its own name first. So the unit
-of a cgroup follows from its name and the unit of the cgroup that it is in.
+The unit of a cgroup is the container whose id is in its name, or in the name of the nearest cgroup
+around it that has one; without any, the nearest systemd unit, its own name first. So the unit of a
+cgroup follows from its name and the unit of its parent.
 """
 
 import re
@@ -17,26 +17,26 @@ from fdscope.probes.text import printable
 Value = TypeVar("Value")
 
 NO_UNIT = ""
-"""Of the root cgroup, and of one that is in no unit."""
+"""Of the root cgroup, and of a cgroup outside of units."""
 UNKNOWN_UNIT = "(unknown)"
-"""Of a cgroup whose name could not be told. No unit has such a name: it ends with no suffix."""
+"""Of a cgroup whose name could not be read. No unit has such a name: units end in a suffix."""
 
 _CONTAINER_ID = re.compile(rb"(?<![0-9a-f])([0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])")
 _UNIT_SUFFIXES = (b".service", b".scope", b".socket", b".mount", b".swap")
 _REMEMBERED = 65536
-"""Cgroups whose unit is kept; those looked up last stay, also when they have been removed."""
+"""Most cgroups whose unit is kept: those looked up last, also removed ones."""
 _RETRY_SECONDS = 5.0
-"""After which the kernel is asked once more for a living process that it did not tell."""
+"""Wait before the kernel is asked again about a living process."""
 
 
 def _container(name: bytes) -> str:
-    """The first 12 digits of the last container id in a name, or ""."""
+    """The first 12 digits of the last container id in a name; "" if there is none."""
     found = _CONTAINER_ID.findall(name)
     return found[-1].decode() if found else ""
 
 
 def unit_in(outer: str, name: bytes) -> str:
-    """The unit of a cgroup of this name, in one whose unit is ``outer``."""
+    """The unit of a cgroup of this name whose parent's unit is ``outer``."""
     if container := _container(name):
         return container
     in_container = outer and "." not in outer
@@ -44,17 +44,17 @@ def unit_in(outer: str, name: bytes) -> str:
 
 
 class Source(Protocol):
-    """Tells names of cgroups: ``probes.read.cgroups.Cgroups``."""
+    """Reads names of cgroups: ``probes.read.cgroups.Cgroups``."""
 
     def take(self) -> list[Cgroup]:
-        """The cgroups of processes that ended since the last call, and those around them."""
+        """The cgroups of processes that ended since the last call, and their parents."""
 
     def of_process(self, pid: int) -> Iterator[Cgroup]:
-        """The cgroup of a living process and those around it, outward."""
+        """The cgroup of a living process and its parents, outward."""
 
 
 class _Recent(Generic[Value]):
-    """A bounded table that forgets what was not looked up for the longest time."""
+    """A bounded table that drops entries that were not used lately."""
 
     def __init__(self, capacity: int) -> None:
         self._half = max(capacity // 2, 1)
@@ -72,9 +72,12 @@ class _Recent(Generic[Value]):
             self._old, self._young = self._young, {}
         self._young[key] = value
 
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
 
 class Units:
-    """Remembers the unit of each cgroup, and learns the names of cgroups as it meets processes."""
+    """Remembers the unit of each cgroup, and reads the names of cgroups as processes appear."""
 
     def __init__(
         self,
@@ -86,9 +89,14 @@ class Units:
         self._clock = clock
         self._units: _Recent[str] = _Recent(remembered)
         self._names: _Recent[Cgroup] = _Recent(remembered)
-        """Of cgroups whose unit is not known yet, for a cgroup around them is not."""
+        """Names of cgroups whose unit is unknown because a parent's is."""
         self._refused: dict[int, float] = {}
-        """Cgroups that were asked for in vain, and when."""
+        """Cgroups whose name the kernel did not return, and when it was asked."""
+
+    @property
+    def remembered(self) -> int:
+        """Number of cgroups whose unit is kept."""
+        return len(self._units)
 
     def unit(self, cgroup_id: int) -> str:
         """The unit or container, ``NO_UNIT`` or ``UNKNOWN_UNIT``."""
@@ -96,7 +104,7 @@ class Units:
         return UNKNOWN_UNIT if unit is None else unit
 
     def meet(self, processes: Mapping[ProcessKey, Process]) -> None:
-        """Learn the units of these processes, before they are asked for."""
+        """Find the units of these processes, before ``unit()`` is called for them."""
         self._learn(self._source.take())
         now = self._clock()
         self._refused = {
@@ -106,7 +114,7 @@ class Units:
         missing = {cgroup for cgroup in asked if self._units.get(cgroup) is None}
         if not missing:
             return
-        self._settle_all(missing)  # what lacked for the names that are known may have come since
+        self._settle_all(missing)  # the missing parents may have been read since
         for key, process in processes.items():
             cgroup = process.cgroup_id
             if process.exited or cgroup not in missing:
@@ -118,7 +126,7 @@ class Units:
                 self._refused[cgroup] = now
 
     def _way_out(self, pid: int) -> Iterator[Cgroup]:
-        """The cgroups of a living process, as far out as is needed."""
+        """The cgroups of a living process, outward up to a container or a known unit."""
         for cgroup in self._source.of_process(pid):
             yield cgroup
             if _container(cgroup.name) or self._units.get(cgroup.id) is not None:
@@ -136,9 +144,9 @@ class Units:
             unsettled.update(self._settle(cgroup, unsettled))
 
     def _settle(self, cgroup_id: int, unsettled: Container[int]) -> Collection[int]:
-        """Find the unit of a cgroup from its name and those around it; in vain for ``unsettled``.
+        """Find the unit of a cgroup from its name and its parents; not for ``unsettled``.
 
-        Returns the cgroups, from this one outward, whose unit cannot be told for now.
+        Returns the cgroups, from this one outward, whose unit stays unknown for now.
         """
         inside: dict[int, bytes] = {}
         while (unit := self._units.get(cgroup_id)) is None:

@@ -25,8 +25,7 @@ ATTACH_MODE = Metric(
 ATTACH_MODE_RANK = Metric(
     "fdscope_attach_mode_rank",
     Kind.GAUGE,
-    "Place of the attach mode in the order in which they are tried on this kernel: 1 is the best"
-    " one.",
+    "Rank of the attach mode on this kernel: 1 is the best and is tried first.",
     ATTACH_MODE.labels,
 )
 PROBE_ATTACHED = Metric(
@@ -54,14 +53,14 @@ PROBE_RUNS = Metric(
 PROBE_RUN_SECONDS = Metric(
     "fdscope_probe_run_seconds_total",
     Kind.COUNTER,
-    "Time spent in a BPF program, while the kernel counts it; its trampoline is not in it.",
+    "Time spent in a BPF program, while the kernel counts it; without its trampoline.",
     PROBE_MISSED_RUNS.labels,
 )
 LOST_UPDATES = Metric(
     "fdscope_lost_updates_total",
     Kind.COUNTER,
-    "What could not be counted where it belongs: a map was full (bytes of counters_full are kept"
-    " under the process '(not attributed)'), or a call, or memory of a program, was gone.",
+    "Updates lost because a map was full (the bytes of counters_full are kept under the process"
+    " '(not attributed)'), a call was not matched, or memory of a program could not be read.",
     (Label("reason", "which map was full, or what was missing", tuple(m.label for m in Loss)),),
 )
 MAP_ENTRIES = Metric(
@@ -70,14 +69,14 @@ MAP_ENTRIES = Metric(
 MAP_CAPACITY = Metric(
     "fdscope_map_capacity_entries",
     Kind.GAUGE,
-    "Most entries that a BPF map can hold.",
+    "Capacity of a BPF map, in entries.",
     MAP_ENTRIES.labels,
 )
 PROCESSES = Metric(
     "fdscope_processes",
     Kind.GAUGE,
-    "Processes that did I/O and are not yet closed, by whether they have series of their own pid.",
-    (Label("series", "own pid or summed under the name", ("own", "summed")),),
+    "Processes that did I/O and still have entries, by whether they have series of their pid.",
+    (Label("series", "of the pid, or summed under the name", ("own", "summed")),),
 )
 _SELFTEST = (
     DOOR,
@@ -99,35 +98,35 @@ SELFTEST_EXPECTED_BYTES = Metric(
 SELFTEST_OBSERVED_BYTES = Metric(
     "fdscope_selftest_observed_bytes",
     Kind.GAUGE,
-    "What the probes counted of them.",
+    "Bytes of the last self-test that the probes counted.",
     _SELFTEST,
 )
 _PARTS = ("maps", "units", "processes", "devices", "fds", "metrics")
 SCRAPE_SECONDS = Metric(
     "fdscope_scrape_duration_seconds",
     Kind.GAUGE,
-    "Time that the part of the current scrape took.",
+    "Duration of a part of this scrape.",
     (Label("part", "of a scrape", _PARTS, ambiguous=True),),
 )
 SCRAPE_ERRORS = Metric(
     "fdscope_scrape_errors_total",
     Kind.COUNTER,
     "Failures of a part of a scrape, or of a census between scrapes; the other parts are exported"
-    " all the same.",
+    " nevertheless.",
     (Label("part", "of a scrape, or the census", (*_PARTS, "census"), ambiguous=True),),
 )
 FAMILY_ERRORS = Metric(
     "fdscope_family_errors_total",
     Kind.COUNTER,
     "Times that a family of metrics was left out of a scrape, or of the page, because it could not"
-    " be written; the others are exported. The log says why.",
+    " be written; the others are exported. The log has the reason.",
     (Label("family", "name of the family without the suffix of its kind"),),
 )
 SERIES = Metric("fdscope_series", Kind.GAUGE, "Series of this scrape.")
 MAX_SERIES = Metric(
     "fdscope_max_series",
     Kind.GAUGE,
-    "Most series that a scrape may have (--metrics.max-series); what finds no room is summed.",
+    "Limit on the series of a scrape (--metrics.max-series); what exceeds it is summed.",
 )
 SERIES_FOLDED = Metric(
     "fdscope_series_folded_total",
@@ -136,9 +135,9 @@ SERIES_FOLDED = Metric(
     (
         Label(
             "rule",
-            "what was summed: error series past the room of their owner, or with an errno that has"
-            " no name; a process that gave up or did not get series of its pid; names for which"
-            " there was no room; names whose processes have ended",
+            "what was summed: errors beyond the series of their owner, or with an errno that has no"
+            " name; a process that lost or did not get series of its pid; names for which there"
+            " was no room; names whose processes have ended",
             ("errno", "process", "name", "ended_name"),
         ),
     ),

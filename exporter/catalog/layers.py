@@ -70,7 +70,7 @@ LEDGER_DOOR_BYTES = _ledger(
     "door", "Bytes through the file layer, for the whole host, by door.", (*_LEDGER, DOOR)
 )
 LEDGER_SOCKET_BYTES = _ledger("socket", "Bytes at the socket layer on sockets of processes.")
-LEDGER_KERNEL_BYTES = _ledger("kernel", "Bytes on sockets of the kernel, that have no file.")
+LEDGER_KERNEL_BYTES = _ledger("kernel", "Bytes on the kernel's own sockets, which have no file.")
 LEDGER_BLIND_BYTES = _ledger(
     "blind",
     "Bytes of the doors splice and sendfile from sockets: the kernel moves them past the socket"
@@ -79,14 +79,14 @@ LEDGER_BLIND_BYTES = _ledger(
 LEDGER_UNDER_WAY_BYTES = Metric(
     "fdscope_ledger_under_way_bytes",
     Kind.GAUGE,
-    "Bytes that sendfile and splice calls which have not returned yet have given to sockets: the"
-    " socket layer has counted them, a door will.",
+    "Bytes that sendfile and splice calls in flight have given to sockets: the socket layer has"
+    " counted them, a door will when they return.",
     _LEDGER,
 )
 LEDGER_RESIDUAL_BYTES = _ledger(
     "residual",
-    "What the socket layer and the doors (blind ones apart, what is under way included) disagree by"
-    " at least, and still did three readings later; 0 if every byte is explained.",
+    "Lower bound of the difference between the socket layer and the doors (without blind ones, with"
+    " bytes in flight), confirmed over four scrapes; 0 if every byte is explained.",
 )
 
 FILE_READ_SECONDS = Metric(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a metric of the catalog is, and the labels that several of them have."""
+"""The types of the catalog, and the labels that several metrics share."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -58,15 +58,15 @@ PROCESS = Label("process", "name of the thread-group leader")
 PID = Label("pid", "its tgid; empty where processes are summed under their name")
 UNIT = Label(
     "unit",
-    "systemd unit or container id, from the cgroup; empty in no unit, (unknown) if it could not be"
-    " told",
+    "systemd unit or container id, from the cgroup; empty outside of units, (unknown) if it could"
+    " not be read",
 )
 FD_TYPE = Label("fd_type", "what the fd refers to", tuple(m.label for m in FdType))
 DOOR = Label("door", "how the operation entered the file layer", tuple(m.label for m in Door))
 SCOPE = Label("scope", "where the socket's peer is", tuple(m.label for m in Scope))
 DIRECTION = Label(
     "direction",
-    "which way data or fds went through the socket, seen from the process",
+    "direction of the data or fds, seen from the process",
     tuple(m.label for m in Passing),
     ambiguous=True,
 )

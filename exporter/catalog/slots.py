@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which metrics show an amount, and with which labels, by what it counts (its slot)."""
+"""Which metrics show an amount, and with which labels, by its slot."""
 
 import errno as errno_names
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ OF_FDS = tuple(_EVENTS.values())
 
 
 def metrics_of(what: Slot) -> tuple[Metric | None, Metric | None]:
-    """That of the operations and that of the bytes."""
+    """The metric of the operations and that of the bytes; None where there is none."""
     if what.account.is_fd:
         return _EVENTS[what.account], None
     if what.kernel:
@@ -57,11 +57,11 @@ class _Widths(dict[int, int]):
 
 # There are no more codes than combinations of closed sets and errnos.
 width = _Widths().__getitem__
-"""How many series show the amount of a slot code."""
+"""Number of series that show the amount of a slot code."""
 
 
 def series_of(amounts: Mapping[int, Amount]) -> int:
-    """How many series show these amounts."""
+    """Number of series that show these amounts."""
     return sum(map(width, amounts))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What lies behind the file: filesystems, and the devices at the end of the way."""
+"""Filesystems behind the files, and devices behind these."""
 
 from fdscope.exporter.catalog.model import DIRECTION, FD_TYPE, Kind, Label, Metric
 
@@ -22,35 +22,35 @@ FILESYSTEM_WRITTEN_BYTES = Metric(
 NETWORK_RECEIVED_BYTES = Metric(
     "fdscope_network_device_received_bytes_total",
     Kind.COUNTER,
-    "Bytes that came in on a network device of the exporter's network namespace, headers included,"
-    " as the device counts them, for whomever.",
+    "Bytes received on a network device of the exporter's network namespace, headers included, as"
+    " reported by the device, for all processes.",
     (DEVICE, NETWORK_KIND),
 )
 NETWORK_SENT_BYTES = Metric(
     "fdscope_network_device_sent_bytes_total",
     Kind.COUNTER,
-    "Bytes that went out on a network device of the exporter's network namespace, headers included,"
-    " as the device counts them, for whomever.",
+    "Bytes sent on a network device of the exporter's network namespace, headers included, as"
+    " reported by the device, for all processes.",
     (DEVICE, NETWORK_KIND),
 )
 BLOCK_READ_BYTES = Metric(
     "fdscope_block_device_read_bytes_total",
     Kind.COUNTER,
-    "Bytes read from a block device, as it counts them, for whomever; partitions are not counted"
-    " apart. A device on top of others (dm, md, loop) counts again what they count.",
+    "Bytes read from a block device, as reported by it, for all processes; partitions are not"
+    " listed. A device on top of others (dm, md, loop) counts again what they count.",
     (DEVICE,),
 )
 BLOCK_WRITTEN_BYTES = Metric(
     "fdscope_block_device_written_bytes_total",
     Kind.COUNTER,
-    "Bytes written to a block device, as it counts them, for whomever; partitions are not counted"
-    " apart. A device on top of others (dm, md, loop) counts again what they count.",
+    "Bytes written to a block device, as reported by it, for all processes; partitions are not"
+    " listed. A device on top of others (dm, md, loop) counts again what they count.",
     (DEVICE,),
 )
 SOCKET_STACKS = Metric(
     "fdscope_socket_stack_samples_total",
     Kind.COUNTER,
-    "Sampled kernel stacks from the socket layer up to the door (only with --probe.stacks).",
+    "Sampled kernel stacks between the socket layer and the door (only with --probe.stacks).",
     (
         FD_TYPE,
         DIRECTION,

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The subcommands of ``fdscope``: what each is for, its options, what it runs."""
+"""The subcommands of ``fdscope``: purpose, options, function."""
 
 import argparse
 import json
 import os
 import platform
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -13,10 +14,14 @@ from importlib import metadata
 from fdscope.exporter.cli import oneshot
 from fdscope.exporter.cli.output import show
 from fdscope.exporter.logs import start_logging
-from fdscope.exporter.run import run_exporter, version
+from fdscope.exporter.run import RunError, run_exporter, version
 from fdscope.exporter.settings import config
+from fdscope.exporter.settings.strict import ConfigError
+from fdscope.probes.schema.taxonomy import Mode
 
 OK, FAILED = 0, 1
+WIDTH = 100
+"""Of a line of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Command:
     description: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
-    """Exit code; RunError and ConfigError are printed."""
+    """Returns the exit code; RunError and ConfigError are printed."""
 
 
 def _run_exporter(arguments: argparse.Namespace) -> int:
@@ -38,22 +43,66 @@ def _run_exporter(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_json(parser)
+    parser.add_argument(
+        "--blind-spots",
+        action="store_true",
+        help="List what is not counted on this kernel, and why, instead of the examination.",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=[mode.value for mode in Mode],
+        help="With --blind-spots: the attach mode (default: the first that works here).",
+    )
+
+
 def _run_doctor(arguments: argparse.Namespace) -> int:
     from fdscope.probes.doctor.checks import examine
 
-    diagnosis = examine(progress=_tell_a_person())
+    if arguments.blind_spots:
+        return _list_blind_spots(arguments)
+    if arguments.mode:
+        raise ConfigError("--mode goes together with --blind-spots")
+    diagnosis = examine(progress=_progress())
     show(json.dumps(diagnosis.as_dict(), indent=2) if arguments.json else diagnosis.text())
     return OK if diagnosis.ok else FAILED
 
 
+def _list_blind_spots(arguments: argparse.Namespace) -> int:
+    from fdscope.probes.doctor.checks import usable_mode
+    from fdscope.probes.hooks import blind_spots
+
+    mode = Mode(arguments.mode) if arguments.mode else usable_mode(progress=_progress())
+    if mode is None:
+        raise RunError("no attach mode works here (see `fdscope doctor`): choose one with --mode")
+    spots, kernel = blind_spots.of(mode), platform.release()
+    if arguments.json:
+        entries = [{"what": spot.what, "why": spot.why} for spot in spots]
+        report = {"mode": mode.value, "kernel": kernel, "blind_spots": entries}
+        show(json.dumps(report, indent=2))
+        return OK
+    head = f"Not traced in {mode.value} mode on Linux {kernel}: {len(spots)}"
+    paragraphs = (
+        f"{_indented(spot.what, '- ', '  ')}\n{_indented(spot.why, '    ', '    ')}"
+        for spot in spots
+    )
+    show("\n\n".join((head, *paragraphs)))
+    return OK
+
+
+def _indented(text: str, first: str, others: str) -> str:
+    return textwrap.fill(text, WIDTH, initial_indent=first, subsequent_indent=others)
+
+
 def _run_selftest(arguments: argparse.Namespace) -> int:
-    report, exact = oneshot.selftest(arguments, _tell_a_person())
+    report, exact = oneshot.selftest(arguments, _progress())
     show(report)
     return OK if exact else FAILED
 
 
 def _run_ledger(arguments: argparse.Namespace) -> int:
-    report, _ = oneshot.ledger(arguments, _tell_a_person())
+    report, _ = oneshot.ledger(arguments, _progress())
     show(report)
     return OK
 
@@ -74,8 +123,8 @@ def _run_version(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _tell_a_person() -> Callable[[str], None]:
-    """Progress: attaching takes seconds, and only somebody who waits wants to know."""
+def _progress() -> Callable[[str], None]:
+    """A function that prints progress, where a person waits: attaching takes seconds."""
     if sys.stderr.isatty():
         return lambda text: print(text, file=sys.stderr)
     return lambda _: None
@@ -90,7 +139,7 @@ COMMANDS = (
         "exporter",
         "count I/O and serve it as metrics for Prometheus",
         """\
-Hang on the kernel, count I/O per process and fd type, and serve the counts over HTTP until
+Attach to the kernel, count I/O per process and fd type, and serve the counts over HTTP until
 SIGTERM or Ctrl-C; then nothing stays attached. Needs root, or CAP_BPF and CAP_PERFMON.
 
 examples:
@@ -107,16 +156,18 @@ examples:
     ),
     Command(
         "doctor",
-        "say what this kernel offers and what is missing",
+        "check what this kernel offers and what is missing",
         """\
 Examine this machine: which attach modes work and which hooks it has, what will be attached,
-what is missing, and the package or setting that mends it. Exits with 1 if the exporter cannot
+what is missing, and the package or setting that fixes it. Exits with 1 if the exporter cannot
 work here.
 
 examples:
   sudo fdscope doctor
-  sudo fdscope doctor --json | jq .""",
-        _add_json,
+  sudo fdscope doctor --json | jq .
+  sudo fdscope doctor --blind-spots  # what is not counted on this kernel
+  fdscope doctor --blind-spots --mode tracepoint""",
+        _add_doctor_arguments,
         _run_doctor,
     ),
     Command(
@@ -137,14 +188,14 @@ examples:
         "show that both layers see the same bytes",
         """\
 Attach, watch the host for some time, and show for each kind of socket the bytes at the socket
-layer against the bytes that came through each door of the file layer. A call that waits while the
-probes are attached or read has passed one layer only: a small residual on a busy host is that.
+layer and the bytes that came through each door of the file layer. A call in flight while the
+probes are attached or read has passed one layer only: it shows as a small residual on a busy host.
 
 examples:
   sudo fdscope ledger
   sudo fdscope ledger --seconds 60 --json
   sudo fdscope ledger --stacks  # with the kernel functions between door and socket layer
-  sudo fdscope ledger --stacks --socket 31337  # of one socket: ss -e tells its inode number""",
+  sudo fdscope ledger --stacks --socket 31337  # of one socket: ss -e shows its inode number""",
         oneshot.add_ledger_arguments,
         _run_ledger,
     ),
@@ -163,15 +214,15 @@ examples:
 )
 
 
-# Subcommands of fdscope's other packages, which the exporter does not know, by entry points.
+# Subcommands of fdscope's other packages, found by entry points: the exporter does not import them.
 
 GROUP = "fdscope.commands"
-"""The name of such an entry point is the subcommand's, and it leads to a module with SUMMARY,
-DESCRIPTION, add_arguments() and run(), which are what ``Command`` says."""
+"""The entry point has the subcommand's name and leads to a module with SUMMARY, DESCRIPTION,
+add_arguments() and run(), as in ``Command``."""
 
 
 def commands() -> Iterator[Command]:
-    """Those that fdscope itself brings, by name; no other installed package can add one."""
+    """Subcommands of fdscope's own entry points, by name; other packages cannot add one."""
     try:
         own = metadata.distribution("fdscope").entry_points.select(group=GROUP)
     except metadata.PackageNotFoundError:

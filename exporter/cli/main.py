@@ -17,21 +17,21 @@ from typing import Any, NoReturn
 from fdscope.exporter.cli.output import OutputError, open_missing_streams, writing
 from fdscope.exporter.signals import interrupting
 
-# What takes time to import is imported below, once signals and standard streams are taken care of.
+# Slow imports follow below, once signals and standard streams are handled.
 
 OK, FAILED, USAGE = 0, 1, 2
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One line on what is wrong, in place of a screen of usage."""
+        """Print one line with the error instead of a screen of usage, and exit."""
         from fdscope.probes.text import printable
 
         raise SystemExit(_tell(self.prog, f"{printable(message)} (see {self.prog} --help)", USAGE))
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line, made from ``COMMANDS`` and what other packages add."""
+    """The parser of the whole command line, made from ``COMMANDS`` and the entry points."""
     from fdscope.exporter.cli import commands as plugins
     from fdscope.exporter.cli.commands import COMMANDS
 
@@ -41,9 +41,9 @@ def parser() -> argparse.ArgumentParser:
     }
     top = _Parser(
         "fdscope",
-        description="Shows who reads and writes what on this host: every file, pipe and socket is"
-        "\na file descriptor, and fdscope counts what goes through them.",
-        epilog="`fdscope COMMAND --help` tells about a command. To begin: sudo fdscope exporter",
+        description="Shows which process reads and writes what on this host: every file, pipe and"
+        "\nsocket is a file descriptor, and fdscope counts the bytes that go through them.",
+        epilog="`fdscope COMMAND --help` explains a command. To begin: sudo fdscope exporter",
         **shape,
     )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
@@ -57,11 +57,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; the answer is the exit code."""
+    """Run a command line; return the exit code."""
     try:
         with interrupting():
             open_missing_streams()
-            # numpy's threads would keep the privileges that the others give up.
+            # Threads of numpy would keep the privileges that the other threads drop.
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
             return _end(_run(argv))
     except KeyboardInterrupt:
@@ -93,7 +93,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace | int:
-    """The arguments, or the exit code once argparse has printed help or what is wrong."""
+    """The arguments, or the exit code if argparse has printed help or an error."""
     with writing(sys.stdout):
         try:
             return parser().parse_args(argv)
@@ -103,7 +103,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace | int:
 
 
 def _explain(command: str, error: Exception) -> int:
-    """Say in a line what was refused; a fault of fdscope is shown with its traceback."""
+    """Print in a line what was refused; a bug in fdscope with its traceback."""
     from fdscope.probes.kernel.limits import refused
 
     if text := refused(error):
@@ -122,7 +122,7 @@ def _tell(command: str, text: str, code: int) -> int:
 
 
 def _end(code: int) -> int:
-    """The exit code, once both streams are written out."""
+    """Flush both streams; return the exit code."""
     with suppress(OutputError), writing(sys.stderr):
         pass
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The commands that attach, look and detach: ``fdscope selftest`` and ``fdscope ledger``."""
+"""The commands that attach, read and detach: ``fdscope selftest`` and ``fdscope ledger``."""
 
 import argparse
 import json
@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="mode",
         choices=_CHOICES,
         default="auto",
-        help="How to hang on the kernel; auto takes the best that works.",
+        help="Attach mode; auto takes the best that works.",
     )
 
 
 MOST_SECONDS = 604_800
-"""``ledger`` does not watch longer: a week."""
+"""The longest time that ``ledger`` watches: a week."""
 STACKS_EVERY = 1
-"""``ledger --stacks`` looks at each operation: it does not run for long."""
+"""``ledger --stacks`` samples each operation: it does not run for long."""
 
 
 def add_ledger_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +68,7 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds <= MOST_SECONDS:  # what is not a number neither
+    if not 0 < seconds <= MOST_SECONDS:  # false for NaN too
         raise argparse.ArgumentTypeError(
             f"{_shortened(text)} is not a time above 0 and up to {MOST_SECONDS}"
         )
@@ -106,7 +106,7 @@ def _session(
 
 
 def selftest(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tuple[str, bool]:
-    """Known bytes through each door: the report, and whether all of it is exact."""
+    """Move known bytes through each door; (report, whether all of it is exact)."""
     from fdscope.exporter.accounts.losses import between
     from fdscope.probes.selftest import run as test
 
@@ -123,7 +123,7 @@ def selftest(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tupl
 
 
 def ledger(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tuple[str, bool]:
-    """Watch the host for some time: the ledger of what it moved meanwhile."""
+    """Watch the host for some time; (the ledger of that time, True)."""
     from fdscope.exporter.accounts.ledger import ledger as lines_of
     from fdscope.exporter.accounts.ledger import since, text
     from fdscope.exporter.accounts.losses import between
@@ -135,7 +135,7 @@ def ledger(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tuple[
     check_capabilities()
     every = STACKS_EVERY if arguments.stacks else 0
     with _session(arguments.mode, tell, every, arguments.socket) as session:
-        # The hooks come one after the other: what passes meanwhile is seen by some only.
+        # Hooks are attached one after the other: what passes meanwhile is seen by some only.
         start = session.snapshot()
         tell(f"watching for {arguments.seconds:g} s")
         time.sleep(arguments.seconds)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Standard output and error: always there; readers may leave, and disks may be full."""
+"""Standard output and error: closed streams, readers that leave, full disks."""
 
 import io
 import os
@@ -10,7 +10,7 @@ from typing import TextIO
 
 
 class OutputError(Exception):
-    """What a command was to print and could not; the text says why."""
+    """Output that could not be written; the text says why."""
 
 
 def open_missing_streams() -> None:
@@ -42,7 +42,7 @@ def show(text: str) -> None:
 
 @contextmanager
 def writing(stream: TextIO) -> Iterator[None]:
-    """Write out at the end; a reader that has left (``fdscope doctor | head``) is no error.
+    """Flush at the end; a reader that has left (``fdscope doctor | head``) is no error.
 
     OutputError for a disk that is full and the like.
     """
@@ -58,7 +58,7 @@ def writing(stream: TextIO) -> Iterator[None]:
 
 
 def _discard(stream: TextIO) -> None:
-    """Python flushes once more at exit, and must find somewhere to write."""
+    """Point the stream at /dev/null: Python flushes once more at exit."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, stream.fileno())
     os.close(null)

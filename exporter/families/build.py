@@ -24,7 +24,7 @@ def gauge(metric: Metric, values: Iterable[tuple[tuple[str, ...], float]]) -> Fa
 
 
 class Series(NamedTuple):
-    """One series: its labels, and how a line of both formats begins."""
+    """One series: its labels, and the begin of its line in both formats."""
 
     name: str
     labels: dict[str, str]
@@ -43,21 +43,21 @@ def _escaped(value: str) -> str:
 
 
 class Table(Family):
-    """A family of many series, which are known from scrape to scrape.
+    """A family of many series that are kept from scrape to scrape.
 
     To the client library it is a family like any other; ``exporter.http.exposition`` writes it from
     the texts of its series, a few times faster.
     """
 
     def __init__(self, metric: Metric, known: Sequence[Series], values: Sequence[float]) -> None:
-        """``known``: the series, none twice; ``values``: that of each."""
+        """``known``: the series, without duplicates; ``values``: one of each."""
         self.series = known
         self.values = values
         super().__init__(metric.family, metric.help, metric.kind.value, metric.unit)
 
     @property
     def samples(self) -> list[Sample]:
-        """Made anew each time."""
+        """The samples, created at each call."""
         return [
             Sample(series.name, series.labels, value)
             for series, value in zip(self.series, self.values, strict=True)

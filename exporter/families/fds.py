@@ -16,7 +16,7 @@ from fdscope.probes.schema.taxonomy import FdType, Stdio
 
 
 def fanotify_families(waits: Latency | None) -> Iterator[Family]:
-    """How long accesses waited for an answer; nothing where that is not known."""
+    """Time that accesses waited for an answer; nothing if it is not measured."""
     if waits is not None:
         result = family(catalog.FANOTIFY_PERMISSION_SECONDS)
         add_histogram(catalog.FANOTIFY_PERMISSION_SECONDS, {}, waits, result)
@@ -24,7 +24,7 @@ def fanotify_families(waits: Latency | None) -> Iterator[Family]:
 
 
 def census_families(taken: Taken, owners: Mapping[ProcessKey, Owner]) -> Iterator[Family]:
-    """What the census found: of each process, and under its name where processes are summed."""
+    """The census: by process, and by name where processes are summed."""
     open_fds: Counter[tuple[Owner, FdType]] = Counter()
     stdio: Counter[tuple[Owner, Stdio, FdType]] = Counter()
     groups: Counter[tuple[Owner, str]] = Counter()
@@ -32,7 +32,7 @@ def census_families(taken: Taken, owners: Mapping[ProcessKey, Owner]) -> Iterato
     ratios: dict[str, float] = {}
     for key, found in taken.processes.items():
         if not found.total:
-            continue  # threads of the kernel, and what is about to end
+            continue  # threads of the kernel, and processes that are about to end
         owner = owners[key]
         for fd_type, count in found.counts.items():
             open_fds[owner, fd_type] += count
@@ -63,7 +63,7 @@ def census_families(taken: Taken, owners: Mapping[ProcessKey, Owner]) -> Iterato
 
 
 def census_age_family(age: float) -> Family:
-    """How old the census is."""
+    """The age of the census."""
     return gauge(catalog.CENSUS_AGE_SECONDS, [((), age)])
 
 

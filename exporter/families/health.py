@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What fdscope says of itself as metric families."""
+"""fdscope itself as metric families."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -13,7 +13,7 @@ from fdscope.probes.selftest.run import Row
 
 
 def selftest_families(rows: Iterable[Row]) -> Iterator[Family]:
-    """What the self-test at start moved, and what the probes saw of it."""
+    """The bytes of the last self-test: moved, and counted by the probes."""
     sums: dict[tuple[str, ...], tuple[int, int]] = {}
     for row in rows:
         for layer, observed in (("file", row.file_bytes), ("socket", row.socket_bytes)):
@@ -30,7 +30,7 @@ def selftest_families(rows: Iterable[Row]) -> Iterator[Family]:
 def probe_families(
     mode: Mode, preference: Iterable[Mode], hooks: Iterable[Mapping[str, str]]
 ) -> Iterator[Family]:
-    """What is attached, and how; ``preference`` are the modes, best first."""
+    """Hooks and attach mode; ``preference``: the modes, best first."""
     yield gauge(catalog.ATTACH_MODE, (((m.value,), float(m is mode)) for m in Mode))
     ranks = enumerate(preference, start=1)
     yield gauge(catalog.ATTACH_MODE_RANK, (((m.value,), rank) for rank, m in ranks))
@@ -44,7 +44,7 @@ def probe_families(
 
 
 def map_families(snapshot: Snapshot) -> Iterator[Family]:
-    """Losses, and how full the maps are."""
+    """Losses, and entries of the maps."""
     yield gauge(
         catalog.LOST_UPDATES, (((loss.label,), count) for loss, count in snapshot.losses.items())
     )

@@ -14,7 +14,7 @@ from fdscope.probes.schema.taxonomy import Account, FdType
 
 
 def ledger_families(lines: Iterable[Line], residuals: Mapping[Side, int]) -> Iterator[Family]:
-    """The terms of the ledger, and what they leave unexplained."""
+    """The terms of the ledger, and its residuals."""
     entries = list(lines)
     yield gauge(
         catalog.LEDGER_DOOR_BYTES,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Families with a series for each owner: file layer, socket layer, the life of fds."""
+"""Families with series for each owner: file layer, socket layer, lifecycle of fds."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ def labels_of(metric: Metric, owner: Owner, what: Slot) -> dict[str, str]:
 
 
 class SeriesCache:
-    """The series of each owner, made once and kept as long as the owner is there."""
+    """The series of each owner, created once and kept as long as the owner."""
 
     def __init__(self) -> None:
         self._known: dict[Owner, dict[int, tuple[Series | None, Series | None]]] = {}
@@ -60,7 +60,7 @@ def _shown(amounts: Mapping[int, Amount]) -> Mapping[int, Amount]:
 
 
 def process_families(totals: Totals) -> list[Table]:
-    """File layer, socket layer and the life of fds, per owner."""
+    """File layer, socket layer and lifecycle of fds, by owner."""
     return SeriesCache().tables(totals)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What lies behind the file as metric families: filesystems and devices."""
+"""Filesystems and devices as metric families."""
 
 from collections.abc import Iterator, Mapping
 
@@ -14,7 +14,7 @@ from fdscope.probes.schema.taxonomy import Account, FdType
 def filesystem_families(
     filesystems: Mapping[tuple[str, FdType, Account], int],
 ) -> Iterator[Family]:
-    """Bytes of the file layer by what is behind the file."""
+    """Bytes of the file layer by filesystem."""
     for metric, direction in (
         (catalog.FILESYSTEM_READ_BYTES, Account.FILE_READ),
         (catalog.FILESYSTEM_WRITTEN_BYTES, Account.FILE_WRITE),
@@ -39,7 +39,7 @@ def stack_families(chains: Mapping[Chain, int]) -> Iterator[Family]:
 
 
 Counts = Mapping[tuple[str, ...], tuple[int, int]]
-"""Bytes in and bytes out, by label values."""
+"""(Bytes in, bytes out) by label values."""
 
 
 def network_families(counts: Counts) -> Iterator[Family]:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Generators of the files in the repository that the catalog and the options decide."""
+"""Generators of files of the repository, from the catalog and the options."""

@@ -18,7 +18,7 @@ HEAD = """\
 
 
 def example() -> str:
-    """The file: TOML in which only the tables are no comments."""
+    """The text of the file: TOML in which everything but the tables is a comment."""
     tables = sorted(OPTIONS, key=_table)
     parts = [HEAD]
     for table, options in groupby(tables, key=_table):
@@ -34,7 +34,7 @@ def _table(option: Option) -> str:
 
 def _lines(option: Option) -> str:
     text = "\n".join(f"# {line}" for line in textwrap.wrap(option.help, 96))
-    # JSON writes these types as TOML does.
+    # JSON and TOML write these types alike.
     value = json.dumps(option.default)
     return f"{text}\n#{option.flag.rpartition('.')[2]} = {value}\n"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Writes the tables of docs/ that the code decides.
+"""Writes the generated tables of docs/.
 
 ``python -m fdscope.exporter.generate.metric_docs [--check]``
 """
@@ -16,7 +16,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 class DocsError(ValueError):
-    """The tables cannot be made; the text says what is wrong where."""
+    """The tables cannot be made; the text names the place and the fault."""
 
 
 def _row(metric: Metric) -> str:
@@ -32,9 +32,9 @@ def metric_table(catalog: Iterable[Metric] = CATALOG) -> str:
 
 
 def _uses(catalog: Iterable[Metric]) -> dict[Label, list[str]]:
-    """The labels, each with the names of the metrics that have it.
+    """Each label with the names of its metrics.
 
-    DocsError where labels of one name differ, unless each of them says that it is ambiguous.
+    DocsError if labels of one name differ, unless each of them is marked ambiguous.
     """
     uses: dict[Label, list[str]] = {}
     for metric in catalog:
@@ -68,8 +68,8 @@ def blind_spots() -> str:
     """Markdown: what is not traced, why, and in which modes."""
     modes: dict[tuple[str, str], list[str]] = {}
     for mode in Mode:
-        for what, why in BLIND_SPOTS[mode]:
-            modes.setdefault((what, why), []).append(mode.value)
+        for spot in BLIND_SPOTS[mode]:
+            modes.setdefault((spot.what, spot.why), []).append(mode.value)
     rows = (
         f"| {what} | {why} | {'all' if len(names) == len(Mode) else ', '.join(names)} |"
         for (what, why), names in modes.items()
@@ -84,7 +84,7 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
 
 
 def generated(page: str, text: str) -> str:
-    """The text of a page with each part between its markers made anew; DocsError without them."""
+    """The text of a page with each generated part renewed; DocsError without its markers."""
     for name, make in PAGES[page].items():
         begin, end = f"<!-- {name}: generated -->", f"<!-- {name}: end -->"
         if text.count(begin) != 1 or text.count(end) != 1:
@@ -96,13 +96,13 @@ def generated(page: str, text: str) -> str:
 
 
 def stale() -> list[str]:
-    """The pages that are not what the code would make of them."""
+    """The pages that are out of date."""
     texts = {page: (DOCS / page).read_text() for page in PAGES}
     return [page for page, text in texts.items() if generated(page, text) != text]
 
 
 def main() -> int:
-    """Write the tables, or with ``--check`` say which are out of date; the exit status."""
+    """Write the tables, or with ``--check`` name the outdated pages; return the exit status."""
     try:
         pages = stale()
         if sys.argv[1:] == ["--check"]:

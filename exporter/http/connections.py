@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""HTTP connections within limits: none of them, and no number of them, keeps a scrape out.
+"""HTTP connections within limits: clients, however many, cannot keep a scrape out.
 
-Where there is no room for a new connection, the one goes that loses least: first a client that
-does not take its answer, then one that asks nothing, then one that is being served something else
-than a scrape. A client that has asked nothing yet costs a socket and no more.
+If there is no room for a new connection, the one that loses least is closed: first of a client that
+does not read its answer, then of one that sends no request, then of one that is being served
+anything but a scrape. A client that has sent nothing yet costs a socket and no more.
 """
 
 import asyncio
@@ -34,31 +34,31 @@ log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 256
 MAX_PER_PEER = 64
-"""Connections of one address, or of one user of this machine."""
+"""Most connections of one address, or of one user of this machine."""
 SURE_PER_PEER = 4
-"""Connections that every peer can have, whatever those do that have more."""
+"""Connections that every peer can have, however many the others have."""
 MAX_SLOW_SCRAPES = 16
-"""Metrics that are being sent at the same time; each can hold a body of its own."""
+"""Most answers of metrics that are being sent at a time; each can hold its own body."""
 MAX_HEADER_BYTES = 16384
 HEADER_SECONDS = 20.0
-"""How long a request's header may take, and how long a connection may idle."""
+"""Limit on the time for a request's header, and on the idle time of a connection."""
 STALL_SECONDS = 1.0
-"""A client that takes none of its answer for so long, or metrics for so long, goes first."""
+"""A client that reads nothing of its answer, or reads metrics, for so long is closed first."""
 OPENED_AT_ONCE, OPENED_PER_SECOND = 512.0, 100.0
 """Connections of one peer; what comes faster is closed at once."""
 REQUESTS_AT_ONCE, REQUESTS_PER_SECOND = 6.0, 10.0
-"""On one connection; what comes faster waits."""
+"""Requests of one connection; what comes faster waits."""
 
 _ACCEPTS_AT_ONCE = 16
 _SERVED_AT_ONCE = 4
 _MOST_BUCKETS = 4096
-"""Of peers, for how fast they open connections."""
+"""Most peers whose rate of new connections is remembered."""
 _RESERVED_FILES = 64
 """Descriptors that stay free for collections."""
 _LEAST_CONNECTIONS = 8
 _OUT_OF_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _SEND_BUFFER_BYTES = 1 << 17
-"""In the kernel, for what a client does not take."""
+"""The kernel's buffer for what a client does not read."""
 _PAUSE_SECONDS = 0.2
 _LINGER_SECONDS, _LINGER_BYTES, _MAX_LINGERING = 1.0, 1 << 18, 8
 _OWN_FILES = Path("/proc/self/fd")
@@ -68,19 +68,19 @@ _ExceptionInfo = tuple[type[BaseException] | None, BaseException | None, Traceba
 
 
 class Standing(IntEnum):
-    """How much is lost with a connection: the least goes first."""
+    """What a client loses with its connection: the least is closed first."""
 
     STALLED = 0
     IDLE = 1
     OTHER = 2
     NEW = 3
     SCRAPE = 4
-    """Not taken away for a new connection, unless its peer has many and the new one's few."""
+    """Closed for a new connection only if its peer has many and the new one's peer has few."""
 
 
 @dataclass(slots=True)
 class Bucket:
-    """Holds ``size`` at most, and gains so many per second."""
+    """A token bucket of ``size`` that gains so many tokens per second."""
 
     size: float
     per_second: float
@@ -88,7 +88,7 @@ class Bucket:
     when: float
 
     def take(self, now: float) -> float:
-        """Take one out; how many seconds too early that was."""
+        """Take a token; return how many seconds too early that was, or 0."""
         self.left = min(self.size, self.left + (now - self.when) * self.per_second) - 1
         self.when = now
         return max(0.0, -self.left / self.per_second)
@@ -101,19 +101,19 @@ class Connection:
     peer: str
     close: Callable[[], None]
     since: float
-    """When it was opened, or when its last request began or ended."""
+    """Time at which it was opened, or its last request began or ended."""
     has_asked: bool = False
     request: Standing | None = None
-    """SCRAPE or OTHER while a request is served."""
+    """SCRAPE or OTHER during a request."""
     answering_since: float | None = None
-    """When its answer began."""
+    """Time at which its answer began."""
     blocked_since: float | None = None
-    """When the client last took something of its answer."""
+    """Time at which the client last read a part of its answer."""
     requests: "Bucket | None" = None
-    """Once it has asked."""
+    """Set by its first request."""
 
     def standing(self, now: float) -> Standing:
-        """How much is lost with it."""
+        """What its client would lose."""
         is_scrape = self.request is Standing.SCRAPE
         slow_since = self.answering_since if is_scrape else self.blocked_since
         if slow_since is not None and now - slow_since >= STALL_SECONDS:
@@ -139,12 +139,17 @@ class Connections:
         return len(self._all)
 
     @property
+    def answering(self) -> int:
+        """Number of answers that are being sent."""
+        return sum(each.answering_since is not None for each in list(self._all))
+
+    @property
     def are_busy(self) -> bool:
-        """Whether a request is being served."""
+        """True while a request is being served."""
         return any(connection.request is not None for connection in self._all)
 
     def admit(self, peer: str, close: Callable[[], None]) -> Connection | None:
-        """Take a new one in, and another out where there is no room; None if it cannot come in."""
+        """Accept a new connection, and close another if there is no room; None if it is refused."""
         if self._is_too_fast(peer):
             return None
         mine = self._per_peer.get(peer, {})
@@ -171,11 +176,11 @@ class Connections:
             self._opened[peer] = bucket
         if not bucket.take(now):
             return False
-        bucket.left += 1  # what is closed at once takes nothing out
+        bucket.left += 1  # a refused connection takes no token
         return True
 
     def evict_one(self) -> bool:
-        """Close the one that loses least; whether there was one."""
+        """Close the connection that loses least; True if there was one."""
         return self._evict(list(self._all))
 
     def _evict(self, rivals: list[Connection]) -> bool:
@@ -188,7 +193,7 @@ class Connections:
         return True
 
     def _evict_of_crowd(self, mine: int) -> bool:
-        """All are being served what goes last: one of the peer that has most gives way."""
+        """All are being served scrapes: close one of the peer that has most."""
         crowd = max(self._per_peer.values(), key=len, default={})
         if mine >= SURE_PER_PEER or len(crowd) <= SURE_PER_PEER:
             return False
@@ -198,12 +203,12 @@ class Connections:
         return True
 
     def attach(self, connection: Connection, stream: IOStream) -> None:
-        """It has sent its first bytes, and is a stream from now on."""
+        """Note the stream of a connection that has sent its first bytes."""
         connection.close = stream.close
         self._by_stream[stream] = connection
 
     def forget(self, connection: Connection) -> None:
-        """It is closed."""
+        """Forget a closed connection."""
         if connection in self._all:
             del self._all[connection]
             mine = self._per_peer[connection.peer]
@@ -212,24 +217,24 @@ class Connections:
                 del self._per_peer[connection.peer]
 
     def forget_stream(self, stream: IOStream) -> None:
-        """Likewise, of a stream."""
+        """Forget the connection of a closed stream."""
         if connection := self._by_stream.pop(stream, None):
             self.forget(connection)
 
     def close_new(self) -> None:
-        """Close all that have sent nothing."""
+        """Close all connections that have sent nothing."""
         attached = set(self._by_stream.values())
         for connection in [each for each in self._all if each not in attached]:
             self.forget(connection)
             connection.close()
 
     def peer(self, stream: IOStream | None) -> str:
-        """Who is at the other end."""
+        """The peer of a stream; see ``exporter.http.peers``."""
         connection = self._by_stream.get(stream) if stream else None
         return connection.peer if connection else ""
 
     def pause(self, stream: IOStream | None) -> float:
-        """How many seconds the next request of a connection is to wait for its turn."""
+        """Seconds that the next request of a connection must wait."""
         connection = self._by_stream.get(stream) if stream else None
         if connection is None:
             return 0.0
@@ -242,7 +247,7 @@ class Connections:
 
     @contextmanager
     def serving(self, stream: IOStream | None, is_scrape: bool) -> Iterator[None]:
-        """Mark a connection as one with a request; StreamClosedError if it is closed."""
+        """Mark a connection as serving a request; StreamClosedError if it is closed."""
         connection = self._by_stream.get(stream) if stream else None
         if connection is None:
             raise StreamClosedError
@@ -256,7 +261,7 @@ class Connections:
 
     @contextmanager
     def sending(self, stream: IOStream | None) -> Iterator[None]:
-        """Mark a connection as one whose client is to take a piece of its answer."""
+        """Mark a connection as waiting for its client to read a piece of the answer."""
         connection = self._by_stream.get(stream) if stream else None
         if connection is None:
             raise StreamClosedError
@@ -283,7 +288,7 @@ class Connections:
 
 
 def _room() -> int:
-    """How many connections the limit on descriptors leaves room for."""
+    """Number of connections that the limit on descriptors allows."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
@@ -295,12 +300,12 @@ def _room() -> int:
 
 
 class _Refusing(IOStream):
-    """Says 431 or 414 before it closes on a header that is too long."""
+    """A stream that answers 431 or 414 before it closes on a header that is too long."""
 
     lingering = 0
 
     def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
-        """Read a header; nothing from a closed connection, though requests may be left of it."""
+        """Read a header; nothing from a closed connection, even if requests are buffered."""
         if self.closed():
             raise StreamClosedError
         return super().read_until_regex(regex, max_bytes)
@@ -309,7 +314,7 @@ class _Refusing(IOStream):
         self,
         exc_info: "bool | BaseException | _ExceptionInfo | None" = False,
     ) -> None:
-        """Close; the answer goes first."""
+        """Send the answer, then close."""
         if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
             self._refuse()
         super().close(exc_info)
@@ -326,18 +331,18 @@ class _Refusing(IOStream):
             if _Refusing.lingering < _MAX_LINGERING:
                 _linger(socket.socket(fileno=os.dup(self.socket.fileno())))
         except (OSError, ValueError) as error:
-            log.debug("a client is not told that its header is too long: %s", error)
+            log.debug("the answer to a header that is too long was not sent: %s", error)
 
 
 class _RefusingTls(_Refusing, SSLIOStream):
-    """Likewise, over TLS."""
+    """The same over TLS."""
 
 
 _tasks: set[asyncio.Task[None]] = set()
 
 
 def _linger(connection: socket.socket) -> None:
-    """Read what the client still sends: closing on it would take the answer back."""
+    """Read what the client still sends: closing before that would discard the answer."""
     connection.setblocking(False)
     _Refusing.lingering += 1
     task = asyncio.ensure_future(_drain(connection))
@@ -353,7 +358,7 @@ async def _drain(connection: socket.socket) -> None:
             while left > 0 and (read := await loop.sock_recv(connection, 65536)):
                 left -= len(read)
     except OSError as error:  # a TimeoutError is one
-        log.debug("a refused client is left: %s", error)
+        log.debug("lingering on a refused client ended: %s", error)
     finally:
         _Refusing.lingering -= 1
         connection.close()
@@ -367,15 +372,15 @@ class _Guest:
     address: Any
     entry: Connection | None = None
     timer: asyncio.TimerHandle | None = None
-    """While its client has sent nothing."""
+    """The timeout, while its client has sent nothing."""
 
     @property
     def peer(self) -> str:
-        """Whose line it stands in."""
+        """The peer in whose queue it waits."""
         return self.entry.peer if self.entry else ""
 
     def stop_waiting(self) -> None:
-        """No longer wait for what it sends."""
+        """Stop waiting for its first bytes."""
         if self.timer:
             self.timer.cancel()
             self.timer = None
@@ -383,7 +388,7 @@ class _Guest:
 
 
 class LimitedServer(HTTPServer):
-    """HTTP on listening sockets, each connection under the configuration then in force."""
+    """HTTP on listening sockets; a connection keeps the configuration in force when it began."""
 
     def initialize(  # type: ignore[override]  # the arguments of the constructor
         self, application: web.Application, connections: Connections, gate: Gate
@@ -403,11 +408,16 @@ class LimitedServer(HTTPServer):
         self._listeners: list[socket.socket] = []
         self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
         self._lines: dict[str, dict[_Guest, None]] = {}
-        """Who has sent something and waits for its turn, by peer."""
+        """Connections that have sent something and wait for their turn, by peer."""
         self._is_serving = False
 
+    @property
+    def paused(self) -> list[socket.socket]:
+        """Listeners that wait for free descriptors."""
+        return list(self._paused)
+
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept connections on these, which are non-blocking and stay the caller's."""
+        """Accept connections on these non-blocking sockets; the caller closes them."""
         for listener in sockets:
             self._listeners.append(listener)
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
@@ -429,7 +439,7 @@ class LimitedServer(HTTPServer):
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                # accept(2): what else there is are errors of a connection that is gone already.
+                # accept(2): the other errors belong to a connection that is gone already.
                 if error.errno in _OUT_OF_ROOM:
                     self._pause(listener, error)
                     return
@@ -437,8 +447,8 @@ class LimitedServer(HTTPServer):
             self._admit(connection, address)
 
     def _pause(self, listener: socket.socket, error: OSError) -> None:
-        """The listener would be readable again at once, for ever: wait until there is room."""
-        log.warning("connections wait: %s", error.strerror)
+        """Stop accepting for a moment: the listener stays readable until there is room."""
+        log.warning("new connections wait: %s", error.strerror)
         self._table.evict_one()
         loop = asyncio.get_running_loop()
         loop.remove_reader(listener)
@@ -484,7 +494,7 @@ class LimitedServer(HTTPServer):
         guest.connection.close()
 
     def _line_up(self, guest: "_Guest") -> None:
-        """It has sent something: it is served when it is the turn of its peer."""
+        """Queue a connection that has sent something, until it is the turn of its peer."""
         guest.stop_waiting()
         self._lines.setdefault(guest.peer, {})[guest] = None
         if not self._is_serving:
@@ -492,7 +502,7 @@ class LimitedServer(HTTPServer):
             asyncio.get_running_loop().call_soon(self._serve_some)
 
     def _serve_some(self) -> None:
-        """One of each peer in turn, and only some, for the others' events wait meanwhile."""
+        """Serve one connection of each peer in turn, and only some: other events wait meanwhile."""
         for _ in range(_SERVED_AT_ONCE):
             if not self._lines:
                 break
@@ -521,8 +531,8 @@ class LimitedServer(HTTPServer):
                     connection, server_side=True, do_handshake_on_connect=False
                 )
                 stream = _RefusingTls(secured, ssl_options=context)
-        except (OSError, ValueError, ConfigError) as error:  # the client left, or nobody may come
-            log.debug("a connection is closed: %s", error)
+        except (OSError, ValueError, ConfigError) as error:  # the client left, or all are refused
+            log.debug("a connection was closed: %s", error)
             self._table.forget(entry)
             connection.close()
             return

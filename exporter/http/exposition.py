@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Families that were collected, as they go over the wire."""
+"""The text of metric families."""
 
 import gzip
 import logging
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
-    """Metrics as they go over the wire."""
+    """An encoded answer: metrics in one of the formats."""
 
     body: bytes
     content_type: str
@@ -38,8 +38,7 @@ class Exposition:
 class LeftOut(Collector):
     """Counts the families that were left out of scrapes, and logs each cause once.
 
-    A cause is logged again after the family was complete in between. Not for several threads at
-    once.
+    A cause is logged again if the family was complete in between. Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -64,7 +63,7 @@ class LeftOut(Collector):
         return [family(catalog.FAMILY_ERRORS)]
 
     def collect(self) -> Iterator[Metric]:
-        """How often each family was left out; nothing as long as none was."""
+        """One sample per family that was left out: how often."""
         if self._counts:
             yield gauge(catalog.FAMILY_ERRORS, (((name,), n) for name, n in self._counts.items()))
 
@@ -74,14 +73,14 @@ class _Collected(Collector):
     families: Sequence[Metric]
 
     def collect(self) -> Iterator[Metric]:
-        """What was collected before."""
+        """The families of the collection."""
         yield from self.families
 
 
 def expose(
     families: Iterable[Metric], accept: str, accept_encoding: str, left_out: LeftOut
 ) -> Exposition:
-    """Encode in the form that the client accepts; a family that cannot be encoded is left out."""
+    """Encode in the form that the client accepts; leave out families that cannot be encoded."""
     encode, content_type = choose_encoder(metrics_form(accept))
     parts = []
     for each in families:
@@ -99,7 +98,7 @@ def expose(
 
 
 def encoded(each: Metric, encode: Encode) -> bytes:
-    """One family; ValueError or TypeError if it cannot be written, or not truthfully."""
+    """Encode one family; ValueError or TypeError if it cannot be written, or not truthfully."""
     if isinstance(each, Table):
         head = encode(_Collected([Metric(each.name, each.documentation, each.type, each.unit)]))
         check(each.values, each.type)
@@ -116,13 +115,13 @@ def check(values: Iterable[float], kind: str) -> None:
     """ValueError if one is not a number that a family of this kind can have."""
     least = 0.0 if kind in _NEVER_NEGATIVE else -math.inf
     for value in values:
-        # Not a number compares as false with everything.
+        # NaN compares as false with everything.
         if value is None or not value >= least:
             raise ValueError(f"{value} is no value of a {kind}")
 
 
 def _number(value: float) -> str:
-    # What floatToGoString() makes of a small whole number, in a third of the time.
+    # The result of floatToGoString() for a small whole number, in a third of the time.
     if type(value) is int and value < 1_000_000:
         return f"{value}.0"
     return str(floatToGoString(value))  # type: ignore[no-untyped-call] # the library's

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What every page has, and the plain ones: metrics, health and readiness."""
+"""The base of all pages, and the plain ones: metrics, health and readiness."""
 
 import asyncio
 import logging
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from asyncio import Future
 
 WRITE_SECONDS = 20.0
-"""How long a client may take to accept a piece of a response."""
+"""Limit on the time in which a client reads a piece of an answer."""
 RESPONSE_SECONDS = 60.0
-"""How long it may take to accept all pieces."""
+"""Limit for all pieces."""
 
 _PIECE_BYTES = 65536
 _PLAIN = "text/plain; charset=utf-8"
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may ask, and the table of those who do."""
+    """The gate, and the table of connections."""
 
     gate: Gate
     connections: Connections
@@ -44,20 +44,20 @@ class Handler(web.RequestHandler):
 
     SUPPORTED_METHODS = ("GET", "HEAD")
     is_scrape = False
-    """Whether its connections go last where room is needed."""
+    """True if its connections are closed last where room is needed."""
 
     def initialize(self, access: Access) -> None:
-        """Take what the route table gives."""
+        """Set the arguments from the route table."""
         self.access = access
 
     def set_default_headers(self) -> None:
-        """No banner, no guessing of types, nothing kept by caches."""
+        """Send no banner; forbid the guessing of types, and caching."""
         self.clear_header("Server")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
 
     async def prepare(self) -> None:
-        """Let in whom the web configuration lets in; refuse a body: no page here takes one."""
+        """Check the request against the web configuration; refuse a body: no page takes one."""
         if pause := self.access.connections.pause(self.stream):
             await asyncio.sleep(pause)
         try:
@@ -72,13 +72,13 @@ class Handler(web.RequestHandler):
             raise web.HTTPError(413)
 
     def flush(self, include_footers: bool = False) -> "Future[None]":
-        """Send; the headers of the web configuration win over the pages' own."""
+        """Send; headers of the web configuration override those of the page."""
         for name, value in self.access.gate.headers().items():
             self.set_header(name, value)
         return super().flush(include_footers)
 
     def compute_etag(self) -> None:
-        """None: the pages are different every time."""
+        """Return None: the pages differ every time."""
 
     def write_error(self, status_code: int, **_: object) -> None:
         """Answer with a line of text."""
@@ -99,11 +99,11 @@ class Handler(web.RequestHandler):
 
     @property
     def peer(self) -> str:
-        """Who asks: see ``exporter.http.peers``."""
+        """The client: see ``exporter.http.peers``."""
         return self.access.connections.peer(self.stream)
 
     async def get(self) -> None:
-        """Answer, to the end of sending."""
+        """Answer, and wait until all is sent."""
         try:
             with self.access.connections.serving(self.stream, self.is_scrape):
                 await self.respond()
@@ -111,7 +111,7 @@ class Handler(web.RequestHandler):
             log.debug("a client left before its answer")
 
     async def head(self) -> None:
-        """Do the same: tornado leaves the body out."""
+        """Answer as GET: tornado leaves the body out."""
         await self.get()
 
     async def respond(self) -> None:
@@ -119,24 +119,24 @@ class Handler(web.RequestHandler):
         raise web.HTTPError(404)
 
     async def send(self, body: str | bytes, content_type: str = _PLAIN, status: int = 200) -> None:
-        """Send an answer that is complete."""
+        """Send a whole answer."""
         self.set_status(status)
         self.set_header("Content-Type", content_type)
         await self.deliver(self.finish(body))
 
     async def push(self, piece: bytes) -> None:
-        """Send a piece; StreamClosedError if the client has left or does not take it."""
+        """Send a piece; StreamClosedError if the client has left or does not read it."""
         self.write(piece)
         sent = self.flush()
         await self.deliver(sent)
-        await asyncio.sleep(0)  # the others' turn: a socket can take many pieces at once
+        await asyncio.sleep(0)  # let others run: a socket can take many pieces at once
         if sent.done():
             sent.result()
         if self.stream is None or self.stream.closed():
             raise StreamClosedError
 
     async def push_all(self, pieces: Iterable[bytes]) -> None:
-        """Send all pieces, each when the last one is taken; likewise past RESPONSE_SECONDS."""
+        """Send all pieces, one after the other; StreamClosedError past RESPONSE_SECONDS too."""
         deadline = time.monotonic() + RESPONSE_SECONDS
         if self.request.method != "HEAD":
             for piece in pieces:
@@ -147,7 +147,7 @@ class Handler(web.RequestHandler):
         await self.deliver(self.finish())
 
     async def deliver(self, sent: "asyncio.Future[None]") -> None:
-        """Wait until it is sent, and close on a client that does not take it in time."""
+        """Wait until it is sent; close the connection if the client does not read it in time."""
         stream = self.stream
         deadline = time.monotonic() + WRITE_SECONDS
         if sent.done() or stream is None:
@@ -164,7 +164,7 @@ class _Metrics(Handler):
     is_scrape = True
 
     def initialize(self, access: Access, scraper: Scraper) -> None:  # type: ignore[override]
-        """Take what the route table gives."""
+        """Set the arguments from the route table."""
         super().initialize(access)
         self.scraper = scraper
 
@@ -179,7 +179,7 @@ class _Metrics(Handler):
             )
         except CrowdedError:
             self.set_header("Retry-After", "1")
-            await self.send("too many scrapes wait for their turn\n", status=503)
+            await self.send("too many scrapes are waiting\n", status=503)
             return
         except Exception:
             log.exception("a scrape failed")
@@ -196,7 +196,7 @@ class _Metrics(Handler):
 
 
 class Healthy(Handler):
-    """Who answers is alive."""
+    """The health page: 200 as long as the event loop runs."""
 
     is_scrape = True
 
@@ -209,7 +209,7 @@ class _Ready(Handler):
     is_scrape = True
 
     def initialize(self, access: Access, scraper: Scraper) -> None:  # type: ignore[override]
-        """Take what the route table gives."""
+        """Set the arguments from the route table."""
         super().initialize(access)
         self.scraper = scraper
 
@@ -224,7 +224,7 @@ class _Ready(Handler):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path, who answers there, and what the handler needs besides access."""
+    """A path, its handler, and the handler's arguments besides access."""
 
     path: str
     handler: type[Handler]
@@ -232,7 +232,7 @@ class Route:
 
 
 def routes(telemetry_path: str, scraper: Scraper) -> Sequence[Route]:
-    """The plain pages."""
+    """The routes of the plain pages."""
     return (
         Route(telemetry_path, _Metrics, {"scraper": scraper}),
         Route(HEALTHY_PATH, Healthy, {}),
@@ -243,7 +243,7 @@ def routes(telemetry_path: str, scraper: Scraper) -> Sequence[Route]:
 def application(
     access: Access, pages: Iterable[Route], default: type[Handler] = Handler
 ) -> web.Application:
-    """These pages, and ``default`` for everything else: 404."""
+    """The application of these pages; ``default`` answers everything else (404)."""
     return web.Application(
         [(re.escape(page.path), page.handler, {"access": access, **page.needs}) for page in pages],
         default_handler_class=default,

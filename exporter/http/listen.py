@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Listening sockets: TCP and unix ones that are made, and those that systemd passes."""
+"""Listening sockets: own TCP and unix ones, and those that systemd passes."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ _ADVICE = {
 
 
 class BindError(Exception):
-    """An address that cannot be listened on; the text names it and says what to do."""
+    """An address cannot be listened on; the text names it and what to do."""
 
 
 class UnixListener(socket.socket):
@@ -54,7 +54,7 @@ def bind(
     unix_group: int | None = None,
     owner: int | None = None,
 ) -> list[socket.socket]:
-    """Listen on every address; BindError if one cannot be had, and then none is held.
+    """Listen on every address, or on none: BindError if one fails.
 
     Folders of unix sockets may belong to ``owner`` besides root and this process's user.
     """
@@ -69,7 +69,7 @@ def bind(
         except BindError:
             release(sockets)
             raise
-        except (OSError, ValueError) as error:  # also what a name that is none raises
+        except (OSError, ValueError) as error:  # ValueError: an invalid name
             release(sockets)
             raise BindError(_why(address, error)) from error
     return sockets
@@ -78,7 +78,7 @@ def bind(
 def _why(address: AnyAddress, error: OSError | ValueError) -> str:
     number = error.errno or 0 if isinstance(error, OSError) else 0
     if isinstance(address, UnixAddress):
-        advice = "see who may write to its folder, or choose another --web.listen-address"
+        advice = "check who may write to its folder, or choose another --web.listen-address"
     else:
         advice = _ADVICE.get(number, "choose another --web.listen-address")
     if isinstance(error, socket.gaierror) or not number:
@@ -87,7 +87,7 @@ def _why(address: AnyAddress, error: OSError | ValueError) -> str:
 
 
 def _listen(address: Address) -> list[socket.socket]:
-    """Listen on all that the host stands for; OSError if that is nothing."""
+    """Listen on all addresses of the host; OSError if there are none."""
     meant = socket.getaddrinfo(
         address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
@@ -113,7 +113,7 @@ def _listen(address: Address) -> list[socket.socket]:
 def _listen_unix(
     address: UnixAddress, mode: int, group: int | None, trusted: Collection[int]
 ) -> UnixListener:
-    """Listen on a socket that comes into its place with its rights, and listening."""
+    """Listen on a socket, set its rights, and only then put it in place."""
     path = Path(address.path)
     _refuse_folders_of_others(address, path.parent, trusted)
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -139,7 +139,7 @@ def _listen_unix(
 
 
 def _refuse_folders_of_others(address: UnixAddress, folder: Path, trusted: Collection[int]) -> None:
-    """BindError if somebody else could put another file in the socket's place."""
+    """BindError if another user could replace the socket."""
     for place in (folder, *folder.parents):
         status = place.stat()
         others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
@@ -159,7 +159,7 @@ def _named(name: str, folder: int) -> Iterator[None]:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)
 
-    remove()  # of a process with our number that was killed
+    remove()  # left by a killed process of the same pid
     try:
         yield
     finally:
@@ -167,7 +167,7 @@ def _named(name: str, folder: int) -> Iterator[None]:
 
 
 def _give_rights(name: str, folder: int, mode: int, group: int | None) -> tuple[int, int]:
-    """Set group and permissions of the very file; its device and inode."""
+    """Set group and permissions through a descriptor; return device and inode."""
     number = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
         same = f"/proc/self/fd/{number}"
@@ -181,7 +181,7 @@ def _give_rights(name: str, folder: int, mode: int, group: int | None) -> tuple[
 
 
 def _put_in_place(address: UnixAddress, fresh: str, name: str, folder: int) -> None:
-    """Give the fresh socket its name; in the place of a stale socket, and of nothing else."""
+    """Give the fresh socket its name; it replaces a stale socket, and nothing else."""
     for _ in range(2):
         try:
             os.link(fresh, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -189,7 +189,7 @@ def _put_in_place(address: UnixAddress, fresh: str, name: str, folder: int) -> N
             _take_stale(address, name, folder)
         else:
             return
-    raise BindError(f"cannot listen on {address}: another program made it at the same time")
+    raise BindError(f"cannot listen on {address}: another program created it at the same time")
 
 
 def _take_stale(address: UnixAddress, name: str, folder: int) -> None:
@@ -197,10 +197,10 @@ def _take_stale(address: UnixAddress, name: str, folder: int) -> None:
     status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     if not stat.S_ISSOCK(status.st_mode):
         raise BindError(
-            f"cannot listen on {address}: there is a file that is no socket: remove it, or choose"
+            f"cannot listen on {address}: a file that is no socket is there: remove it, or choose"
             " another --web.listen-address"
         )
-    # Out of its place first: what is looked at then is what is removed.
+    # Rename first: what is checked then is what is removed.
     taken = f".{name[:40]}.{os.getpid()}.old"
     with _named(taken, folder):
         os.rename(name, taken, src_dir_fd=folder, dst_dir_fd=folder)
@@ -228,7 +228,7 @@ def _is_in_use(path: str) -> bool:
 def passed(environment: MutableMapping[str, str]) -> list[socket.socket]:
     """The listening sockets that systemd passes (sd_listen_fds(3)); ConfigError if there is none.
 
-    What tells of them is taken out of the environment: it is not for our children.
+    Their variables are removed from the environment: child processes must not see them.
     """
     count = environment.pop("LISTEN_FDS", "")
     process = environment.pop("LISTEN_PID", "")
@@ -267,7 +267,7 @@ def _checked(number: int) -> socket.socket:
 
 
 def release(sockets: Sequence[socket.socket]) -> None:
-    """Close them and remove what they have in the file system; closed already is no error."""
+    """Close them and remove their files; already closed is no error."""
     for listener in sockets:
         if isinstance(listener, UnixListener):
             listener.remove()
@@ -275,7 +275,7 @@ def release(sockets: Sequence[socket.socket]) -> None:
 
 
 def urls(sockets: Sequence[socket.socket], scheme: str = "http") -> list[str]:
-    """Where a client on this machine finds each: ``http://127.0.0.1:20253``, ``unix:/PATH``."""
+    """The URL of each for a client on this machine: ``http://127.0.0.1:20253``, ``unix:/PATH``."""
     return list(dict.fromkeys(_url(listener, scheme) for listener in sockets))
 
 

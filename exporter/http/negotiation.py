@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a client accepts, from its headers: the form of the metrics, gzip or not, a tag it knows."""
+"""Content negotiation, from a client's headers: form of the metrics, gzip, entity tag."""
 
 import re
 from collections.abc import Iterator
 
 TEXT = ""
-"""The plain text format, version 0.0.4: what a client gets that asks for nothing known."""
+"""The plain text format, version 0.0.4: the default."""
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 _MAX_ENTRIES = 64
@@ -19,10 +19,9 @@ _WEIGHT = re.compile(r"[01](\.[0-9]{0,3})?")
 
 
 def metrics_form(accept: str) -> str:
-    """The known form that an Accept header likes most, as the header that asks for it alone.
+    """The known form that an Accept header prefers, as an Accept header of it alone.
 
-    A version that is not known is not promised: such an entry does not count, as in Prometheus'
-    own client libraries.
+    An entry with an unknown version does not count, as in Prometheus' own client libraries.
     """
     best, form = 0.0, TEXT
     for name, weight, parameters in _entries(accept):
@@ -33,19 +32,19 @@ def metrics_form(accept: str) -> str:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Tell if an Accept-Encoding header takes gzip, by name or by ``*``, and not with weight 0."""
+    """True if an Accept-Encoding header accepts gzip, by name or ``*``, with a weight above 0."""
     weights = {name: weight for name, weight, _ in _entries(accept_encoding)}
     return weights.get("gzip", weights.get("*", 0.0)) > 0
 
 
 def knows(if_none_match: str, tag: str) -> bool:
-    """Tell if an If-None-Match header names this entity tag."""
+    """True if an If-None-Match header names this entity tag."""
     tags = (entry.strip().removeprefix("W/") for entry in if_none_match.split(","))
     return any(entry in (tag, "*") for entry in tags)
 
 
 def _entries(header: str) -> Iterator[tuple[str, float, dict[str, str]]]:
-    """(name, weight, parameters) of each entry; an entry whose weight is none is left out."""
+    """(name, weight, parameters) of each entry; entries with an invalid weight are left out."""
     for entry in header.split(",")[:_MAX_ENTRIES]:
         name, *rest = entry.strip().lower().split(";")
         pairs = (part.partition("=") for part in rest)

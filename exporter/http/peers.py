@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Who is at the other end of a connection, as far as one client must not take another's place.
+"""The peers of connections, for limits per client.
 
-On the loopback all users of a machine share an address: there the kernel says whose socket it is.
+On the loopback all users of a machine share an address: there the kernel reports the owner of the
+socket.
 """
 
 import ipaddress
@@ -27,7 +28,7 @@ class Peers:
         self._diag: socket.socket | None = None
 
     def name(self, connection: socket.socket, address: object) -> str:
-        """A user of this machine (``uid 0``), or the address; of IPv6 the first half."""
+        """A user of this machine (``uid 0``), or the address; for IPv6 its first half."""
         if connection.family == socket.AF_UNIX:
             return _unix_peer(connection)
         host, port, *_ = address if isinstance(address, tuple) else ("", 0)
@@ -45,7 +46,7 @@ class Peers:
         return str(there)
 
     def close(self) -> None:
-        """Ask no more."""
+        """Close the netlink socket."""
         if self._diag:
             self._diag.close()
             self._diag = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Collects from a registry, one collection at a time; all who wait share the next one."""
+"""Collections from a registry, one at a time; all waiting scrapes share the next one."""
 
 import asyncio
 import time
@@ -14,20 +14,20 @@ from fdscope.exporter.http.exposition import Exposition, LeftOut, expose
 from fdscope.exporter.http.negotiation import accepts_gzip, metrics_form
 
 MAX_WAITING = 256
-"""Scrapes that may wait for a collection; more are turned away."""
+"""Most scrapes that wait for a collection; more are refused."""
 _LONGEST_REST_SECONDS = 0.25
-"""After a collection the next one waits for as long as it took on the processor, at most this."""
+"""A collection starts this long after the last one at most, else as long as that one took the CPU."""
 
 Result = TypeVar("Result")
 
 
 class CrowdedError(Exception):
-    """Too many wait already."""
+    """Too many scrapes are waiting."""
 
 
 @dataclass(slots=True, eq=False)
 class _Collected:
-    """The families of one collection, and each form of them that was asked for, made once."""
+    """The families of one collection, and each requested form of them, encoded once."""
 
     families: Sequence[Metric]
     forms: dict[tuple[str, bool], Exposition] = field(default_factory=dict)
@@ -42,24 +42,24 @@ class _Collected:
 
 @dataclass(slots=True, eq=False)
 class _Next:
-    """A collection that has not begun: who asks before it does gets it."""
+    """A collection that has not begun; scrapes that arrive before get it."""
 
     gone: list[Callable[[], bool]]
     done: "asyncio.Task[_Collected | None]"
 
 
 class Scraper:
-    """Gives each scrape a collection that began after it was asked for.
+    """Gives each scrape a collection that began after its request.
 
-    The pool's one thread collects and encodes; everything else is the event loop's.
+    The single thread of a pool collects and encodes; everything else runs in the event loop.
     """
 
     def __init__(self, registry: CollectorRegistry, ready: Callable[[], str | None]) -> None:
-        """``ready`` says why there is nothing to scrape yet; it may take a collection's time."""
+        """``ready`` returns why there is nothing to scrape yet, or None; it may take a while."""
         self.observer: Callable[[Sequence[Metric]], None] = lambda _: None
-        """Is given the families of every collection, in the pool's thread."""
+        """Called with the families of every collection, in the pool's thread."""
         self.left_out = LeftOut()
-        """Families that could not be written; only the pool's thread adds to it."""
+        """Families that could not be encoded; only the pool's thread adds to it."""
         registry.register(self.left_out)
         self._registry = registry
         self._ready = ready
@@ -73,16 +73,16 @@ class Scraper:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a collection goes on."""
+        """True during a collection."""
         return self._turn.locked()
 
     def is_stuck(self, patience: float) -> bool:
-        """Whether the collection that goes on has taken that many seconds or more."""
+        """True if the current collection has taken that many seconds or more."""
         return self._began is not None and time.monotonic() - self._began >= patience
 
     @property
     def waiting(self) -> int:
-        """Scrapes that are collected or wait for it."""
+        """Number of scrapes that are collected or wait for it."""
         return self._waiting
 
     async def scrape(
@@ -91,9 +91,9 @@ class Scraper:
         accept_encoding: str,
         is_gone: Callable[[], bool] = lambda: False,
     ) -> Exposition | None:
-        """Collect, for this client and all that wait; None if the client has gone meanwhile.
+        """Collect, for this client and all that wait; None if the client has left meanwhile.
 
-        CrowdedError if too many wait.
+        CrowdedError if too many are waiting.
         """
         if self._waiting >= MAX_WAITING:
             raise CrowdedError
@@ -112,20 +112,20 @@ class Scraper:
         await self._collected(lambda: False)
 
     async def not_ready(self) -> str | None:
-        """Why it is not ready yet; all who ask at the same time get one answer."""
+        """Why it is not ready yet, or None; concurrent callers share one answer."""
         if self._readiness is None:
             self._readiness = asyncio.ensure_future(self._in_pool(self._ready))
             self._readiness.add_done_callback(self._forget_readiness)
         return await asyncio.shield(self._readiness)
 
     def close(self) -> None:
-        """Collect no more; a collection that goes on is left to end."""
+        """Start no further collection; a running one finishes."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _forget_readiness(self, done: "asyncio.Future[str | None]") -> None:
         self._readiness = None
         if not done.cancelled():
-            done.exception()  # each who asked has it
+            done.exception()  # every caller got it
 
     async def _collected(self, is_gone: Callable[[], bool]) -> _Collected | None:
         if self._next is None:

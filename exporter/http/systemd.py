@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a service manager is told: ready, reloading, alive, stopping (sd_notify(3))."""
+"""Messages to a service manager: ready, reloading, alive, stopping (sd_notify(3))."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Sends to the socket that the environment names; to nobody if it names none."""
+    """Sends to the socket of NOTIFY_SOCKET; does nothing without it."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
@@ -21,14 +21,14 @@ class Notifier:
         microseconds = environment.get("WATCHDOG_USEC", "") if ours else ""
         asked = re.fullmatch("[0-9]{1,18}", microseconds)
         self.watchdog_seconds = (int(microseconds) / 1e6 if asked else 0.0) or None
-        """How often it must hear that we are alive; None if it does not ask."""
+        """The watchdog's interval; None if there is no watchdog."""
 
     def ready(self, status: str) -> None:
-        """Started, or reloaded."""
+        """Report the end of a start or a reload."""
         self._send("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """``ready()`` follows."""
+        """Report the begin of a reload; ``ready()`` follows."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def alive(self) -> None:
@@ -36,7 +36,7 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """The end has begun."""
+        """Report that the exporter stops."""
         self._send("STOPPING=1", "STATUS=detaching")
 
     def _send(self, *lines: str) -> None:
@@ -47,4 +47,4 @@ class Notifier:
                 peer.connect(self._address)
                 peer.send("\n".join(lines).encode())
         except (OSError, ValueError) as error:
-            log.warning("the service manager cannot be told %s: %s", lines[0], error)
+            log.warning("cannot send %s to the service manager: %s", lines[0], error)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The live page at ``/``: ``page.html`` is what it says before, and without, its scripts."""
+"""The live page at ``/``: ``page.html`` is its content before, and without, its scripts."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from importlib import resources
 from string import Template
 
 from fdscope.exporter.settings.options import HEALTHY_PATH, READY_PATH
+from fdscope.probes.hooks.blind_spots import BlindSpot
 from fdscope.probes.schema.taxonomy import SOCKET_KINDS, Door, FdKind
 
 DOORS = (
@@ -24,15 +25,15 @@ _CHARTS = '<script src="static/plotly.min.js" defer></script>'
 
 @dataclass(frozen=True, slots=True)
 class PageData:
-    """What the landing page shows."""
+    """Content of the page that the scripts do not fill."""
 
     version: str
     mode: str
     attachments: Sequence[Mapping[str, str]]
     """Rows with ``function``, ``layer``, ``mode``, ``state``, ``why``; see
     ``probes.attach.loader``."""
-    not_traced: Sequence[str]
-    """Lines of the form ``what: why``."""
+    not_traced: Sequence[BlindSpot]
+    """What this mode does not count on this kernel."""
 
 
 def render(data: PageData, telemetry_path: str, has_charts: bool = True) -> str:
@@ -48,7 +49,8 @@ def render(data: PageData, telemetry_path: str, has_charts: bool = True) -> str:
         healthy=HEALTHY_PATH.removeprefix("/"),
         ready=READY_PATH.removeprefix("/"),
         rows="".join(_row(row) for row in data.attachments),
-        blind="".join(_item(line) for line in data.not_traced),
+        blind_count=len(data.not_traced),
+        blind="".join(map(_item, data.not_traced)),
     )
 
 
@@ -68,9 +70,8 @@ def _row(row: Mapping[str, str]) -> str:
     )
 
 
-def _item(line: str) -> str:
-    what, _, why = line.partition(": ")
-    return f"<li><b>{escape(what)}</b><br>{escape(why)}"
+def _item(spot: BlindSpot) -> str:
+    return f"<li><b>{escape(spot.what)}</b><br>{escape(spot.why)}"
 
 
 @cache

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Server-sent events: what the page shows, again and again, as long as somebody looks."""
+"""Server-sent events: the state of the page, every other second while a page is open."""
 
 import asyncio
 import json
@@ -19,17 +19,17 @@ MAX_CLIENTS = 16
 MAX_CLIENTS_PER_PEER = 8
 INTERVAL_SECONDS = 2.0
 WINDOW_SECONDS = 10.0
-"""Rates are over this time, so that the picture does not flicker."""
+"""Seconds that rates cover, so that the picture does not flicker."""
 FRESH_SECONDS = 1.0
-"""A scrape that is no older serves as a reading too."""
+"""A scrape of at most this age is used as a reading."""
 
 log = logging.getLogger(__name__)
 
 
 class Feed:
-    """Makes one message every other second and hands it to all that listen.
+    """Makes one message every other second and sends it to all listeners.
 
-    ``collect`` makes a scrape and gives its families to ``take()``.
+    ``collect`` makes a scrape and passes its families to ``take()``.
     """
 
     def __init__(
@@ -52,11 +52,21 @@ class Feed:
 
     @property
     def is_watched(self) -> bool:
-        """True while somebody looks, and a moment longer."""
+        """True while a page is open, and for some seconds after."""
         return self._task is not None and not self._task.done()
 
+    @property
+    def listeners(self) -> int:
+        """Number of open pages."""
+        return self._clients.total()
+
+    @property
+    def kept(self) -> int:
+        """Number of readings in memory."""
+        return len(self._readings)
+
     def take(self, families: Iterable[Family]) -> None:
-        """Keep what a scrape found, if somebody looks; may be called in another thread."""
+        """Keep the families of a scrape while a page is open; may be called in another thread."""
         if not self.is_watched:
             return
         now = read(families, self._clock(), self._left_out)
@@ -67,7 +77,7 @@ class Feed:
     async def messages(self, peer: str = "") -> AsyncGenerator[bytes, None]:
         """The last message at once, then each new one.
 
-        CrowdedError if too many listen, in all or from this peer.
+        CrowdedError if there are too many listeners, in all or from this peer.
         """
         if self._clients.total() >= MAX_CLIENTS or self._clients[peer] >= MAX_CLIENTS_PER_PEER:
             raise CrowdedError
@@ -88,7 +98,7 @@ class Feed:
             self._clients -= Counter((peer,))
 
     async def stop(self) -> None:
-        """End all that listen."""
+        """Disconnect all listeners."""
         self._stopped = True
         if self._task:
             self._task.cancel()
@@ -97,14 +107,14 @@ class Feed:
 
     async def _run(self) -> None:
         idle_since = None
-        # Who came back during the last pause is served, too.
+        # A page that was reopened during the last pause is served, too.
         while self._clients or idle_since is None or self._clock() - idle_since < WINDOW_SECONDS:
             if self._clients:
                 idle_since = None
                 await self._publish()
             else:
                 idle_since = idle_since or self._clock()
-            # The first reading has no past, so no rates: the second one comes soon.
+            # The first reading gives no rates: the second one follows soon.
             first = len(self._readings) < 2
             await asyncio.sleep(INTERVAL_SECONDS / (2 if first else 1))
         self._readings.clear()

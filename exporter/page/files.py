@@ -8,7 +8,7 @@ from importlib import metadata, resources
 from pathlib import Path
 
 CHARTS = "plotly.min.js"
-"""The name that the charting library is served under."""
+"""Name under which the charting library is served."""
 
 _CHUNK = 65536
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
@@ -21,10 +21,10 @@ class File:
     path: Path
     content_type: str
     tag: str
-    """Differs from that of every other content the name has had."""
+    """Entity tag: different for each content of the name."""
 
     def pieces(self) -> Iterator[bytes]:
-        """Its bytes; OSError if it is gone."""
+        """Its bytes; OSError if the file is gone."""
         with self.path.open("rb") as file:
             while piece := file.read(_CHUNK):
                 yield piece

@@ -29,7 +29,7 @@ _GZIP_LEVEL, _GZIP_FORMAT = 4, 31
 
 class _Page(Handler):
     def initialize(self, access: Access, page: Callable[[], str]) -> None:  # type: ignore[override]
-        """Take what the route table gives."""
+        """Set the arguments from the route table."""
         super().initialize(access)
         self.page = page
 
@@ -42,7 +42,7 @@ class _Page(Handler):
 
 class _File(Handler):
     def initialize(self, access: Access, file: File) -> None:  # type: ignore[override]
-        """Take what the route table gives."""
+        """Set the arguments from the route table."""
         super().initialize(access)
         self.file = file
 
@@ -50,10 +50,10 @@ class _File(Handler):
         """Send the file, or 304 if the client has it already."""
         header, file = self.request.headers.get, self.file
         packed = accepts_gzip(header("Accept-Encoding", ""))
-        # The same file, and not the same bytes: a tag of its own.
+        # The same file in other bytes: another tag.
         tag = f'{file.tag[:-1]}-gzip"' if packed else file.tag
         self.set_header("ETag", tag)
-        self.set_header("Cache-Control", "no-cache")  # that is: ask whether it has changed
+        self.set_header("Cache-Control", "no-cache")  # revalidate before each use
         self.set_header("Vary", "Accept-Encoding")
         if knows(header("If-None-Match", ""), tag):
             self.set_status(304)
@@ -69,13 +69,13 @@ class _File(Handler):
 
 class _Events(Handler):
     def initialize(self, access: Access, feed: Feed) -> None:  # type: ignore[override]
-        """Take what the route table gives."""
+        """Set the arguments from the route table."""
         super().initialize(access)
         self.feed = feed
 
     async def respond(self) -> None:
         """Send the state of the page, then again at each change, until the client leaves."""
-        self.set_header("X-Accel-Buffering", "no")  # a proxy is to pass each event on at once
+        self.set_header("X-Accel-Buffering", "no")  # a proxy must pass on each event at once
         if self.request.method == "HEAD":
             await self.send("", "text/event-stream")
             return
@@ -100,7 +100,7 @@ def _gzip(file: File) -> Iterator[bytes]:
 
 
 def routes(page: Callable[[], str], feed: Feed) -> Sequence[Route]:
-    """The page's paths; ``page`` makes its text."""
+    """The routes of the page; ``page`` returns its text."""
     return (
         Route("/", _Page, {"page": page}),
         Route(EVENTS_PATH, _Events, {"feed": feed}),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the page shows, as plain values for JSON, from one reading or from two."""
+"""The state of the page as plain values for JSON, from one reading or two."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -15,7 +15,7 @@ from fdscope.probes.schema.taxonomy import FdType, Scope
 FLOW_PROCESSES = 8
 """Names of processes in the picture; the others are summed."""
 TABLE_PROCESSES = 12
-"""Rows of the table of processes, and of each fd type in it a third of that."""
+"""Rows of the table of processes; each fd type gets at least a third of that."""
 MOST_DEVICES = 8
 WHOLE_SECONDS = 0.5
 """A shorter time than this gives no rate."""
@@ -30,9 +30,9 @@ Both = tuple[float, float]
 
 
 def state(now: Reading, before: Reading | None, on_disk: frozenset[str]) -> Row:
-    """All that is shown: ``rate`` in bytes per second (null without a past), ``total`` in bytes.
+    """The whole state: ``rate`` in bytes per second (null without ``before``), ``total`` in bytes.
 
-    ``on_disk`` names the filesystems that are kept on a block device.
+    ``on_disk``: the types of filesystem on a block device.
     """
     seconds = now.at - before.at if before else 0.0
     return {
@@ -47,7 +47,7 @@ def state(now: Reading, before: Reading | None, on_disk: frozenset[str]) -> Row:
 
 
 def disk_filesystems(listing: Path = _FILESYSTEMS) -> frozenset[str]:
-    """Types of filesystem that need a block device, and those that lie on others."""
+    """Types of filesystem that need a block device, and those on top of others."""
     try:
         lines = listing.read_text().splitlines()
     except OSError:
@@ -94,7 +94,7 @@ def _files(grown: Changes, *labels: str) -> dict[Key, Both]:
 
 
 def _flows(grown: Changes) -> list[Row]:
-    """Process, door and fd type; by name, for only the sum over a name outlives a process."""
+    """Process, door and fd type; by name, because only the sum over a name outlives a process."""
     paths = _files(grown, "process", "fd_type", "door")
     of_name: dict[str, float] = {}
     for (process, *_), amounts in paths.items():
@@ -112,14 +112,14 @@ def _flows(grown: Changes) -> list[Row]:
 
 
 def protocol(fd_type: str, scope: str) -> str:
-    """A protocol and where its peer is, if it has one that could be elsewhere."""
+    """Name of a protocol, with the scope of its peer if it can have a remote one."""
     if scope in (Scope.LOOPBACK.label, Scope.REMOTE.label):
         return f"{fd_type} {scope}"
     return f"{fd_type}, peer unknown" if fd_type in _INTERNET else fd_type
 
 
 def _protocols(grown: Changes) -> Iterator[Row]:
-    """What the socket layer saw, by protocol and where the peer is."""
+    """Bytes at the socket layer, by protocol and scope of the peer."""
     ways = {Scope.LOOPBACK.label: "loopback", Scope.REMOTE.label: "network"}
     found = _pair(
         grown, layers.SOCKET_RECEIVED_BYTES, layers.SOCKET_SENT_BYTES, ("fd_type", "scope")
@@ -183,7 +183,7 @@ def _processes(grown: Changes, now: Reading) -> list[Row]:
 
 
 def _ledger(grown: Changes) -> list[Row]:
-    """Both sides of each equation."""
+    """Both sides of each equation of the ledger."""
     sides = ("fd_type", "direction")
     terms = {
         name: grown(metric, sides)

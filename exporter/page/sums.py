@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From the metric families of one scrape to sums by few labels: all that the page needs."""
+"""From the metric families of a scrape to sums by the few labels that the page needs."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -41,17 +41,17 @@ LABELS: Mapping[Metric, Key] = {
     fds.OPEN_FDS: _OPEN,
     health.LOST_UPDATES: ("reason",),
 }
-"""The metrics that the page shows, and the labels it tells apart."""
+"""The metrics that the page shows, and the labels by which it shows them."""
 
 _BY_FAMILY = {metric.family: metric for metric in LABELS}
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one scrape found, and when."""
+    """The sums of one scrape, and its time."""
 
     at: float
-    """Seconds of a clock that is never set."""
+    """Seconds of a monotonic clock."""
     sums: Mapping[Metric, Mapping[Key, float]]
 
     def by(self, metric: Metric, labels: Collection[str]) -> dict[Key, float]:
@@ -65,7 +65,7 @@ class Reading:
 
 
 def read(families: Iterable[Family], at: float, left_out: LeftOut) -> Reading:
-    """Sum the families of one scrape, made at ``at`` seconds, but for those that are wrong."""
+    """Sum the families of a scrape made at ``at`` seconds; leave out invalid ones."""
     sums: dict[Metric, Mapping[Key, float]] = {}
     for family in families:
         metric = _BY_FAMILY.get(family.name)
@@ -93,7 +93,7 @@ def _sums(metric: Metric, family: Family) -> dict[Key, float]:
 def changes(
     metric: Metric, labels: Collection[str], now: Reading, before: Reading | None
 ) -> dict[Key, float]:
-    """What a counter has grown by since ``before``; all that it counted if that is None."""
+    """Growth of a counter since ``before``; its whole value if that is None."""
     sums = now.by(metric, labels)
     if before is None:
         return {key: value for key, value in sums.items() if value > 0}

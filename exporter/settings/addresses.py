@@ -11,7 +11,7 @@ from fdscope.exporter.settings.strict import shown
 
 MAX_ADDRESSES = 64
 MAX_UNIX_PATH = 107
-"""include/uapi/linux/un.h: UNIX_PATH_MAX, less the NUL; what a client can connect to."""
+"""include/uapi/linux/un.h: UNIX_PATH_MAX without the NUL."""
 
 _UNIX = "unix:"
 _LABEL = re.compile("[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
@@ -20,7 +20,7 @@ _FORMS = "HOST:PORT, [IPv6]:PORT, :PORT or unix:/PATH"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen with TCP; an empty host stands for every address of the machine."""
+    """A TCP address to listen on; an empty host means every address of the machine."""
 
     host: str
     port: int
@@ -43,7 +43,7 @@ AnyAddress = Address | UnixAddress
 
 
 def address(text: str) -> AnyAddress:
-    """Read HOST:PORT, [IPv6]:PORT, :PORT or unix:/PATH; ValueError says what is wrong."""
+    """Parse HOST:PORT, [IPv6]:PORT, :PORT or unix:/PATH; ValueError if it is none."""
     if text.startswith(_UNIX):
         return UnixAddress(_unix_path(text.removeprefix(_UNIX)))
     host, colon, port = text.rpartition(":")
@@ -88,7 +88,7 @@ def _unix_path(path: str) -> str:
 
 
 def addresses(texts: Sequence[str]) -> tuple[AnyAddress, ...]:
-    """Read several, each once; ValueError if there is none, or too many."""
+    """Parse several, without duplicates; ValueError if there are none or too many."""
     found = tuple(dict.fromkeys(address(text) for text in texts))
     if not found:
         raise ValueError("at least one address is needed")

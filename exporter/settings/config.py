@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The options of ``fdscope exporter`` from flags, file and environment, which all follow one table.
+"""The options of ``fdscope exporter`` from flags, file and environment, all from one table.
 
 A flag wins over the file, the file over the environment, the environment over the default.
 """
@@ -16,7 +16,7 @@ from fdscope.exporter.settings.strict import ConfigError
 
 DEFAULT_FILE = Path("/etc/fdscope/fdscope.toml")
 FILE_HELP = """\
-Each option can also stand in the configuration file, in the table that its first word names;
+Each option can also be set in the configuration file, in the table that its first word names;
 flags win over the file:
   exclude-self = true
   [web]
@@ -58,7 +58,7 @@ def load(
     """Options from parsed flags (``vars()`` of the namespace), file and environment.
 
     ConfigError for a file that cannot be read and for anything in it, in the environment or
-    among the flags that is not known or not usable.
+    among the flags that is unknown or not usable.
     """
     values = {option.field: option.check(option.default) for option in OPTIONS}
     for option in OPTIONS:
@@ -97,7 +97,7 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
 
 
 def _exists(path: Path) -> bool:
-    """Whether there is such a file; one that may not be looked at counts as there."""
+    """True if there is such a file, or if this process may not look."""
     try:
         path.stat()
     except FileNotFoundError:

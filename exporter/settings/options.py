@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The options of ``fdscope exporter``: one table, and what each value must be."""
+"""The options of ``fdscope exporter``: one table, with the check of each value."""
 
 import grp
 import pwd
@@ -43,18 +43,18 @@ class Options:
     latency: bool
     stacks: bool
     stacks_every: int
-    """Of so many operations of the socket layer one stack is sampled, if ``stacks``."""
+    """One stack is sampled of so many operations of the socket layer, if ``stacks``."""
     counter_entries: int
     process_entries: int
     exclude_self: bool
     nice: int
     """The priority to serve with, if it may be set and nobody has set one; 0: none."""
     privileges_user: str
-    """Whom to become once everything is attached; empty: stay who we are."""
+    """The user to become once everything is attached; empty: none."""
     max_series: int
-    """How many processes get series of their own pid."""
+    """Most processes that get series of their pid."""
     budget: int
-    """How many series a scrape may have."""
+    """Most series that a scrape may have."""
     selftest_interval: int
     """Seconds; 0 for a self-test at start only."""
 
@@ -153,7 +153,7 @@ OPTIONS = (
         "Where to serve: HOST:PORT or unix:/PATH; can be repeated. An empty host (:20253) means"
         " every address of the machine, port 0 a free port. A port on the loopback is open to"
         " every local user, who then sees the names, pids, units and fds of all processes; a unix"
-        " socket is open to those that its mode and group admit, and --web.config.file asks for"
+        " socket is open to those that its mode and group admit; --web.config.file can require"
         " passwords or client certificates.",
         "ADDRESS", addresses,
     ),
@@ -164,7 +164,8 @@ OPTIONS = (
     ),
     Option(
         "web.unix-socket-mode", "unix_socket_mode", str, "0660",
-        "Permissions of the unix sockets of --web.listen-address; who may write may ask.",
+        "Permissions of the unix sockets of --web.listen-address; write permission is what clients"
+        " need.",
         "MODE", _permissions,
     ),
     Option(
@@ -183,7 +184,7 @@ OPTIONS = (
     ),
     Option(
         "log.level", "log_level", str, "info",
-        "How much to tell on standard error: debug, info, warning or error.",
+        "Least level of what is logged on standard error: debug, info, warning or error.",
         "LEVEL", _one_of(LOG_LEVELS),
     ),
     Option(
@@ -194,13 +195,12 @@ OPTIONS = (
     ),
     Option(
         "probe.mode", "modes", str, "auto",
-        "How to hang on the kernel: fentry, kprobe, tracepoint, or auto for the best that works"
-        " here.",
+        "Attach mode: fentry, kprobe, tracepoint, or auto for the best that works here.",
         "MODE", _modes, "FDSCOPE_ATTACH_MODE",
     ),
     Option(
         "probe.latency", "latency", bool, False,
-        "Measure how long operations take, as histograms by fd type and direction. It costs a"
+        "Measure the duration of operations, as histograms by fd type and direction. It costs a"
         " clock read and a store for every operation.",
     ),
     Option(
@@ -210,18 +210,18 @@ OPTIONS = (
     ),
     Option(
         "probe.stacks-every", "stacks_every", int, 100,
-        "Of how many operations of the socket layer on a CPU one is sampled, with"
-        " --probe.stacks.", "N", _between(1, 1_000_000),
+        "With --probe.stacks: sample one of so many operations of the socket layer on a CPU.",
+            "N", _between(1, 1_000_000),
     ),
     Option(
         "probe.counter-entries", "counter_entries", int, 32768,
-        "Room in the kernel for combinations of process, fd type, door and errno. What finds no"
-        " room is counted for the host as a whole.",
+        "Entries of the kernel's map for combinations of process, fd type, door and errno. Once it"
+        " is full, further ones are counted for the host as a whole.",
         "N", _ENTRIES,
     ),
     Option(
         "probe.process-entries", "process_entries", int, 16384,
-        "Room in the kernel for the names of processes.", "N", _ENTRIES,
+        "Entries of the kernel's map for the names of processes.", "N", _ENTRIES,
     ),
     Option(
         "exclude-self", "exclude_self", bool, False, "Leave out the exporter's own I/O.",
@@ -236,23 +236,23 @@ OPTIONS = (
     Option(
         "privileges.user", "privileges_user", str, "",
         "User to become once everything is attached. Capabilities that serving does not need are"
-        " given up in any case.",
+        " dropped in any case.",
         "USER", _user,
     ),
     Option(
         "process.max-series", "max_series", int, 1000,
-        "How many processes get series of their own pid; the others are summed under their name.",
+        "Most processes that get series of their pid; the others are summed under their name.",
         "N", _between(0, 1_000_000),
     ),
     Option(
         "metrics.max-series", "budget", int, 20_000,
-        "How many series a scrape may have. Where there are more processes, names and errors than"
-        " that, those that move least, or have ended, are summed.",
+        "Most series that a scrape may have. If there are more, the processes, names and errors"
+        " that move least, or have ended, are summed.",
         "N", _between(2000, 1_000_000),
     ),
     Option(
         "selftest.interval", "selftest_interval", int, 0,
-        "Seconds between self-tests in small while serving, besides the one at start; 0 for none."
+        "Seconds between short self-tests while serving, besides the one at start; 0 for none."
         " Their bytes count as those of the process fdscope-test.",
         "SECONDS", _zero_or_between(60, 604_800),
     ),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Files of a user, read strictly: plain files of bounded size and depth, and clear messages.
+"""Strict reading of a user's files: regular files of bounded size and depth, clear messages.
 
-What reads configuration (options, web configuration, thresholds of alerts) reads it through this.
+All configuration is read through this: options, web configuration, thresholds of alerts.
 """
 
 import difflib
@@ -16,9 +16,9 @@ from typing import Any
 from fdscope.probes.text import printable
 
 MAX_BYTES = 1 << 20
-"""Of a configuration file, a certificate or a key."""
+"""Largest configuration file, certificate or key."""
 MAX_DEPTH = 32
-"""Of tables and lists within each other."""
+"""Deepest nesting of tables and lists."""
 
 KINDS: Mapping[type, str] = {
     str: "a string",
@@ -45,7 +45,7 @@ _OTHER_FILES = {
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; one line that says where and what is wrong."""
+    """A configuration that cannot be used; one line with the place and the fault."""
 
     def __init__(self, text: str) -> None:
         """Make ``text`` printable: it can quote a file."""
@@ -54,9 +54,9 @@ class ConfigError(Exception):
 
 
 def read_bytes(path: Path) -> bytes:
-    """A regular file of at most ``MAX_BYTES``; ConfigError for everything else."""
+    """Read a regular file of at most ``MAX_BYTES``; ConfigError for everything else."""
     try:
-        # Only opening it would already do something to a FIFO and to some devices.
+        # Opening alone has an effect on a FIFO and on some devices.
         _refuse_other_files(path, os.stat(path).st_mode)  # noqa: PTH116 - Path takes no NUL
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         with open(number, "rb") as file:  # noqa: PTH123 - a descriptor
@@ -64,8 +64,8 @@ def read_bytes(path: Path) -> bytes:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"cannot read {shown_path(path)}: {error.strerror}") from error
-    except ValueError as error:  # a NUL, or a surrogate that no file name can have
-        raise ConfigError(f"cannot read {shown_path(path)}: it is no name of a file") from error
+    except ValueError as error:  # a NUL, or a surrogate
+        raise ConfigError(f"cannot read {shown_path(path)}: it is not a valid file name") from error
     if len(content) > MAX_BYTES:
         raise ConfigError(f"cannot read {shown_path(path)}: it is larger than {MAX_BYTES} bytes")
     return content
@@ -80,7 +80,7 @@ def _refuse_other_files(path: Path, mode: int) -> None:
 
 
 def read_text(path: Path) -> str:
-    r"""A regular file of UTF-8 text without its byte order mark, line ends as ``\n``."""
+    r"""Read a regular file of UTF-8, without byte order mark, line ends as ``\n``; ConfigError."""
     try:
         text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -91,7 +91,7 @@ def read_text(path: Path) -> str:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file; ConfigError if it cannot be read."""
+    """Read the tables of a TOML file; ConfigError if it cannot be read."""
     text = read_text(path)
     if _LONG_KEY.search(text):
         raise ConfigError(f"{shown_path(path)}: a key has more than {_MAX_KEY_PARTS} parts")
@@ -113,7 +113,7 @@ def _too_deep(path: Path) -> ConfigError:
 
 
 def _depth(content: object) -> int:
-    """How many levels of tables and lists there are."""
+    """Number of levels of tables and lists."""
     level, depth = [content], 0
     while level := [item for value in level for item in _items(value)]:
         depth += 1
@@ -128,7 +128,7 @@ def _items(value: object) -> Iterator[object]:
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: short, whatever it is."""
+    """A value for a message: short, whatever it is."""
     try:
         text = repr(value)
     except ValueError:  # a number of more digits than Python prints
@@ -137,13 +137,13 @@ def shown(value: object) -> str:
 
 
 def shown_path(path: Path) -> str:
-    """A path as a message shows it."""
+    """A path for a message."""
     text = printable(str(path))
     return text if len(text) <= 4 * _MAX_SHOWN else f"{text[: 4 * _MAX_SHOWN]}…"
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """What an unknown word may have been meant to be, as the end of a message."""
+    """The end of a message about an unknown word: the nearest known one, or all."""
     names = list(known)
     short = word[:_MAX_SHOWN]  # the comparison takes quadratic time
     nearest = difflib.get_close_matches(short.replace("_", "-"), names, 1, 0.5)
@@ -152,7 +152,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def plain(text: str) -> str:
-    """The text itself; ValueError if a control character or half a character is in it."""
+    """Return the text; ValueError if it has a control character or a surrogate."""
     if any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xDC80 for c in text):
         raise ValueError(f"{shown(text)} has a control character")
     return text

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The file of ``--web.config.file``: TLS, passwords and headers, as Prometheus' own exporters."""
+"""The file of ``--web.config.file``, as in Prometheus' exporters: TLS, passwords, headers."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The context of the ssl module that does what ``tls_server_config`` asks for."""
+"""From ``tls_server_config`` to a context of the ssl module."""
 
 import ssl
 from pathlib import Path
@@ -21,7 +21,7 @@ def context(settings: TlsSettings) -> ssl.SSLContext:
             made.set_ciphers(":".join(settings.ciphers))
         if settings.curve:
             made.set_ecdh_curve(settings.curve)
-    except (OSError, ValueError) as error:  # what OpenSSL's own settings on this host forbid
+    except (OSError, ValueError) as error:  # forbidden by OpenSSL's settings on this host
         raise ConfigError(f"OpenSSL refuses these versions, ciphers or curves: {error}") from error
     with settings.certificate.path() as certificate, settings.key.path() as key:
         try:

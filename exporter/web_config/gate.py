@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Who may ask: each request meets the web configuration in force before any page."""
+"""Access control: each request is checked against the web configuration in force."""
 
 import ipaddress
 import ssl
@@ -25,20 +25,20 @@ class Gate:
         self._passwords = Passwords()
 
     def tls(self) -> ssl.SSLContext | None:
-        """For a new connection: its context, None for plain HTTP; ConfigError to refuse it."""
+        """The context for a new connection; None for plain HTTP; ConfigError to refuse it."""
         try:
             return self._protection.current().tls
         except ConfigError:
             if self._protection.has_tls:
                 raise
-            return None  # each request is then told that it is refused
+            return None  # each request then gets the refusal
 
     def reload(self) -> bool:
-        """Read the files again, changed or not; whether they can be used."""
+        """Read the files again, changed or not; True if they can be used."""
         return self._protection.reload()
 
     def headers(self) -> Mapping[str, str]:
-        """What an answer carries besides its own headers; nothing while the files are wrong."""
+        """Further headers of each answer; none while the files cannot be used."""
         try:
             return self._protection.current().headers
         except ConfigError:
@@ -47,16 +47,16 @@ class Gate:
     async def admit(
         self, request: HTTPServerRequest, stream: IOStream | None, peer: str = ""
     ) -> None:
-        """Return if the request of this peer may pass; HTTPError if it may not.
+        """Return if the request of this peer is allowed; HTTPError if it is not.
 
-        ConnectionError for a connection that is closed, or was made under another configuration
-        of TLS.
+        ConnectionError for a connection that is closed, or was opened under another TLS
+        configuration.
         """
         try:
             now = self._protection.current()
         except ConfigError as error:
             raise web.HTTPError(500, reason="The web configuration cannot be used") from error
-        if stream and stream.closed():  # tornado has let go of its socket
+        if stream and stream.closed():  # tornado has released its socket
             raise ConnectionError("the client has left")
         _refuse_outdated(now, stream)
         if now.bucket and not now.bucket.admits():
@@ -72,11 +72,11 @@ class Gate:
             if await self._passwords.accepts(now.config.users, authorization, peer):
                 return
         except BusyError as error:
-            raise web.HTTPError(503, reason="Too many passwords wait for their check") from error
+            raise web.HTTPError(503, reason="Too many password checks are waiting") from error
         raise web.HTTPError(401)
 
     def close(self) -> None:
-        """Check nothing more."""
+        """Stop checking passwords."""
         self._passwords.close()
 
 
@@ -96,8 +96,8 @@ def _has_allowed_name(now: InForce, stream: IOStream | None) -> bool:
 
 
 def _plain(kind: str, name: str) -> str:
-    """The name as people write it: OpenSSL prints every zero of an IPv6 address."""
+    """The name in its usual form: OpenSSL prints every zero of an IPv6 address."""
     try:
         return str(ipaddress.ip_address(name)) if kind == "IP Address" else name
-    except ValueError:  # an address of a length that there is not
+    except ValueError:  # an address of an impossible length
         return name

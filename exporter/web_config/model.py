@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a web configuration asks for, checked as far as that needs no other file."""
+"""The web configuration, checked as far as that needs no other file."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from fdscope.exporter.web_config.tls import TlsSettings, tls_settings
 
 _HASH = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 _MAX_COST = 18
-"""A check takes twice as long with each step: some 20 s with this one."""
+"""Each step doubles the time of a check: some 20 s with this one."""
 _HEADERS: Mapping[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
     "Strict-Transport-Security": (),
@@ -49,7 +49,7 @@ class WebConfig:
 
 
 def parse(path: Path) -> WebConfig:
-    """Read the file; ConfigError says what of it cannot be used."""
+    """Read the file; ConfigError if it cannot be used."""
     file = read(path)
     tls = file.section("tls_server_config")
     config = WebConfig(
@@ -65,7 +65,7 @@ def parse(path: Path) -> WebConfig:
 def _headers(section: Section | None) -> dict[str, str]:
     if section is None:
         return {}
-    section.flag("http2", True)  # served or not, HTTP/1.1 is always offered
+    section.flag("http2", True)  # ignored: HTTP/1.1 is always offered
     headers = section.section("headers")
     section.end()
     found: dict[str, str] = {}

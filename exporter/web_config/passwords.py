@@ -14,18 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 import bcrypt
 
 MAX_CHECKS = 8
-"""Passwords that may be under test or wait for it; more are turned away."""
+"""Most passwords that are checked or wait; more are refused."""
 MAX_CHECKS_PER_PEER = 4
 MAX_BYTES = 72
-"""Of a password that bcrypt looks at."""
+"""Bytes of a password that bcrypt uses."""
 
 
 class BusyError(Exception):
-    """Too many passwords wait for their check already."""
+    """Too many password checks are waiting."""
 
 
 class Passwords:
-    """Checks credentials, one hash at a time; the last good ones of each user at no cost."""
+    """Checks credentials, one hash at a time; the last good ones of each user are remembered."""
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
@@ -34,7 +34,7 @@ class Passwords:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="password")
 
     async def accepts(self, users: Mapping[str, bytes], authorization: str, peer: str = "") -> bool:
-        """Tell if the header names a user with its password.
+        """True if the header has a user's name and password.
 
         BusyError past ``MAX_CHECKS``, or ``MAX_CHECKS_PER_PEER`` of this peer.
         """
@@ -62,12 +62,12 @@ class Passwords:
         return True
 
     def close(self) -> None:
-        """Start no further check."""
+        """Stop checking."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _credentials(authorization: str) -> tuple[str, bytes | None]:
-    """(name, password) of a header; the password is None if there is none."""
+    """(name, password) of a header; the password is None if it has none."""
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         return "", None

@@ -18,14 +18,14 @@ from fdscope.exporter.web_config.tls import TlsSettings
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
-"""How often files that cannot be used are tried again, changed or not."""
+"""Seconds after which unusable files are tried again, changed or not."""
 
 _Stamps = tuple[tuple[int, ...] | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """A configuration and what was made of it; another one after each change."""
+    """A configuration and its context and bucket; replaced after each change."""
 
     config: WebConfig
     tls: ssl.SSLContext | None
@@ -33,13 +33,13 @@ class InForce:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What every answer carries."""
+        """Headers of every answer."""
         return self.config.headers
 
 
 @dataclass(slots=True)
 class Bucket:
-    """Counts requests against a rate limit."""
+    """The token bucket of a rate limit."""
 
     limit: RateLimit
     left: float = field(init=False)
@@ -49,7 +49,7 @@ class Bucket:
         self.left = self.limit.burst
 
     def admits(self) -> bool:
-        """Take one request out, if there is one."""
+        """Take a token; False if there is none."""
         now = time.monotonic()
         gained = (now - self.when) / self.limit.interval_seconds
         self.left, self.when = min(self.limit.burst, self.left + gained), now
@@ -60,7 +60,7 @@ class Bucket:
 
 
 OPEN = InForce(WebConfig(None, {}, {}, None), None, None)
-"""No file was named: plain HTTP for everybody."""
+"""Without a file: plain HTTP for everybody."""
 
 
 class Protection:
@@ -81,22 +81,22 @@ class Protection:
 
     @property
     def has_tls(self) -> bool:
-        """Whether it was TLS when last read."""
+        """True if the last usable configuration had TLS."""
         return self._now.tls is not None
 
     def reload(self) -> bool:
-        """Read the files again; whether they can be used."""
+        """Read the files again; True if they can be used."""
         if self._path:
             before = str(self._why)
             self._read(self._path)
             if self._why is None:
-                log.info("read again: %s", strict.shown_path(self._path))
+                log.info("reloaded: %s", strict.shown_path(self._path))
             elif str(self._why) != before:
                 log.error("every request is refused: %s", self._why)
         return self._why is None
 
     def current(self) -> InForce:
-        """What is in force now; ConfigError as long as the files are wrong."""
+        """The configuration in force; ConfigError as long as the files cannot be used."""
         if self._path and (self._stamp() != self._stamps or self._is_worth_a_try()):
             self.reload()
         if self._why:
@@ -104,12 +104,12 @@ class Protection:
         return self._now
 
     def _is_worth_a_try(self) -> bool:
-        """A file that could not be read can be readable again without a change to it."""
+        """True if it is time to read again: an unreadable file can become readable unchanged."""
         return self._why is not None and self._clock() - self._read_at >= RETRY_SECONDS
 
     def _read(self, path: Path) -> None:
         self._files, self._read_at = [path], self._clock()
-        # Stamps from before reading: what changes meanwhile is read once more.
+        # Stamps from before reading: a change meanwhile is read next time.
         self._stamps, self._why = self._stamp(), None
         try:
             config = parse(path)
@@ -125,14 +125,14 @@ class Protection:
         except ConfigError as error:
             self._why = error
         except Exception as error:
-            # Whatever it is, the configuration before it is not what the file says now.
+            # The previous configuration must not stay in force: the file has changed.
             log.exception("this is a bug in fdscope: the web configuration cannot be read")
             self._why = ConfigError(
                 f"{strict.shown_path(path)} cannot be used: {type(error).__name__}"
             )
 
     def _refuse_weaker(self, path: Path, config: WebConfig) -> None:
-        """A file that is read while somebody writes it can lack its end."""
+        """ConfigError if TLS or users are gone: a file can be half written when it is read."""
         before = self._now.config
         gone = [
             key
@@ -165,7 +165,7 @@ def _verifies(config: WebConfig) -> bool:
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:
-    """What changes when the file does; None if there is none."""
+    """Stamp that changes with the file; None if there is no file."""
     try:
         status = os.stat(path)  # noqa: PTH116 - the same, for a hot path
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""YAML without surprises: no key twice, no key unknown, every value of its type.
+"""Strict YAML: no duplicate key, no unknown key, every value of its type.
 
-Values are taken from the nodes as they are written, as Go's yaml package does for the exporter
-toolkit: where a string is wanted, ``0`` is the string "0".
+Values are read from the nodes as they are written, as Go's yaml package does for the exporter
+toolkit: as a string, ``0`` is "0".
 """
 
 import re
@@ -45,7 +45,7 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         if node and node.tag == _MERGE:
             raise yaml.MarkedYAMLError(
-                problem="merge keys (<<) are not taken: write the keys out",
+                problem="merge keys (<<) are not accepted: write the keys out",
                 problem_mark=node.start_mark,
             )
         if node and node.tag not in _TAGS:
@@ -56,7 +56,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class Section:
-    """A mapping of the file: values are taken from it, and at the end none may be left."""
+    """A mapping of the file; ``end()`` checks that every key was read."""
 
     def __init__(self, node: yaml.Node, where: str) -> None:
         if not isinstance(node, yaml.MappingNode):
@@ -78,11 +78,11 @@ class Section:
         return self._take(key, str, _text, default)
 
     def flag(self, key: str, default: bool) -> bool:
-        """Likewise, true or false."""
+        """The boolean under this key, or ``default``."""
         return self._take(key, bool, _flag, default)
 
     def number(self, key: str, default: int) -> int:
-        """Likewise, a whole number."""
+        """The whole number under this key, or ``default``."""
         return self._take(key, int, _number, default)
 
     def texts(self, key: str) -> list[str]:
@@ -112,12 +112,12 @@ class Section:
         return None if node is None else Section(node, f"{self.where}: {key}")
 
     def rest(self) -> Mapping[str, str | None]:
-        """All that was not taken, None for what is no string; for keys that are not fixed."""
+        """All keys that were not read, None for values that are no strings; for free keys."""
         left, self._left = self._left, {}
         return {key: _text(node) for key, node in left.items()}
 
     def end(self) -> None:
-        """ConfigError if a key is left that nobody took."""
+        """ConfigError if a key was not read."""
         for key in self._left:
             raise ConfigError(
                 f"{self.where}: unknown key {key[:200]}{strict.suggestion(key, self._known)}"
@@ -125,7 +125,7 @@ class Section:
 
 
 def read(path: Path) -> Section:
-    """The whole file; ConfigError if it cannot be read or is not a mapping in YAML."""
+    """Read the whole file; ConfigError if it cannot be read or is no YAML mapping."""
     where = strict.shown_path(path)
     try:
         node = yaml.compose(strict.read_text(path), _Loader)
@@ -165,17 +165,17 @@ def _number(node: yaml.Node) -> int | None:
     try:
         base = _BASES.get((match[2] or "").lower(), 10) if match else 10
         return int(f"{match[1]}{match[3]}", base) if match else None
-    except ValueError:  # digits that the base does not have
+    except ValueError:  # a digit outside of the base
         return None
 
 
 def _kind(node: yaml.Node) -> str:
-    """What a node is, without its content: secrets can be in it."""
+    """The type of a node, without its content, which can be secret."""
     return _TAGS.get(node.tag, "something else")
 
 
 def _place(error: yaml.YAMLError) -> str:
-    """What is wrong and where, without the text of the file: it can hold secrets."""
+    """The fault and its place, without text of the file, which can be secret."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         mark = error.problem_mark
         return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"

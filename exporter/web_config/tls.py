@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``tls_server_config``: what it asks for."""
+"""The section ``tls_server_config``."""
 
 import os
 import ssl
@@ -46,14 +46,14 @@ class Pem:
 
     @contextmanager
     def path(self) -> Iterator[Path]:
-        """A path to read it from, for the ssl module takes no keys from memory.
+        """A path to read it from: the ssl module takes no keys from memory.
 
-        It never reads the file itself: that could be a FIFO by now.
+        Never the file itself, which could have become a FIFO.
         """
         try:
             content = strict.read_bytes(self.file) if self.file else self.text.encode()
         except UnicodeEncodeError as error:
-            raise ConfigError("a certificate or key has half a character in it") from error
+            raise ConfigError("a certificate or key has a surrogate in it") from error
         number = os.memfd_create("pem", os.MFD_CLOEXEC)
         try:
             with open(number, "wb", closefd=False) as memory:
@@ -65,18 +65,18 @@ class Pem:
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """TLS as asked for; ``context.context()`` makes it so."""
+    """TLS settings; ``context.context()`` applies them."""
 
     certificate: Pem
     key: Pem
     client_authority: Pem | None
     client_verification: ssl.VerifyMode
     client_names: frozenset[str]
-    """Subject alternative names of which a client must have one; empty: any will do."""
+    """A client needs one of these subject alternative names; empty: any."""
     minimum: ssl.TLSVersion
     maximum: ssl.TLSVersion
     ciphers: tuple[str, ...]
-    """For TLS 1.2, in OpenSSL's words; empty: those of Python."""
+    """Ciphers of TLS 1.2, in OpenSSL's names; empty: Python's."""
     server_preference: bool
     curve: str
 
@@ -87,7 +87,7 @@ class TlsSettings:
 
 
 def tls_settings(section: Section, folder: Path) -> TlsSettings:
-    """Read the section; relative paths start at ``folder``. ConfigError says what is wrong."""
+    """Read the section; relative paths start at ``folder``. ConfigError if it cannot be used."""
     certificate, key = _pem(section, "cert", folder), _pem(section, "key", folder)
     if not certificate or not key:
         missing = "key" if certificate else "cert"
@@ -99,7 +99,7 @@ def tls_settings(section: Section, folder: Path) -> TlsSettings:
         _version(section, "max_version", "TLS13"),
     )
     ciphers = _ciphers(section)
-    if ciphers == ():  # only suites of TLS 1.3 are wanted
+    if ciphers == ():  # only suites of TLS 1.3 are listed
         minimum = ssl.TLSVersion.TLSv1_3
     settings = TlsSettings(
         certificate,
@@ -153,8 +153,7 @@ def _client_verification(section: Section, word: str, authority: Pem | None) -> 
         )
     if wanted is not ssl.CERT_NONE and not authority:
         raise ConfigError(
-            f"{section.where}: client_auth_type {word} needs client_ca_file: whose certificates"
-            " are to be accepted?"
+            f"{section.where}: client_auth_type {word} needs client_ca_file, the CA of the clients"
         )
     return wanted
 
@@ -169,7 +168,7 @@ def _version(section: Section, key: str, default: str) -> ssl.TLSVersion:
 
 
 def _ciphers(section: Section) -> tuple[str, ...] | None:
-    """Those for TLS 1.2; None if the list is left out."""
+    """The ciphers for TLS 1.2; None if the list is left out."""
     words = section.texts("cipher_suites")
     for word in words:
         if word not in _CIPHERS and word not in _TLS13_CIPHERS:

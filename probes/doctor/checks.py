@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What this kernel offers, what would be attached, and what mends the rest."""
+"""What this kernel offers, which hooks attach, and what fixes the rest."""
 
 import ctypes
 import os
@@ -25,22 +25,40 @@ def examine(
     progress: Callable[[str], None] = lambda _: None,
 ) -> Diagnosis:
     """Look at everything, and load and detach each attach mode where the privileges allow it."""
-    host, try_mode = host or Host(), try_mode or _try_mode
-    if host.missing():  # nothing else can be told
-        checks: tuple[Check, ...] = (_kernel(host), _file_systems(host))
-    else:
-        checks = _checks(host)
-    trials = []
+    host = host or Host()
+    checks = _checks(host)
+    return Diagnosis(checks, tuple(_trials(host, checks, try_mode or _try_mode, progress)))
+
+
+def usable_mode(
+    host: Host | None = None,
+    try_mode: Callable[[Mode], Trial] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Mode | None:
+    """The first attach mode that works here; None if none does."""
+    host = host or Host()
+    trials = _trials(host, _checks(host), try_mode or _try_mode, progress)
+    return next((Mode(trial.mode) for trial in trials if trial.works), None)
+
+
+def _trials(
+    host: Host,
+    checks: tuple[Check, ...],
+    try_mode: Callable[[Mode], Trial],
+    progress: Callable[[str], None],
+) -> Iterator[Trial]:
+    """Each attach mode, best first; not tried where a check shows that none can work."""
     for mode in preemption.best_first(host):
         if lacking := next((c for c in checks if c.state == PROBLEM and c.name in _NEEDED), None):
-            trials.append(Trial(mode.value, None, f"{lacking.name}: {lacking.found}"))
+            yield Trial(mode.value, None, f"{lacking.name}: {lacking.found}")
             continue
         progress(f"trying {mode.value} mode")
-        trials.append(try_mode(mode))
-    return Diagnosis(checks, tuple(trials))
+        yield try_mode(mode)
 
 
 def _checks(host: Host) -> tuple[Check, ...]:
+    if host.missing():  # the other checks read these file systems
+        return (_kernel(host), _file_systems(host))
     return (
         _kernel(host),
         _file_systems(host),
@@ -139,7 +157,7 @@ def _lockdown(host: Host) -> Check:
 
 
 def _layouts(host: Host) -> Iterator[Check]:
-    """Check what tells the layouts of kernel structs: BTF, or else headers."""
+    """Check the source of the layouts of kernel structs: BTF, or else headers."""
     build = host.modules / host.release / "build"
     headers = next(
         (str(p) for p in (build, host.sys / "kernel/kheaders.tar.xz") if p.exists()), None
@@ -204,7 +222,7 @@ def _kprobes(host: Host) -> Check:
 
 
 def _preemption(host: Host) -> Check:
-    word = preemption.model(host) or "not told"
+    word = preemption.model(host) or "unknown"
     if not preemption.preempts(host):
         return Check("preemption", OK, word)
     order = ", ".join(mode.value for mode in preemption.best_first(host))

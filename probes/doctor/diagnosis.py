@@ -35,7 +35,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All that ``fdscope doctor`` tells."""
+    """All that ``fdscope doctor`` reports."""
 
     checks: tuple[Check, ...]
     trials: tuple[Trial, ...]

@@ -54,7 +54,7 @@ def install(folder: Path) -> None:
 
 
 def serve(folder: Path, port: int, seconds: float) -> int:
-    """Serve files to four clients that ask without a pause; how many answers they got."""
+    """Serve files to four clients without a pause; return the number of answers."""
     folder.mkdir()
     (folder / "page").write_bytes(bytes(20_000))
     command = [sys.executable, "-m", "http.server", str(port), "--bind=127.0.0.1"]

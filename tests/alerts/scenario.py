@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a host does, told as series of the exporter, and the alerts that must fire then."""
+"""The activity of a host as series of the exporter, and the alerts that must fire."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Series = tuple[str, Labels, str]
 
 
 def series(metric: Metric, values: str, **labels: str) -> Series:
-    """A series of the catalog; labels that are not given are empty."""
+    """A series of the catalog; other labels are empty."""
     unknown = set(labels) - {*metric.label_names, "ended"}
     assert not unknown, f"{metric.name} has no {unknown}"
     return metric.name, labels, values
@@ -36,16 +36,16 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """At the minute ``at``, just these alerts fire."""
+    """At the minute ``at``, exactly these alerts fire."""
 
     about: str
     alert: str
-    """The alert that it is about, whether it fires or not."""
+    """The alert under test, whether it fires or not."""
     at: int
     series: tuple[Series, ...]
     fires: tuple[Alarm, ...] = ()
     healthy: bool = True
-    """Add what a healthy exporter shows."""
+    """Add the series of a healthy exporter."""
 
     def told(self) -> tuple[Series, ...]:
         """All series of the host."""
@@ -53,7 +53,7 @@ class Scenario:
 
 
 def promtool(scenarios: Sequence[Scenario]) -> dict[str, Any]:
-    """One of promtool's tests: each scenario plays on a host of its own, at the same time."""
+    """One of promtool's tests: each scenario runs on a separate host, at the same time."""
     hosts = {f"host{number}": scenario for number, scenario in enumerate(scenarios)}
     return {
         "interval": "1m",

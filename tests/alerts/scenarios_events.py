@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Events of an instant, by processes that may have ended since."""
+"""Single events of processes that may have ended since."""
 
 from fdscope.exporter.catalog import Metric, fds, health, layers
 from tests.alerts.scenario import MINUTES_OF_A_DAY, Alarm, Scenario, Series, series, up
@@ -15,7 +15,7 @@ def _events(
     alert: str, severity: str, metric: Metric, labels: dict[str, str], detail: dict[str, str],
     friends: tuple[dict[str, str], ...],
 ) -> tuple[Scenario, ...]:  # fmt: skip
-    """What holds for every counter of events."""
+    """Scenarios for every counter of events."""
     fires = (Alarm(alert, severity, labels),)
 
     def event(about: str, *told: Series, fires: tuple[Alarm, ...] = ()) -> Scenario:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Open fds: leaks, limits, stdio, kinds of fds that are new."""
+"""Open fds: leaks, limits, stdio, new fd types."""
 
 from fdscope.exporter.catalog import fds
 from tests.alerts.scenario import MINUTES_OF_A_DAY, Alarm, Scenario, Series, series

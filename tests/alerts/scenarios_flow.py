@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Bytes, against the last hour and the days before, and errors."""
+"""Bytes compared with the last hour and the days before, and errors."""
 
 from fdscope.exporter.catalog import layers
 from tests.alerts.scenario import MINUTES_OF_A_DAY, Alarm, Scenario, Series, series

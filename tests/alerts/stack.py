@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A real exporter, Prometheus and Alertmanager on loopback, with the rules of short windows.
 
-The exporter counts the whole machine. Prometheus keeps of it what this process and its children
-do, by their unit: alerts on what else runs here are true and no matter of the tests.
+The exporter counts the whole machine. Prometheus keeps only the series of this process and its
+children, by their unit: alerts on other processes are true and do not concern the tests.
 """
 
 import http.client
@@ -31,7 +31,7 @@ ROOM = (
     "--probe.process-entries=65536",
     "--process.max-series=20000",
 )
-"""So that whatever else runs on the machine cannot fill the maps, or take all series."""
+"""Large enough that other processes of the machine cannot fill the maps, or take all series."""
 
 
 def wait_for(condition: Callable[[], object], seconds: float, state: Callable[[], str]) -> None:
@@ -42,7 +42,7 @@ def wait_for(condition: Callable[[], object], seconds: float, state: Callable[[]
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports below those that the kernel gives to connections, which could take one meanwhile."""
+    """Free ports below the kernel's ephemeral range: no connection can take one meanwhile."""
     held: list[socket.socket] = []
     for port in range(21600, 21700):
         with suppress(OSError):
@@ -71,20 +71,20 @@ def get(port: int, path: str) -> bytes | None:
 
 @dataclass
 class Stack:
-    """The three programs, and what was seen of them."""
+    """The three programs, and the alerts that were seen."""
 
     folder: Path
     unit: str
-    """What Prometheus keeps of the processes; all if it is empty."""
+    """Relabelling that drops processes of other units; empty: none."""
     exporter: int
     prometheus: int
     alertmanager: int
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     arrived: list[dict[str, Any]] = field(default_factory=list)
-    """What the Alertmanager had whenever it was asked."""
+    """Alerts that the Alertmanager has returned so far."""
 
     def ask(self) -> list[dict[str, Any]]:
-        """What fires now, as the Alertmanager has it."""
+        """The firing alerts of the Alertmanager."""
         body = get(self.alertmanager, "/api/v2/alerts?active=true&inhibited=true")
         found: list[dict[str, Any]] = json.loads(body or "[]")
         self.arrived += found
@@ -124,7 +124,7 @@ class Stack:
         return int(found[0]["value"][1]) if found else 0
 
     def settle(self, seconds: float) -> None:
-        """Wait until Prometheus has scraped for so long, from now on or from its start."""
+        """Wait until Prometheus has scraped for so many seconds, from now or from its start."""
         wanted = self.scrapes() + seconds / SCRAPE_SECONDS
         wait_for(
             lambda: self.scrapes() >= wanted,
@@ -177,7 +177,7 @@ def _configure(stack: Stack) -> None:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Stack]:
-    """Start all three; they end with the block."""
+    """Start all three; they stop at the end of the block."""
     with ours.own_unit() as unit:
         yield from _running(folder, unit)
 

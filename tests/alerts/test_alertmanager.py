@@ -55,7 +55,7 @@ def test_grafana_has_the_same_alerts() -> None:
         )
         assert rule["condition"] in [query["refId"] for query in rule["data"]]
         asked = rule["data"][0]["model"]["expr"]
-        # Left alone, Grafana would take it for a variable of the environment.
+        # Unescaped, Grafana would read it as an environment variable.
         assert not re.search(r"(?<!\$)\$(?!\$)", asked)
     for group in content["groups"]:
         assert int(group["interval"].removesuffix("s")) % 10 == 0

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.kernel
 SETTLE_SECONDS = 55
 """History enough for every comparison of short.toml: a day, an hour and more."""
 ALERT_SECONDS = 240
-"""For a busy machine; alerts are there after some 20 seconds else."""
+"""For a busy machine; without load, alerts fire after some 20 seconds."""
 
 Process = subprocess.Popen[bytes]
 
@@ -43,7 +43,7 @@ def workload(name: str, *arguments: str | Path) -> Iterator[Process]:
 
 @pytest.fixture(scope="module")
 def spiker(stack: Stack) -> Iterator[Process]:
-    """A process that is there from the first, and writes little."""
+    """A process that runs from the start, and writes little."""
     (stack.folder / "spiked").touch()
     with workload("spiker", stack.folder / "spiked", stack.folder / "go") as process:
         yield process

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The rules that are delivered: fresh, accepted, and only of things that there are."""
+"""The delivered rules: up to date, accepted by promtool, and only about existing metrics."""
 
 import json
 import re

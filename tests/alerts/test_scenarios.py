@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``promtool test rules`` on the rules that are delivered: what fires, and what must not."""
+"""``promtool test rules`` on the delivered rules: what must fire, and what must not."""
 
 import json
 import subprocess

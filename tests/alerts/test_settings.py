@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The user's file: what it changes, and what is said of a wrong one."""
+"""The user's file: its effect, and the messages about errors in it."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from fdscope.exporter.cli import main
 
 
 def rules(text: str, folder: Path) -> dict[str, dict[str, object]]:
-    """Alerts by name, of the rules with that configuration."""
+    """Alerts by name, for this configuration."""
     config = folder / "rules.toml"
     config.write_text(text)
     content = yaml.safe_load(files(config)["rules/fdscope.yml"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the end-to-end test does to the host: ``python -m tests.alerts.workloads NAME ARGUMENTS``.
+"""Workloads of the end-to-end test: ``python -m tests.alerts.workloads NAME ARGUMENTS``.
 
 Each runs in a process of that name until its standard input is closed.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the census of open descriptors costs, on a host that is made to have many."""
+"""Cost of the census of open descriptors, on a host with many."""
 
 import os
 import resource
@@ -26,7 +26,7 @@ _MAX_SERIES = 1000
 
 @contextmanager
 def sleepers(number: int) -> Iterator[None]:
-    """So many more processes, which do nothing."""
+    """Start so many idle processes."""
     loop = f"for i in $(seq {number}); do sleep 1000 & done; echo; wait"
     shell = subprocess.Popen(["sh", "-c", loop], stdout=subprocess.PIPE, process_group=0)
     assert shell.stdout
@@ -41,7 +41,7 @@ def sleepers(number: int) -> Iterator[None]:
 
 @contextmanager
 def many_descriptors(number: int) -> Iterator[None]:
-    """A process with so many open fds."""
+    """Start a process with so many open fds."""
     read_fd, write_fd = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the exporter itself takes: memory after some scrapes, processor time while nobody asks."""
+"""Cost of the exporter: memory after some scrapes, processor time without scrapes."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from tests.bench.census import sleepers
 from tests.bench.scrape import ROUNDS, pss_megabytes, seconds
 
 CROWD = 5000
-"""Processes that are alive."""
+"""Living processes."""
 _PORT = 20263
 _URL = f"http://127.0.0.1:{_PORT}/metrics"
 _SCRAPES = 20
@@ -74,7 +74,7 @@ def _cpu_seconds(pid: int) -> float:
 
 @contextmanager
 def _crowd(processes: int, names: int) -> Iterator[None]:
-    """So many processes of so many names that have moved bytes and wait."""
+    """Start so many processes with so many names, which have moved bytes and wait."""
     with tempfile.TemporaryDirectory() as directory:
         program = Path(directory) / "crowd"
         source = Path(__file__).with_name("crowd.c")
@@ -101,7 +101,7 @@ def _busy(processors: int) -> Iterator[None]:
 
 
 def crowd(mode: Mode) -> list[str]:
-    """Markdown rows: an exporter beside many processes that live, each with a name of its own."""
+    """Markdown rows: an exporter beside many living processes, each with a different name."""
     rows = []
     with _exporter(mode) as pid, _crowd(CROWD, CROWD):
         time.sleep(2 * _SETTLE_SECONDS)
@@ -123,7 +123,7 @@ def crowd(mode: Mode) -> list[str]:
 
 
 def idle(mode: Mode) -> list[str]:
-    """Markdown rows: processor time of an exporter that nobody scrapes, beside idle processes."""
+    """Markdown rows: processor time of an exporter without scrapes, beside idle processes."""
     with _exporter(mode) as pid, sleepers(_IDLE_PROCESSES):
         time.sleep(_SETTLE_SECONDS)
         before = _cpu_seconds(pid)

@@ -3,7 +3,7 @@
 
 Three states alternate: nothing attached, fdscope, and a program that increments one cell of a
 per-CPU array on each hook that fdscope uses for these calls. Each figure is the median over the
-rounds; what counts is the ratio of what the latter two add.
+rounds; the ratio of the times that the latter two add is what counts.
 """
 
 import os

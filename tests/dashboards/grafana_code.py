@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What Grafana's own code makes of Prometheus's answers to the queries of a panel."""
+"""Results of Grafana's own code for Prometheus's answers to the queries of a panel."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ Frame = dict[str, list[Any]]
 
 
 def drawn(port: int, panel: Json, by: str = "display", **variables: str) -> dict[str, Frame]:
-    """What the panel gets to draw: frames by the query they come from ("" after a merge)."""
+    """The frames that a panel draws, by their query ("" after a merge)."""
     all_samples_are_in = time.time() - 10
     answers = {
         target["refId"]: instant(port, filled_in(target["expr"], **variables), all_samples_are_in)

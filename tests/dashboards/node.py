@@ -18,7 +18,7 @@ _GENERATOR = "node_modules/ts-json-schema-generator/bin/ts-json-schema-generator
 
 
 def run(script: str, *arguments: str, stdin: str = "") -> str:
-    """Run a script with Node.js in the folder of the packages; what it prints."""
+    """Run a script with Node.js in the folder of the packages; return its output."""
     if shutil.which("node") is None or not (FOLDER / "node_modules/@grafana").exists():
         pytest.skip("no packages of Grafana in build/node: make test installs them")
     done = subprocess.run(
@@ -35,7 +35,7 @@ def run(script: str, *arguments: str, stdin: str = "") -> str:
 
 @cache
 def schema() -> Any:
-    """The JSON Schema of ``Everything`` in types.ts; nothing is required, for Grafana fills in."""
+    """The JSON Schema of ``Everything`` in types.ts; no key is required."""
     for name in ("types.ts", "tsconfig.json"):
         shutil.copyfile(SOURCES / name, FOLDER / name)
     text = run(

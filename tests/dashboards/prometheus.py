@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A real Prometheus that scrapes one exporter, and what Grafana asks it."""
+"""A real Prometheus that scrapes one exporter, and Grafana's queries to it."""
 
 import json
 import re
@@ -21,7 +21,7 @@ _VARIABLES = {"__rate_interval": "60s", "__range": "180s", "__interval": "5s"}
 
 
 def filled_in(expression: str, **values: str) -> str:
-    """Put values in the place of Grafana's variables: all of everything, unless told."""
+    """Replace Grafana's variables: by all values, unless given."""
     variables = _VARIABLES | values
     return re.sub(r"\$(\w+)\b(?!\.\*)", lambda m: _value(m, variables), expression)
 
@@ -32,13 +32,13 @@ def _value(match: re.Match[str], variables: dict[str, str]) -> str:
 
 
 def free_port() -> int:
-    """Find a port that nothing listens on."""
+    """A free port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 def get(port: int, path: str, **parameters: object) -> Any:
-    """Ask Prometheus; what it says, with its own words if it refuses."""
+    """Query Prometheus; AssertionError with its message if it refuses."""
     query = urllib.parse.urlencode(parameters)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}?{query}", timeout=30) as page:
@@ -48,14 +48,14 @@ def get(port: int, path: str, **parameters: object) -> Any:
 
 
 def instant(port: int, expression: str, at: float | None = None) -> Any:
-    """Ask for one moment (Unix time), or for now: the whole answer's data."""
+    """Instant query at a Unix time, or now: the data of the answer."""
     moment = {} if at is None else {"time": at}
     return get(port, "/api/v1/query", query=expression, **moment)
 
 
 @contextmanager
 def prometheus(exporter_port: int, folder: Path) -> Iterator[int]:
-    """Run it; its port."""
+    """Run it; yields its port."""
     program = shutil.which("prometheus")
     assert program, "prometheus is not installed: make test"
     port, config = free_port(), folder / "prometheus.yml"

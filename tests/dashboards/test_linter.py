@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The rules of Grafana's dashboard linter, written anew, and some of the house."""
+"""The rules of Grafana's dashboard linter, rewritten, and some of this project."""
 
 import re
 from typing import Any
@@ -8,14 +8,14 @@ import pytest
 
 from tests.dashboards.made import Json, all_panels, all_targets
 
-# Expressions that use a counter as it is, each with its reason.
+# Expressions that use a counter without rate(), each with its reason.
 RAW_COUNTERS = {
     "fdscope_ledger_": "the ledger adds up to the byte, and rates are extrapolated",
     "fdscope_lost_updates_total": "any at all since the start matter, however long ago",
     "fdscope_probe_missed_runs_total": "any at all since the start matter, however long ago",
 }
 COMPARED_WITH_BEFORE = r"(topk\(\d+, )?clamp_min\(.* offset \$__"
-"""How promql.events() begins, for a rate takes the first event of its kind for granted."""
+"""The begin of promql.events(): a rate misses the first event of its kind."""
 # Windows other than $__rate_interval, each with its reason.
 OTHER_WINDOWS = {
     "$__range": "events of the chosen time, however rare",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The real thing: the exporter on this kernel, a busy host in small, a real Prometheus."""
+"""The dashboards on real data: an exporter on this kernel, workloads, a real Prometheus."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ EMPTY: dict[tuple[str, str], str] = {
 
 
 def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until the probes are compiled and attached, which a busy machine takes its time for."""
+    """Seconds until the probes are compiled and attached on a busy machine."""
     while True:
         assert process.poll() is None, log.read_text()
         try:
@@ -86,7 +86,7 @@ def _wanted() -> list[Any]:
 
 @pytest.fixture(scope="module")
 def deadline(port: int) -> float:
-    """Until when answers may come: all of them together, for the first scrapes lack some."""
+    """Deadline for all answers together: the first scrapes lack some."""
     assert instant(port, "up")["result"]
     return time.monotonic() + _PATIENCE_SECONDS
 
@@ -129,7 +129,7 @@ def _columns(panel: Json) -> set[str]:
 
 
 def _drawn(port: int, title: str) -> dict[str, Any]:
-    """What a panel gets to draw, by the fields' own names, once there is something."""
+    """The frames of a panel, by the fields' own names, once there are some."""
     until = time.monotonic() + _PATIENCE_SECONDS
     while not (frames := drawn(port, _panel(title), by="name")) and time.monotonic() < until:
         time.sleep(1)
@@ -137,7 +137,7 @@ def _drawn(port: int, title: str) -> dict[str, Any]:
 
 
 def _table(port: int, panel: Json) -> dict[str, list[Any]]:
-    """What a table gets to draw, once no scrape is late so that all its columns are there."""
+    """The frames of a table, once all its columns are there."""
     until = time.monotonic() + _PATIENCE_SECONDS
     while True:
         frames = drawn(port, panel, process=PROCESS).values()
@@ -163,7 +163,7 @@ def test_the_ledger_adds_up_to_the_byte(port: int) -> None:
 
 
 def test_the_node_graph_has_both_ends_of_every_line(port: int) -> None:
-    frames = _drawn(port, "Who, through which door, to where, in kB/s")
+    frames = _drawn(port, "Which process, through which door, to where, in kB/s")
     edges, nodes = frames["edges"], frames["nodes"]
     assert {"id", "source", "target", "mainstat", "thickness"} <= set(edges)
     assert {"id", "title", "subtitle", "mainstat", "arc__door"} <= set(nodes)

@@ -13,7 +13,7 @@ from tests.dashboards.made import Json, all_panels, panels
 
 # The types lag behind the panels, which have these keys (Grafana 12.2.0, canvas).
 SCHEMA_LACKS = {"lineStyle", "links", "root", "actions", "radius"}
-# What the SDK, made for another version, does not know.
+# Unknown to the SDK, which is made for another version.
 SDK_LACKS = {
     "tooltip", "zoomToContent", "direction", "layoutAlgorithm", "lineStyle", "links", "border",
     "background", "constraint", "placement",

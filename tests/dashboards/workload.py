@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A host in small: processes that live on, between them every door and all common fd types.
+"""A small host: lasting processes that use every door and all common fd types.
 
 ``python -m tests.dashboards.workload`` runs it until SIGTERM; its processes end with it.
 """
@@ -49,7 +49,7 @@ def web_server() -> None:
 
 
 def database() -> None:
-    """A unix stream used as any file: by read and write; and a log by writev."""
+    """A unix stream used like any file, by read and write; and a log by writev."""
     ends = files.unix_stream()
     log = files.regular()
     while True:
@@ -111,7 +111,7 @@ def capture() -> None:
 
 
 def backdoor() -> None:
-    """Standard fds that are a socket, as a reverse shell has."""
+    """Standard fds that are a socket, as of a reverse shell."""
     ends = files.tcp()
     while True:
         for fd in (0, 1, 2):
@@ -178,7 +178,7 @@ def every_door() -> None:
 
 
 def rings() -> None:
-    """io_uring, aio and copy_file_range by a process that lives on."""
+    """io_uring, aio and copy_file_range by a lasting process."""
     while True:
         for fd_type in (FdType.TCP, FdType.REGULAR):
             with suppress(OSError):
@@ -192,7 +192,7 @@ def rings() -> None:
 
 
 def inspector() -> None:
-    """Takes a descriptor out of another process, as a debugger does."""
+    """Copies a descriptor of another process, like a debugger."""
     held = os.open("/dev/null", os.O_RDONLY)
     child = os.fork()
     if child == 0:
@@ -243,7 +243,7 @@ PROCESSES: dict[str, Callable[[], None]] = {
 
 
 def start(name: str, parent: int) -> int:
-    """Start the process of that name, which ends when its parent does; its pid."""
+    """Start a process of that name, which ends with its parent; return its pid."""
     pid = os.fork()
     if pid:
         return pid

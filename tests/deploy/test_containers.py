@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The container files, as far as they can be checked without an engine, and their like."""
+"""The container files, as far as they can be checked without an engine, and similar files."""
 
 import re
 import shutil

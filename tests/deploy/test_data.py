@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where root keeps the data of ``make run``: nobody else may have put a link there."""
+"""The data folder of ``make run``: no other user may have put a link there."""
 
 import os
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A leak of descriptors as a real Prometheus shows it."""
+"""A leak of descriptors, as seen in a real Prometheus."""
 
 import http.client
 import json

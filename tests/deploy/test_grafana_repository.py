@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Grafana's package repository is added to apt, or leaves nothing behind.
 
-A real apt with files of its own, a real signed repository on this machine.
+A real apt with separate files, a real signed repository on this machine.
 """
 
 import functools
@@ -48,7 +48,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 class Signer:
-    """A key of its own, without a password; gpg's agent for it runs until ``close``."""
+    """A new key without a password; gpg's agent for it runs until ``close``."""
 
     def __init__(self, home: Path) -> None:
         home.mkdir(mode=0o700)
@@ -117,7 +117,7 @@ class Apt:
         self._environment = {**os.environ, "APT_CONFIG": str(config)}
 
     def add(self, repository: str) -> tuple[int, list[str]]:
-        """Add the repository; its exit status and the files it tells of."""
+        """Add the repository; its exit status and the files it prints."""
         done = subprocess.run(
             ["bash", "-c", ADD],
             env={**self._environment, "FDSCOPE_GRAFANA_REPOSITORY": repository},
@@ -128,7 +128,7 @@ class Apt:
         return done.returncode, done.stdout.split()
 
     def candidate(self) -> str:
-        """What apt knows of the package."""
+        """Apt's output about the package."""
         return subprocess.run(
             ["apt-cache", "show", "grafana"],
             env=self._environment,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``make run`` for real: the exporter, a Prometheus that scrapes it, and their end."""
+"""``make run`` for real: the exporter, a Prometheus that scrapes it, and their stop."""
 
 import http.client
 import json
@@ -52,7 +52,7 @@ class Run:
         return int(re.findall(r"Prometheus  http://127.0.0.1:(\d+)", self.output)[0])
 
     def metrics(self) -> bytes:
-        """The text that Prometheus gets."""
+        """The metrics, as Prometheus gets them."""
         (port,) = re.findall(r"metrics     http://127.0.0.1:(\d+)/metrics", self.output)
         connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=10)
         connection.request("GET", "/metrics")
@@ -66,7 +66,7 @@ class Run:
         return {Path(f"/proc/{pid}/comm").read_text().strip(): int(pid) for pid in pids.split()}
 
     def up(self) -> "Run":
-        """Wait until it has said where to look."""
+        """Wait until it has printed the addresses."""
         wait_for(lambda: "Ctrl-C ends" in self.output or self.process.poll() is not None)
         assert self.process.poll() is None, self.output
         return self
@@ -94,7 +94,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start the script with ports and data of its own; what is left at the end is ended."""
+    """Start the script with free ports and a new data folder; stop it at the end."""
     runs: list[Run] = []
     names = ("FDSCOPE_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT", "GRAFANA_PORT")
     ports = {name: str(free_port()) for name in names}

@@ -63,7 +63,7 @@ def prometheus(folder: Path, jobs: str) -> Iterator[int]:
 
 
 def targets(port: int) -> dict[str, Any]:
-    """Job to its target, once it was scraped and had its answer within the second that it has."""
+    """Job to its target, once it was scraped and answered within its second."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("GET", "/api/v1/targets?state=active")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A storm of names, folding and giving back as a real Prometheus sees them: no byte twice."""
+"""A storm of names, summed and given back, in a real Prometheus: no byte counts twice."""
 
 import shutil
 import threading
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 CODE = Account.FILE_WRITE | FdType.FIFO << 8 | Door.READ_WRITE << 16
 METRIC = "fdscope_file_written_bytes_total"
 HASTE = 10
-"""The collector's clock is so much faster, so that a minute's rest is short."""
+"""Speed-up of the collector's clock, so that a minute's rest is short."""
 BUDGET = 2000
 SERVICE_BYTES, STORM_BYTES = 1000, 1_000_000
 """Bytes of the service in a tick of a tenth of a second, and of each process of the storm."""
@@ -36,7 +36,7 @@ WINDOW = 5
 
 
 class Host:
-    """One service, and a storm of processes of ever new names, each of which moves much more."""
+    """One service, and a storm of processes with new names, each of which moves much more."""
 
     mode = Mode.TRACEPOINT
     sees_sockets = False
@@ -117,7 +117,7 @@ def exporter(host: Host) -> Iterator[int]:
 
 
 def run(host: Host, seconds: float, storm: bool) -> tuple[float, float]:
-    """Let time go by; when it began and ended."""
+    """Wait; return when that began and ended."""
     began = time.time()
     while time.time() - began < seconds:
         host.tick(storm)
@@ -162,7 +162,7 @@ def test_no_byte_is_seen_twice(tmp_path: Path) -> None:
     assert before + host.started * STORM_BYTES <= float(sums) <= host.moved
     assert len(during) > STORM_SECONDS / 2
     assert max(during) < 1.5 * in_storm
-    # The amounts that are folded and moved now are a thousand times what the service moves.
+    # The amounts that are summed and moved now are a thousand times those of the service.
     assert len(after) > REST_SECONDS / 2
     assert max(after) < 1.5 * alone
     assert min(service) > 0.6 * alone

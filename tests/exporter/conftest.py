@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests of several files need."""
+"""Fixtures of several test files."""
 
 from collections.abc import Iterator
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The real command with a session and a collector that need no kernel.
 
-``python -m tests.exporter.fake WISHES ARGUMENTS...``: it tells on standard output what happens
-to them, and fails where the wishes say so.
+``python -m tests.exporter.fake WISHES ARGUMENTS...``: it prints on standard output what is
+done to them, and fails where the wishes say so.
 """
 
 import os

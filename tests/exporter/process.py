@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The exporter as a process of its own, with parts that need no kernel."""
+"""The exporter as a separate process, with parts that need no kernel."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from tests.paths import ROOT
 def exporter(
     wishes: str, *flags: str, before: Callable[[], None] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run ``tests.exporter.fake`` on a free port; at the end it is no more.
+    """Run ``tests.exporter.fake`` on a free port; kill it at the end.
 
     ``before`` is called in the child before the program starts.
     """
@@ -42,7 +42,7 @@ def exporter(
 
 
 def wait_until_caught(pid: int, *numbers: signal.Signals) -> None:
-    """Wait until a process has handlers of its own for these signals."""
+    """Wait until a process has handlers for these signals."""
     deadline = time.monotonic() + 60
     mask = sum(1 << number - 1 for number in numbers)
     while True:
@@ -51,6 +51,18 @@ def wait_until_caught(pid: int, *numbers: signal.Signals) -> None:
         if caught & mask == mask:
             return
         assert time.monotonic() < deadline, "the process does not catch the signals"
+        time.sleep(0.001)
+
+
+def wait_until_handled(pid: int) -> None:
+    """Wait until a process has no signal left to handle."""
+    deadline = time.monotonic() + 60
+    while True:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        pending = [line.split()[1] for line in lines if line.startswith(("SigPnd:", "ShdPnd:"))]
+        if not any(int(mask, 16) for mask in pending):
+            return
+        assert time.monotonic() < deadline, "a signal stays pending"
         time.sleep(0.001)
 
 
@@ -65,7 +77,7 @@ def read_until(stream: Iterator[str], text: str) -> list[str]:
 
 
 def first_child(pid: int) -> int:
-    """Wait until a process has a child, and which it is."""
+    """Wait until a process has a child; return its pid."""
     deadline = time.monotonic() + 60
     while not (children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
         assert time.monotonic() < deadline, "the process starts nothing"

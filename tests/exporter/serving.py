@@ -22,6 +22,7 @@ from fdscope.exporter.settings import config
 from fdscope.exporter.settings.addresses import Address
 from fdscope.exporter.settings.options import Options
 from fdscope.exporter.web_config.protection import Protection
+from fdscope.probes.hooks.blind_spots import BlindSpot
 
 PAGE = PageData(
     version="1.2.3",
@@ -30,7 +31,7 @@ PAGE = PageData(
         {"function": "sys_exit", "layer": "file", "mode": "tracepoint", "state": "attached"},
         {"function": "<b>", "layer": "socket", "mode": "x", "state": "failed", "why": "a & b"},
     ],
-    not_traced=["mmap: no operation", "<script>: evil"],
+    not_traced=[BlindSpot("mmap", "no operation"), BlindSpot("<script>", "evil")],
 )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One scrape, and what is left of it when a part fails."""
+"""One scrape, and its remaining families when a part fails."""
 
 import threading
 import time
@@ -31,7 +31,7 @@ CODE = Account.FILE_READ | FdType.FIFO << 8 | Door.READ_WRITE << 16
 
 
 class NoCgroups:
-    """Names of cgroups where none is told."""
+    """A source without names of cgroups."""
 
     def take(self) -> list[Cgroup]:
         return []
@@ -189,7 +189,7 @@ def test_ready_once_the_maps_were_read(kernel: Kernel, now: list[float]) -> None
 def test_a_wall_clock_that_is_set_changes_nothing(
     step: float, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The series of the dead leave in time, and `ended` goes on from the time of the start."""
+    """Series of ended processes go in time, and `ended` counts from the time of the start."""
     now, wall = [500.0], [1_700_000_000.0]
     clock = SimpleNamespace(time=lambda: wall[0], perf_counter=time.perf_counter)
     monkeypatch.setattr(collector_module, "time", clock)
@@ -265,7 +265,7 @@ def test_the_series_are_told_and_have_a_budget(kernel: Kernel) -> None:
 
 
 def crowd(number: int) -> Snapshot:
-    """So many processes of so many names that are alive."""
+    """So many living processes with so many names."""
     keys = [ProcessKey(tgid, 1) for tgid in range(1, number + 1)]
     return Snapshot(
         {key: {CODE: Amount(2, 30)} for key in keys},

@@ -4,6 +4,7 @@
 import json
 import logging
 import os
+import pty
 import re
 import sys
 from collections.abc import Iterator
@@ -47,6 +48,22 @@ def test_logfmt(capsys: pytest.CaptureFixture[str]) -> None:
     assert found[1] == f'"{escaped}"'
     assert re.match(f'time={TIME} level=ERROR msg="failed" error="Traceback ', second)
     assert second.isprintable()
+
+
+@pytest.mark.parametrize(("terminal", "bold"), [("xterm", True), ("dumb", False), ("", False)])
+def test_a_terminal_shows_what_stands_out_in_bold(
+    terminal: str, bold: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = pty.openpty()
+    with os.fdopen(reader, "rb") as ours, os.fdopen(writer, "w") as theirs:
+        monkeypatch.setattr(sys, "stderr", theirs)
+        logs.start_logging("info", "auto", {"TERM": terminal} if terminal else {})
+        logging.getLogger("test").info("plain")
+        logging.getLogger("test").info("%s", HOSTILE, extra=logs.STANDS_OUT)
+        lines = [ours.readline().decode().rstrip("\r\n") for _ in range(2)]
+    assert not lines[0].startswith("\x1b")
+    assert lines[1].startswith("\x1b[1mtime=") is bold
+    assert lines[1].removeprefix("\x1b[1m").removesuffix("\x1b[0m").isprintable()
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Privileges given up for good, in processes of their own."""
+"""Privileges dropped for good, in separate processes."""
 
 import os
 import subprocess

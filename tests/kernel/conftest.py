@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Real probes on the running kernel, and known workloads in processes of their own."""
+"""Real probes on the running kernel, and known workloads in separate processes."""
 
 import inspect
 import json
@@ -24,7 +24,7 @@ Counted = dict[tuple[Account, FdType, Via, int], Amount]
 """(account, fd type, via, errno) to amount."""
 
 Work = Callable[[], object]
-"""A workload; what it returns does not matter."""
+"""A workload; its result is ignored."""
 
 Run = Callable[[Work], Counted]
 
@@ -56,7 +56,7 @@ def can_follow_stacks(mode: Mode) -> bool:
 def session() -> Iterator[Session]:
     if os.geteuid() != 0:
         pytest.fail("these tests attach probes: run them as root")
-    # Nothing is forgotten during the tests, whatever else this host does meanwhile.
+    # Large maps: no update is lost during the tests, whatever else this host does.
     attached = attach(modes(), Settings(counter_entries=1 << 17, process_entries=1 << 16))
     if "FDSCOPE_REPORTS" in os.environ:
         write_support_report(attached, Path(os.environ["FDSCOPE_REPORTS"]))
@@ -65,7 +65,7 @@ def session() -> Iterator[Session]:
 
 
 def skipped_runs(missed: int) -> str:
-    """Why figures may fall short: so many runs of the probes were skipped."""
+    """The reason for missing operations: so many runs of the probes were skipped."""
     return f"the kernel skipped {missed} runs of the probes, as fdscope tells"
 
 
@@ -80,7 +80,7 @@ def probes_that_skip(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def exactly(session: Session) -> Exactly:
-    """Compares operations that were counted with those that were done."""
+    """Compares counted operations with known ones."""
     before = session.missed_runs()
     return lambda counted, expected: skipped.exactly(
         counted, expected, session.missed_runs() - before
@@ -102,7 +102,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def pytest_runtest_makereport(
     call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """What the skipped runs explain, and only that, is a failure that is expected."""
+    """Only a failure that skipped runs explain is expected."""
     report = yield
     if call.excinfo and isinstance(call.excinfo.value, skipped.FewerError):
         report.outcome = "skipped"
@@ -112,14 +112,14 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def measuring() -> Iterator[Session]:
-    """Probes that also take durations and every stack."""
+    """Probes that also measure durations and sample every stack."""
     attached = attach(modes(), Settings(latency=True, stacks_every=1))
     yield attached
     attached.close()
 
 
 def write_support_report(session: Session, directory: Path) -> None:
-    """What attached, what fired and which doors are exact here, for the table of kernels."""
+    """Attached hooks, hooks that fired and exact doors here, for the table of kernels."""
     statistics = Path("/proc/sys/kernel/bpf_stats_enabled")
     before = statistics.read_text()
     statistics.write_text("1")
@@ -156,7 +156,7 @@ def write_support_report(session: Session, directory: Path) -> None:
 
 
 def of_tgid(snapshot: Accounts, tgid: int) -> Counted:
-    """All that a reading holds of one process."""
+    """The part of a reading about one process."""
     counted: Counted = {}
     for key, amounts in snapshot.amounts.items():
         if key.tgid == tgid:
@@ -197,7 +197,7 @@ def in_child(work: Work) -> int:
 
 @pytest.fixture
 def run(session: Session) -> Run:
-    """Runs a workload in a process of its own, and answers what was counted of it."""
+    """Runs a workload in a separate process, and returns what was counted for it."""
 
     def run_workload(work: Work) -> Counted:
         tgid = in_child(work)

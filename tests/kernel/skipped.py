@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests where the kernel skips runs of the probes: what may fall short then, and by how much."""
+"""Tests where the kernel skips runs of the probes: how much may be missing."""
 
 from collections.abc import Callable
 

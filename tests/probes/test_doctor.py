@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What ``fdscope doctor`` says of machines that lack one thing or another."""
+"""``fdscope doctor`` on machines that lack something."""
 
 import json
 import struct
@@ -11,7 +11,7 @@ import pytest
 from fdscope.probes.attach import compiler
 from fdscope.probes.attach.compiler import LoadError
 from fdscope.probes.doctor import checks as doctor
-from fdscope.probes.doctor.checks import examine
+from fdscope.probes.doctor.checks import examine, usable_mode
 from fdscope.probes.doctor.diagnosis import NOTE, OK, PROBLEM, Check, Diagnosis, Trial
 from fdscope.probes.kernel.host import Host
 from fdscope.probes.kernel.preemption import best_first
@@ -58,6 +58,18 @@ def test_good_machine(host: Host) -> None:
     } == {OK}
     assert diagnosis.mode == "tracepoint"
     assert diagnosis.verdict.endswith("in tracepoint mode: 1 of 2 hooks attach")
+
+
+def test_the_usable_mode_is_the_first_that_works(host: Host) -> None:
+    tried: list[Mode] = []
+
+    def try_mode(mode: Mode) -> Trial:
+        tried.append(mode)
+        return Trial(mode.value, mode is Mode.KPROBE)
+
+    assert usable_mode(host, try_mode) is Mode.KPROBE
+    assert tried == [Mode.FENTRY, Mode.KPROBE]
+    assert usable_mode(host, lambda mode: Trial(mode.value, False)) is None
 
 
 def test_text_is_a_table_with_a_verdict(host: Host) -> None:

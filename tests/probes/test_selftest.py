@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is tried instead of hooks that are attached and do not fire."""
+"""The next attach mode after one whose hooks do not fire."""
 
 from fdscope.probes.attach.source import Settings
 from fdscope.probes.schema.taxonomy import Mode

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Names that somebody else chose are printable, whatever they are."""
+"""Text from outside is printable, whatever it is."""
 
 import os
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The scorecard: known bytes on every route, and whether fdscope counted exactly these."""
+"""The scorecard: known bytes on every route, compared with the counts of fdscope."""

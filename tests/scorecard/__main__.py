@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def say(text: str) -> None:
-    """Tell the user on the way."""
+    """Print progress."""
     sys.stderr.write(f"{text}\n")
 
 

@@ -20,14 +20,14 @@ _WORDS = {
     "DUPLICATE": "duplicated",
     "TRUNCATE": "truncated",
 }
-"""End of an account's name to the word that a workload has for it."""
+"""End of an account's name to the workloads' word for it."""
 SOCKETS = frozenset(fd_type.label for fd_type in FdType if fd_type.is_socket)
 PAST_THE_RECEIVE_PATH = frozenset({Door.SPLICE.label, Door.SENDFILE.label})
 """Doors by which the kernel reads a socket without calling its receive operation."""
 
 
 class What(NamedTuple):
-    """What an amount counts."""
+    """The meaning of an amount."""
 
     pid: int
     layer: str
@@ -41,7 +41,7 @@ Slots = Mapping[ProcessKey, Mapping[int, Amount]]
 
 
 def grown(before: Snapshot, after: Snapshot) -> dict[ProcessKey, dict[int, Amount]]:
-    """What was counted between two snapshots."""
+    """Amounts counted between two snapshots."""
     return {
         key: {
             code: amount.minus(before.amounts.get(key, {}).get(code, NOTHING))
@@ -56,7 +56,7 @@ def _add(amounts: Amounts, what: What, amount: Amount) -> None:
 
 
 def expected(entries: Iterable[Entry], sockets: bool) -> Amounts:
-    """By the workloads' own account; the socket layer sees the bytes of a socket once more."""
+    """Expected amounts, from the workloads; the socket layer counts a socket's bytes again."""
     amounts: Amounts = {}
     for entry in entries:
         _add(
@@ -72,7 +72,7 @@ def expected(entries: Iterable[Entry], sockets: bool) -> Amounts:
 
 
 def counted(slots: Slots, pids: frozenset[int]) -> Amounts:
-    """By fdscope, of these processes; errors and the kernel's own sockets left out."""
+    """Amounts counted for these processes, without errors and the kernel's own sockets."""
     amounts: Amounts = {}
     for key, codes in slots.items():
         if key.tgid not in pids:
@@ -92,7 +92,7 @@ def counted(slots: Slots, pids: frozenset[int]) -> Amounts:
 
 
 def compare(truth: Amounts, seen: Amounts, names: Mapping[int, str]) -> list[Line]:
-    """A line for whatever either of them has."""
+    """A line for every key of either side."""
     return [
         Line(
             what.pid,
@@ -108,7 +108,7 @@ def compare(truth: Amounts, seen: Amounts, names: Mapping[int, str]) -> list[Lin
 
 
 def wrong_names(entries: Sequence[Entry], snapshot: Snapshot) -> list[Line]:
-    """A line for each process that fdscope knows by another name, or not at all."""
+    """A line for each process that has another name in fdscope, or none."""
     known = {key.tgid: process.name.decode() for key, process in snapshot.processes.items()}
     truth = {entry.pid: entry.name for entry in entries}
     return [
@@ -119,7 +119,7 @@ def wrong_names(entries: Sequence[Entry], snapshot: Snapshot) -> list[Line]:
 
 
 def wrong_scopes(slots: Slots, pids: frozenset[int], scope: str) -> list[Line]:
-    """A line for each socket amount whose peer is said to be elsewhere; unknown is no lie."""
+    """A line for each socket amount with a wrong scope; unknown is not wrong."""
     truthful = (scope, Scope.UNKNOWN.label)
     return [
         Line(key.tgid, "", SOCKET, f"scope {found.via.label}", found.fd_type.label, "", 0, 0, 0, n)
@@ -131,6 +131,6 @@ def wrong_scopes(slots: Slots, pids: frozenset[int], scope: str) -> list[Line]:
 
 
 def residual(slots: Slots, pids: frozenset[int]) -> int:
-    """What the ledger leaves unexplained of these processes, in bytes."""
+    """The residual of the ledger for these processes, in bytes."""
     of_them = [codes for key, codes in slots.items() if key.tgid in pids]
     return sum(abs(line.residual) for line in ledger(of_them) if line.is_socket)

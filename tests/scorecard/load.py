@@ -12,23 +12,23 @@ from tests.scorecard.table import line_text
 from tests.scorecard.trial import Sample, Trial
 
 _SETTLED_SHARE = 3
-"""The first third of a soak is for filling up; the other two are compared."""
+"""The first third of a soak fills the maps; the other two are compared."""
 _FEWEST_SAMPLES = 12
 _GROWTH_KIB = 4096
 _GROWTH_SHARE = 0.05
 _SERIES_SHARE = 0.1
-"""An errno that is the first of its kind is a series more; a leak is one for each process."""
+"""A new errno adds a series; a leak adds one for each process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of it, for how long."""
+    """Size and duration."""
 
     seconds: float
     operations: int
-    """A second, of all threads together."""
+    """Operations per second, of all threads together."""
     births: int
-    """Processes a second that live for a moment; 0 for none."""
+    """Short-lived processes per second; 0 for none."""
     processes: int = 4
     threads: int = 4
     every: float = 5.0
@@ -54,7 +54,7 @@ def _grows(values: Sequence[float], slack: float) -> bool:
 
 
 def complaints(samples: Sequence[Sample]) -> list[str]:
-    """What a soak must not show: memory or series that keep growing, maps that fill."""
+    """Faults of a soak: memory or series that keep growing, maps that fill."""
     found = []
     memory = [float(sample.resident_kib) for sample in samples]
     if _grows(memory, _GROWTH_KIB + _GROWTH_SHARE * memory[0]):
@@ -70,7 +70,7 @@ def complaints(samples: Sequence[Sample]) -> list[str]:
 
 
 def text(result: Trial, verdicts: Sequence[str]) -> str:
-    """A report for people."""
+    """The report as text."""
     last = result.samples[-1]
     rate = result.operations / result.seconds
     fullest = {name: max(sample.maps[name] for sample in result.samples) for name in last.maps}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a scenario is, and what became of it."""
+"""Scenarios and their verdicts."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -10,20 +10,20 @@ from fdscope.probes.schema.taxonomy import Mode
 
 @dataclass(frozen=True, slots=True)
 class Blind:
-    """A blind spot of the product that excuses bytes which are missing from a scenario."""
+    """A blind spot of the product that excuses missing bytes of a scenario."""
 
     begins: str
-    """How its text in ``probes.hooks.blind_spots`` begins; it must be there for the mode."""
+    """The begin of its text in ``probes.hooks.blind_spots``, which must list it for the mode."""
     modes: tuple[Mode, ...] = tuple(Mode)
     before: tuple[int, int] | None = None
-    """The first kernel that has it no more."""
+    """The first kernel without it."""
 
     def applies(self, mode: Mode, kernel: tuple[int, int]) -> bool:
-        """True where the product tells of it."""
+        """True where the product lists it."""
         return mode in self.modes and (self.before is None or kernel < self.before)
 
     def text(self, mode: Mode) -> str:
-        """What the product says; ValueError if it says nothing of the kind."""
+        """The product's text; ValueError if it has none."""
         for spot in BLIND_SPOTS[mode]:
             if spot.what.startswith(self.begins):
                 return spot.what
@@ -40,22 +40,22 @@ COPY_FILE_RANGE = Blind("copy_file_range on Linux 5.10", (Mode.FENTRY,), (5, 11)
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Processes that move bytes of which they know how many."""
+    """Processes that move known numbers of bytes."""
 
     name: str
     program: tuple[str | int, ...]
     """Program of tests/workloads and its arguments: numbers are scaled, ``{place}`` is filled."""
     blind: tuple[Blind, ...] = ()
     scope: str = ""
-    """What the socket layer must say of the peers, if it is one word for all."""
+    """The scope of all peers at the socket layer, if they have the same."""
     quick: bool = True
     """Also a test of pytest, with fewer bytes."""
     about: str = ""
-    """What a reader of the table should know."""
+    """A note for readers of the table."""
 
 
 class Line(NamedTuple):
-    """One kind of operation of one process: what it did, what fdscope counted."""
+    """One kind of operation of one process: expected and counted."""
 
     pid: int
     process: str
@@ -86,7 +86,7 @@ EXACT, OFF, BLIND, NOT_POSSIBLE = "exact", "off", "not seen", "not possible here
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a scenario went in one mode on one kernel."""
+    """The result of a scenario in one mode on one kernel."""
 
     scenario: str
     verdict: str

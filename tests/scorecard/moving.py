@@ -5,9 +5,11 @@ from fdscope.probes.schema.taxonomy import Mode
 from tests.scorecard.model import Blind, Scenario
 
 SKIPPED_COMPLETIONS = Blind("io_uring operations whose completion is skipped")
-MULTISHOT_BEFORE_6_12 = Blind("up to Linux 6.11 all but the last completion", before=(6, 12))
+MULTISHOT_BEFORE_6_12 = Blind(
+    "up to Linux 6.11 all but the last completion", (Mode.FENTRY, Mode.KPROBE), (6, 12)
+)
 MULTISHOT_IN_TRACEPOINT = Blind("splice and tee by io_uring", (Mode.TRACEPOINT,))
-ALL_BEFORE_5_19 = Blind("up to Linux 6.11 all but the last", (Mode.TRACEPOINT,), (5, 19))
+ALL_BEFORE_5_19 = Blind("before Linux 5.19 all of io_uring", (Mode.TRACEPOINT,), (5, 19))
 AIO_BY_MEMORY = Blind("aio whose results the program reads from the ring", (Mode.TRACEPOINT,))
 
 _TWO_FILES = tuple(

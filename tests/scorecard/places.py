@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where workloads run: filesystems and a network namespace that are made for them and undone."""
+"""Places of workloads: filesystems and a network namespace, made and removed."""
 
 import contextlib
 import os
@@ -10,23 +10,23 @@ from pathlib import Path
 
 _IMAGE_BYTES = 48 << 20
 _MODULES = ("loop", "ext4", "overlay", "veth", "sctp", "vsock_loopback", "af_packet", "algif_hash")
-"""Loaded where the kernel has them apart; what it does not have shows as not possible."""
+"""Modules to load; what the kernel does not have shows as not possible."""
 
 Made = Mapping[str, str]
 """Name in the scenarios to path, address or name."""
 
 
 class MissingError(Exception):
-    """It cannot be made here; the text says why."""
+    """The place cannot be made here; the text says why."""
 
 
 class Places(dict[str, str]):
-    """What was made; asking for more is a MissingError."""
+    """The places that were made; MissingError for others."""
 
     def __init__(self) -> None:
         super().__init__()
         self.missing: dict[str, str] = {}
-        """Name of a maker to why it made nothing."""
+        """Name of a maker to the reason why it made nothing."""
 
     def __missing__(self, name: str) -> str:
         raise MissingError(self.missing.get(name.partition("_")[0], f"no {name} here"))
@@ -129,7 +129,7 @@ MAKERS: tuple[Callable[[Path], contextlib.AbstractContextManager[Made]], ...] = 
 
 @contextlib.contextmanager
 def places() -> Iterator[Places]:
-    """All that can be made here, and why the rest cannot."""
+    """All places that can be made here, and why the others cannot."""
     for module in _MODULES:
         with contextlib.suppress(FileNotFoundError):
             subprocess.run(["modprobe", "-q", module], capture_output=True, check=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Scenarios of who did it: processes that come and go, threads, containers, 32-bit programs."""
+"""Scenarios of attribution: processes that start and end, threads, containers, 32-bit programs."""
 
 from tests.scorecard.model import COPY_FILE_RANGE, Scenario
 

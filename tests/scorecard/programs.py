@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Compiles the C programs of tests/workloads; the lab of virtual machines does so for its guests.
+"""Compiles the C programs of tests/workloads; the lab of virtual machines uses it for its guests.
 
-Standard library only, for the lab runs without the project's environment.
+Standard library only, because the lab runs without the project's environment.
 """
 
 import shutil
@@ -26,7 +26,7 @@ def sources(machine: str) -> list[Path]:
 
 
 def command(source: Path, target: Path, compiler: str = "gcc") -> list[str | Path]:
-    """How to compile it."""
+    """The compiler's command."""
     options = FREESTANDING if source.stem.endswith(COMPAT) else OPTIONS
     return [compiler, *options, "-o", target, source]
 

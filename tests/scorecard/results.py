@@ -34,7 +34,7 @@ class Run:
 
     @property
     def residual_bytes(self) -> int:
-        """What the ledger leaves unexplained; where a blind spot is named, that explains it."""
+        """The residual of the ledger; a named blind spot explains it."""
         return sum(v.residual_bytes for v in self.verdicts if v.verdict != BLIND)
 
     @property
@@ -49,12 +49,12 @@ class Run:
 
     @property
     def failures(self) -> list[Verdict]:
-        """What is neither exact nor excused."""
+        """Verdicts that are neither exact nor excused."""
         return [verdict for verdict in self.verdicts if verdict.verdict == OFF]
 
 
 def of_session(session: Session, scale: float, verdicts: list[Verdict]) -> Run:
-    """What a session saw."""
+    """Make the results of a session."""
     after = session.snapshot()
     return Run(
         kernel=platform.release(),
@@ -69,7 +69,7 @@ def of_session(session: Session, scale: float, verdicts: list[Verdict]) -> Run:
 
 
 def save(run: Run, folder: Path) -> Path:
-    """Write it; the file's name tells kernel and mode."""
+    """Write it; the file's name holds kernel and mode."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"scorecard-{run.kernel}-{run.mode}.json"
     path.write_text(json.dumps(asdict(run), indent=1) + "\n")

@@ -41,7 +41,7 @@ def kernel_version() -> tuple[int, int]:
 
 
 def skips_runs(mode: Mode) -> bool:
-    """True if the kernel skips runs of this mode's programs under load, as fdscope tells."""
+    """True if the kernel skips runs of this mode's programs under load."""
     return preempts() and PREEMPTED.applies(mode, kernel_version())
 
 
@@ -56,7 +56,7 @@ def arguments(scenario: Scenario, scale: float, places: Mapping[str, str]) -> li
 
 
 def perform(command: Sequence[str], tally: Tally) -> tuple[list[Entry], str]:
-    """Run a workload; what it did, or why it is not possible here.
+    """Run a workload; its entries, or why it is not possible here.
 
     RuntimeError with its message if it failed.
     """
@@ -162,7 +162,7 @@ def _once(scenario: Scenario, session: Session, scale: float, places: Mapping[st
 
 
 def run(scenario: Scenario, session: Session, scale: float, places: Mapping[str, str]) -> Verdict:
-    """Run it; again if it is not exact and the kernel says that it skipped runs of the probes.
+    """Run it; again if it is not exact and the kernel skipped runs of the probes.
 
     RuntimeError if the workload itself fails, subprocess.TimeoutExpired if it hangs.
     """

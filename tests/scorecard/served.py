@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The exporter as users run it, and what a scrape of it says."""
+"""The exporter as users run it, and its scrapes."""
 
 import os
 import re
@@ -30,9 +30,9 @@ class Scrape:
     """One answer of the exporter."""
 
     at: float
-    """When, on the monotonic clock."""
+    """Time on the monotonic clock."""
     seconds: float
-    """How long it took."""
+    """Seconds that it took."""
     samples: list[tuple[str, dict[str, str], float]]
     """Name, labels, value."""
     resident_kib: int
@@ -59,10 +59,10 @@ class Scrape:
 
 
 class Exporter(Protocol):
-    """Whatever answers scrapes."""
+    """A source of scrapes."""
 
     def scrape(self) -> Scrape:
-        """Ask it; OSError if it does not answer."""
+        """Scrape it; OSError if it does not answer."""
 
 
 def _scrape(pid: int, expose: Callable[[], str]) -> Scrape:
@@ -84,13 +84,13 @@ def _scrape(pid: int, expose: Callable[[], str]) -> Scrape:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A running exporter, asked over HTTP."""
+    """A running exporter, scraped over HTTP."""
 
     pid: int
     url: str
 
     def scrape(self) -> Scrape:
-        """Ask it; OSError if it does not answer."""
+        """Scrape it; OSError if it does not answer."""
         return _scrape(self.pid, self._get)
 
     def _get(self) -> str:
@@ -100,7 +100,7 @@ class Served:
 
 
 class Inside:
-    """What the exporter would serve of a session that is attached already."""
+    """The scrapes of an attached session, without a server."""
 
     def __init__(self, session: Session) -> None:
         self._collector = Collector(session, "test", 1000)

@@ -12,20 +12,20 @@ from tests.vm.table import table
 INTRODUCTION = """\
 # Scorecard
 
-Each scenario is a program of `tests/workloads` that sums up what its own system calls moved, by
+Each scenario is a program of `tests/workloads` that sums up the bytes of its own system calls, by
 process, fd type, door and direction. A verdict is *exact* only if fdscope counted the same bytes
 and the same operations for the same processes under the same names, and nothing besides, at the
 file layer and (as bytes) at the socket layer, if the ledger of these processes leaves 0 bytes
 unexplained, and if nothing was lost meanwhile. There is no tolerance. *Not seen* names the blind
-spot that fdscope itself tells of (`fdscope doctor`); it excuses what is missing, never what is too
-much. *Not possible* is what the kernel or machine does not have.
+spot that fdscope lists itself (`fdscope doctor --blind-spots`); it excuses missing bytes, never
+additional ones. *Not possible* is what the kernel or machine does not have.
 
 `make scorecard` runs it here, the tests run it in small (the scale below) on every kernel of the
-lab, and `make scorecard-table` writes this page from what both left.
+lab, and `make scorecard-table` writes this page from the results of both.
 """
 LONG_INTRODUCTION = """\
 The running exporter, scraped all the while, against the workloads' own sums: `make load`, and
-`make soak` with hundreds of processes a second that come and go, each with a dozen descriptors.
+`make soak` with hundreds of processes a second that start and end, each with a dozen descriptors.
 Sums are those of each process, fd type, door and direction. Memory is the exporter's, in MiB, from
 the first scrape to the last.
 """
@@ -38,7 +38,7 @@ _MARKS = {EXACT: "exact", OFF: "**off**", BLIND: "not seen", NOT_POSSIBLE: "not 
 
 
 def line_text(line: Line) -> str:
-    """What is wrong, in a line."""
+    """A wrong line as text."""
     where = f"{line.process} ({line.pid}) {line.layer} {line.account} {line.fd_type} {line.door}"
     return (
         f"{where.strip()}: expected {line.expected_bytes} bytes in {line.expected_operations}"
@@ -47,7 +47,7 @@ def line_text(line: Line) -> str:
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """A scenario for a terminal."""
+    """A scenario as text."""
     again = f" (after {verdict.tries} tries)" if verdict.tries > 1 else ""
     head = (
         f"{verdict.scenario:46} {verdict.verdict + again:18}"
@@ -57,7 +57,7 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def summary(run: Run) -> str:
-    """A run in a line."""
+    """A run as one line."""
     words = [verdict.verdict for verdict in run.verdicts]
     counts = ", ".join(f"{words.count(word)} {word}" for word in _MARKS if word in words)
     return (

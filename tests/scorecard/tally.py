@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The ground truth as the workloads tell it, through memory that they share with the runner."""
+"""The ground truth from the workloads, through memory shared with the runner."""
 
 import mmap
 import os
@@ -51,6 +51,6 @@ class Tally:
         return found
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self._memory.close()
         os.close(self.fd)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The judge finds what is missing, too much, or somebody else's."""
+"""The judge finds missing, additional and foreign operations."""
 
 import pytest
 
@@ -65,7 +65,7 @@ def test_a_wrong_name_is_told() -> None:
     assert "other" in table.line_text(line)
 
 
-def test_every_blind_spot_of_a_scenario_is_one_that_the_product_tells_of() -> None:
+def test_every_blind_spot_of_a_scenario_is_one_that_the_product_lists() -> None:
     spots = [blind for scenario in SCENARIOS for blind in scenario.blind]
     assert spots
     for blind in spots:

@@ -14,9 +14,9 @@ from tests.scorecard.served import Exporter, Scrape
 from tests.scorecard.tally import Entry, Tally
 
 OURS = "sc-"
-"""How the names of the workloads' processes begin."""
+"""Prefix of the names of the workloads' processes."""
 _READINGS = 5
-"""Scrapes in the end: a residual of the ledger must stay for a few to be one."""
+"""Scrapes at the end: a residual counts only if it stays for a few."""
 _METRICS = {
     (FILE, "read"): ("fdscope_file_reads_total", "fdscope_file_read_bytes_total"),
     (FILE, "written"): ("fdscope_file_writes_total", "fdscope_file_written_bytes_total"),
@@ -38,14 +38,14 @@ class Sample:
     maps: dict[str, float]
     """Map to the share of it that is full."""
     residual: dict[str, int]
-    """Fd type and direction to the bytes that the ledger cannot explain, on the whole host."""
+    """Fd type and direction to the residual of the ledger, on the whole host."""
     lost: dict[str, int]
     missed_runs: int
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of it."""
+    """The result."""
 
     mode: str
     seconds: float
@@ -60,19 +60,19 @@ class Trial:
 
     @property
     def wrong(self) -> list[Line]:
-        """What is not exact."""
+        """Lines that are not exact."""
         return [line for line in self.lines if not line.exact]
 
     @property
     def lost(self) -> dict[str, int]:
-        """Losses in the end, but for calls that were waiting when the probes were attached."""
+        """Losses at the end, except for calls that were waiting when the probes were attached."""
         first, last = self.samples[0].lost, self.samples[-1].lost
         more = {reason: count - first.get(reason, 0) for reason, count in last.items()}
         return {k: n for k, n in more.items() if n and k != "unmatched_return"}
 
     @property
     def residual(self) -> dict[str, int]:
-        """What the ledger left unexplained in the end."""
+        """The residual at the end."""
         return self.samples[-1].residual
 
     @property
@@ -82,7 +82,7 @@ class Trial:
 
     @property
     def told(self) -> bool:
-        """True if what is missing is no more than the runs that the kernel skipped."""
+        """True if no more is missing than the kernel skipped runs."""
         missing = sum(line.expected_operations - line.operations for line in self.wrong)
         return all(line.lacks for line in self.wrong) and missing <= sum(self.missed_runs.values())
 
@@ -124,7 +124,7 @@ def _seen(first: Scrape, last: Scrape, names: Sequence[str], line: tuple[str, ..
 
 
 def compare(entries: Sequence[Entry], first: Scrape, last: Scrape) -> list[Line]:
-    """A line for each thing that a process did; one called x tells of all that are called x-1."""
+    """A line for each kind of operation of a process; a process x stands for all named x-1."""
     truth: dict[tuple[str, str, str, str, str], Amount] = {}
     for entry in entries:
         keys = [(entry.name, FILE, entry.account, entry.fd_type, entry.door)]

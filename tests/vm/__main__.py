@@ -91,7 +91,7 @@ def version_of(lab: Lab, cell: Cell) -> str:
 
 
 def jobs_for(cell: Cell, arguments: argparse.Namespace) -> list[Job]:
-    """Return what the command line asks of a cell: a guest for each mode that it has."""
+    """Return the jobs of the command line for a cell: a guest for each of its modes."""
     limit = arguments.limit or cell.limit
     command = arguments.script or pytest_command(
         [pytest_target(CHECKOUT, smoke=arguments.smoke), *arguments.pytest]
@@ -174,7 +174,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; 0 is good or skipped, 1 failed tests, 2 a lab that does not work."""
+    """Run a command; 0: passed or skipped, 1: failed tests, 2: the lab does not work."""
     arguments = parser().parse_args(argv)
     try:
         return COMMANDS[arguments.command](arguments)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reads one suite of the archive through apt with a configuration and state of its own."""
+"""Reads one suite of the archive through apt with a separate configuration and state."""
 
 import re
 import time
@@ -33,7 +33,7 @@ Dir::Etc::preferencesparts "{folder}/none";
 
 
 def replace_text(path: Path, text: str) -> bool:
-    """Give a file this content and say whether it had another before."""
+    """Write a file; True if its content changed."""
     if path.exists() and path.read_text() == text:
         return False
     path.write_text(text)
@@ -83,7 +83,7 @@ class Suite:
         return self.folder / "updated"
 
     def _configure(self) -> bool:
-        """Write the configuration and say whether the lists are fresh and made with it."""
+        """Write the configuration; True if the lists are fresh and made with it."""
         sources = "\n".join(self.archive.sources(self.name)) + "\n"
         settings = CONFIGURATION.format(arch=self.arch.debian, folder=self.folder)
         for part in ("state/lists/partial", "cache/archives/partial", "none"):
@@ -120,7 +120,7 @@ class Suite:
         return Package(name, fields["Version"], tuple(names))
 
     def closure(self, name: str, pattern: str) -> list[Package]:
-        """Return what a meta package stands for: all it depends on by matching names."""
+        """Return the packages that a meta package depends on, by matching names."""
         found: dict[str, Package] = {}
         waiting = [name]
         while waiting:

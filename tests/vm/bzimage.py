@@ -29,7 +29,7 @@ def zstd_payload(image: bytes) -> bytes | None:
 
 
 def unpack_image(source: Path, target: Path) -> None:
-    """Write to `target` what QEMU is to boot: the unpacked kernel, else the image as it is."""
+    """Write to `target` the image that QEMU boots: the unpacked kernel, else the image as it is."""
     image = source.read_bytes()
     payload = zstd_payload(image)
     if payload is None:

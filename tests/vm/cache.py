@@ -23,7 +23,7 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
 
 
 def source_hash(*sources: Path) -> str:
-    """Return a hash of program files, so that a changed recipe rebuilds what it makes."""
+    """Return a hash of program files, so that a changed program rebuilds its output."""
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs other programs and turns their failures into errors that say what to do."""
+"""Runs other programs and turns their failures into errors with advice."""
 
 import subprocess
 from collections.abc import Mapping, Sequence

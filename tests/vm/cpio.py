@@ -57,7 +57,7 @@ class CpioWriter:
         self.entry(name, stat.S_IFREG | permissions, data)
 
     def path(self, source: Path, name: str) -> None:
-        """Add what lies at `source` (not what is in a directory) under `name`."""
+        """Add the file at `source` (not the content of a directory) under `name`."""
         status = source.lstat()
         if stat.S_ISREG(status.st_mode):
             self._regular(source, name, status)
@@ -88,7 +88,7 @@ class CpioWriter:
             self._directory(parent, stat.S_IFDIR | 0o755)
 
     def tree(self, root: Path, *, keep: Callable[[str], bool] = lambda _: True) -> None:
-        """Add all below `root` in sorted order, but for the names that `keep` refuses."""
+        """Add all below `root` in sorted order, except names that `keep` refuses."""
         for folder, folders, files in os.walk(root):
             folders.sort()
             for leaf in sorted([*folders, *files]):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the machine that runs the lab needs, and its installation through apt."""
+"""The packages that the lab needs on this machine, and their installation through apt."""
 
 import os
 import re

@@ -141,7 +141,7 @@ class Lab:
             return guest, use(guest)
 
     def _take_reports(self, guest: Guest, folder: Path) -> str:
-        """Copy a guest's reports to a folder and return what was wrong with them, if anything."""
+        """Copy a guest's reports to a folder and return what is wrong with them, or ""."""
         try:
             results.unpack_reports(guest.reports, folder)
         except tarfile.TarError as error:

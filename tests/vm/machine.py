@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Boots a guest under QEMU's software emulation and waits for its word on how it went."""
+"""Boots a guest under QEMU's software emulation and waits for its result."""
 
 import re
 import shutil
@@ -39,7 +39,7 @@ class Guest:
 
     @property
     def console(self) -> Path:
-        """What the kernel writes."""
+        """The kernel's messages."""
         return self.folder / "console.log"
 
     @property
@@ -55,7 +55,7 @@ class Guest:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a boot ended: `status` is that of the guest's command, None if it never came."""
+    """The result of a boot: `status` is that of the guest's command, None without one."""
 
     status: int | None
     seconds: float
@@ -63,7 +63,7 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """Whether the guest's own word is that all went well."""
+        """True if the guest reported success."""
         return self.status == 0
 
 

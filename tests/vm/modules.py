@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Chooses the kernel modules that the tests load, with what those depend on.
+"""Chooses the kernel modules that the tests load, with their dependencies.
 
-Checksums that filesystems ask for by name stand in the list: no dependency tells of them.
+The list has checksums that filesystems request by name: they are no dependencies.
 """
 
 import shutil

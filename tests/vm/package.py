@@ -7,11 +7,11 @@ from pathlib import Path
 from tests.vm.command import LabError, run
 
 OLDER = "older"
-"""What the older package's code says of its version."""
+"""The version of the older package."""
 
 
 def package_file(checkout: Path) -> Path:
-    """The package that `make deb` left; LabError if there is none."""
+    """The package built by `make deb`; LabError if there is none."""
     found = sorted((checkout / "build").glob("fdscope_*.deb"))
     if not found:
         message = "no build/fdscope_*.deb: run `make deb` first"

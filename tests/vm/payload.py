@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a guest gets beside its userland: the checkout, test programs, the command to run."""
+"""The content of a guest beside its userland: the checkout, test programs, the command."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Progress lines: what is being done, for which cell, how many seconds in."""
+"""Progress lines: the step, its cell, the seconds since the start."""
 
 import sys
 import threading
@@ -33,7 +33,7 @@ class Progress:
 
     @contextmanager
     def step(self, subject: str, text: str) -> Iterator[None]:
-        """Announce a step, and say how many seconds it took once it is done."""
+        """Print a step, and at its end the seconds that it took."""
         self.say(subject, f"{text} ...")
         began = time.monotonic()
         yield

@@ -9,7 +9,7 @@ from pathlib import Path
 ALWAYS = ("hypothesis", "prometheus-client", "pytest")
 FROM_DISTRIBUTION = frozenset({"bcc", "fdscope", "numpy"})
 FOR_PICTURES = frozenset({"grafanalib", "plotly"})
-"""Large, and no test of the kernel draws anything: a guest's userland is in its memory."""
+"""Left out: large, not used by tests of the kernel, and a userland is in the guest's memory."""
 TEST_GROUP = "test"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What comes back from a cell: its logs, its reports and how it went."""
+"""The results of a cell: logs, reports, status."""
 
 import json
 import re
@@ -15,7 +15,7 @@ KILLED = 137
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a cell went in a mode; times are in seconds, `boot_seconds` by the guest's clock."""
+    """The result of a cell in a mode; times are in seconds, `boot_seconds` by the guest's clock."""
 
     cell: str
     mode: str
@@ -52,7 +52,7 @@ def fresh_folder(checkout: Path, name: str) -> Path:
 
 
 def describe_status(status: int) -> str:
-    """Say what the status of a guest's command means."""
+    """Return the meaning of the status of a guest's command."""
     if status in {TIMED_OUT, KILLED}:
         return "ended by its time limit"
     return "passed" if status == 0 else f"failed ({status})"

@@ -113,7 +113,7 @@ def _bootstrap(suite: Suite, tree: Path) -> None:
 
 
 def _finish(tree: Path, triplet: str) -> None:
-    """Do what the packages' own scripts, which are not run, would have done."""
+    """Do the work of the packages' scripts, which are not run."""
     (tree / "etc/passwd").write_text(USERS)
     (tree / "etc/group").write_text(GROUPS)
     (tree / "etc/hostname").write_text("fdscope\n")

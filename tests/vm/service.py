@@ -21,7 +21,7 @@ from tests.vm.package import build_older, depends, package_file
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A Debian, the suite that its kernel is from, and the attach mode that is chosen there."""
+    """A Debian release, the suite of its kernel, and its attach mode."""
 
     userland: str
     kernel: str
@@ -35,13 +35,13 @@ RELEASES = {
 }
 FIRST_BOOT = "first-boot"
 STORIES = ("service", FIRST_BOOT)
-"""The scripts in guest/: by hand with a reboot and all, or by cloud-init alone."""
+"""The scripts in guest/: by hand with a reboot, or by cloud-init alone."""
 CMDLINE = f"root=/dev/vda rw console=ttyS0 panic=-1 nokaslr mitigations=off {CLOCK} quiet"
 MEMORY = 2048
 
 
 def check_service(lab: Lab, choice: str, story: str, limit: float) -> bool:
-    """Let a guest of this release go through the story; whether all went well."""
+    """Run the story in a guest of this release; True on success."""
     name, release = f"{story}-{choice}", RELEASES[choice]
     folder = results.fresh_folder(lab.checkout, name)
     package = package_file(lab.checkout)
@@ -66,7 +66,7 @@ def check_service(lab: Lab, choice: str, story: str, limit: float) -> bool:
 
 
 def _payload(package: Path, story: str, mode: str, work: Path) -> Path:
-    """What the guest unpacks at each boot: its story, the mode, the package and an older one."""
+    """The archive for each boot of the guest: its story, the mode, the package and an older one."""
     shutil.copy(package, work / "current.deb")
     build_older(package, work / "older.deb", work)
     shutil.copy(GUEST / f"{story}.sh", work / "story.sh")
@@ -100,7 +100,7 @@ def _cpus() -> int:
 def _boot(
     lab: Lab, name: str, disk: Disk, drives: Sequence[str], folder: Path, limit: float
 ) -> bool:  # fmt: skip
-    """Run QEMU to its end; whether that came in time. The disk itself is not written to."""
+    """Run QEMU to its end; True if it ended in time. The disk itself is not written to."""
     output, listener = folder / "output.log", Listener(lab.progress, name, verbose=True)
     command = [
         *DIE_WITH_LAB, "qemu-system-x86_64", "-machine", BOARD["amd64"],

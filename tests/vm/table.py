@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Renders what the cells reported as the support table of the documentation."""
+"""Renders the reports of the cells as the support table of the documentation."""
 
 import json
 from collections import Counter
@@ -26,23 +26,23 @@ SUMMARY_HEAD = (
 ABOUT = """\
 # Tested kernels
 
-A virtual machine each, in which the tests of `tests/kernel` ran: `make vm-matrix` runs them, and
-`make vm-table` writes this page from what they left. Skipped are tests of what a kernel, the
-processor or the machine does not have, among them those of the live page, which need a browser.
-Failures are expected, and a door can be off, where tasks preempt the kernel, in modes that miss
-runs there and tell so: the note says then how many, and how often that is stands in
-[Measurements](measurements.md#runs-that-the-kernel-skips). A hook that is silent was not called by
-the self-test. Where no mode is named, all modes of the cell are meant.
+One virtual machine per cell, in which the tests of `tests/kernel` ran: `make vm-matrix` runs
+them, and `make vm-table` writes this page from the results. Tests are skipped if the kernel, the
+processor or the machine lacks what they need; those of the live page need a browser. Where tasks
+preempt the kernel, failures are expected and a door can be off, in modes that miss runs there and
+report it: the note has the number, and [Measurements](measurements.md#runs-that-the-kernel-skips)
+how often that happens. A silent hook was not called by the self-test. Without a mode, all modes
+of the cell are meant.
 """
 FIRED = "fires"
 STATES = {"attached": "attached, silent", "failed": "failed", "absent": "absent"}
 PROBLEMS = ("skipped", "failure", "error")
-TESTS_HEAD = ("tests", "what became of them", "why")
+TESTS_HEAD = ("tests", "result", "why")
 OUTCOMES = {"pytest.skip": "skipped", "pytest.xfail": "expected to fail"}
 
 
 class Test(NamedTuple):
-    """A test that did not pass: its module, and pytest's word for what became of it, and why."""
+    """A test that did not pass: its module, pytest's word for its outcome, and why."""
 
     module: str
     outcome: str
@@ -51,7 +51,7 @@ class Test(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One kernel x BCC x mode: what the lab saw, and what the product's tests wrote."""
+    """One kernel x BCC x mode: the lab's result, and the reports of the tests."""
 
     cell: str
     kernel: str
@@ -95,7 +95,7 @@ def read_row(path: Path) -> Row:
 
 
 def read_tests(report: Path) -> tuple[int, tuple[Test, ...]]:
-    """How many tests ran, and those that did not pass, by pytest's report if there is one."""
+    """Number of tests, and those that did not pass, from pytest's report if there is one."""
     if not report.exists():
         return 0, ()
     cases = list(ElementTree.parse(report).getroot().iter("testcase"))  # noqa: S314 of our own tests
@@ -124,7 +124,7 @@ def escape(text: str) -> str:
 
 
 def counted(items: Sequence[dict[str, Any]], good: Iterable[bool]) -> str:
-    """Say how many of the items are good; nothing if there are none."""
+    """Render the number of good items; "" without items."""
     return f"{sum(good)} of {len(items)}" if items else ""
 
 
@@ -151,7 +151,7 @@ def summary_line(row: Row) -> tuple[str, ...]:
 
 
 def test_counts(row: Row) -> list[str]:
-    """Say how many tests passed, and what became of the others."""
+    """Render the number of passed tests, and the outcome of the others."""
     if not row.total:
         return []
     others = Counter(test.outcome for test in row.tests)
@@ -187,7 +187,7 @@ def matrix(
 
 
 def hook_words(row: Row) -> dict[tuple[str, str], str]:
-    """Say in a word what became of each hook: layer and function."""
+    """Layer and function of each hook to its state."""
     return {
         (hook["layer"], hook["function"]): FIRED if hook["fired"] else STATES[hook["state"]]
         for hook in row.hooks
@@ -195,7 +195,7 @@ def hook_words(row: Row) -> dict[tuple[str, str], str]:
 
 
 def door_words(row: Row) -> dict[tuple[str, str], str]:
-    """Say in a word whether each door counted all its known bytes: door and fd type."""
+    """Door and fd type to its state: whether it counted all known bytes."""
     off = {(door["door"], door["fd_type"]) for door in row.doors if not door["ok"]}
     names = ((door["door"], door["fd_type"]) for door in row.doors)
     return {name: "**off**" if name in off else "exact" for name in names}
@@ -204,7 +204,7 @@ def door_words(row: Row) -> dict[tuple[str, str], str]:
 def reasons(
     head: Sequence[str], rows: Sequence[Row], found: Callable[[Row], Iterable[tuple[str, ...]]]
 ) -> str:
-    """Render what was found in the rows, one line for all that found the same, and where."""
+    """Render findings, one line per finding with its cells."""
     where: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         for line in dict.fromkeys(found(row)):

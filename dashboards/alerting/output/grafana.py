@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The same alerts as a provisioning file for Grafana-managed alerting.
 
-Grafana asks Prometheus, which must have the recording rules.
+Grafana queries Prometheus, which must have the recording rules.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ DATA_SOURCE = "prometheus"
 _BELOW_ALL = -1e300
 _ASKED_SECONDS = 600
 _STEP_SECONDS = 10
-"""Grafana takes no evaluation interval that is not a multiple of this."""
+"""Grafana accepts only multiples of this as evaluation intervals."""
 
 
 def provisioning(groups: Iterable[Group], settings: Settings) -> str:
@@ -55,7 +55,7 @@ def _rule(alert: Alert, settings: Settings) -> dict[str, Any]:
                 "refId": "A",
                 "relativeTimeRange": {"from": _ASKED_SECONDS, "to": 0},
                 "datasourceUid": DATA_SOURCE,
-                # A dollar sign begins a variable of the environment in provisioning files.
+                # In provisioning files a dollar sign begins an environment variable.
                 "model": {
                     "refId": "A",
                     "instant": True,
@@ -64,7 +64,7 @@ def _rule(alert: Alert, settings: Settings) -> dict[str, Any]:
                 },
             },
             {
-                # The expression has filtered already: whatever number is left is an alert.
+                # The expression has filtered already: every remaining sample is an alert.
                 "refId": "B",
                 "datasourceUid": "__expr__",
                 "model": {

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Alerts on events of an instant, from counters whose processes may live for less than a scrape.
+"""Alerts on single events, from counters of processes that may be gone before a scrape.
 
-A counter is born with its first event in it, and ``increase()`` takes the first value of a series
-for granted. So the counters are summed by name, which makes series that live as long as the
-exporter, and a sum that is younger than the exporter's other series has grown by all of it.
+The first sample of a counter already holds its first event, and ``increase()`` does not count the
+first sample. So the counters are summed by name, which gives series that last as long as the
+exporter; a sum that is younger than the exporter's other series counts as a whole.
 """
 
 from fdscope.dashboards.alerting.model import UNUSUAL, Alert, Record
@@ -24,14 +24,14 @@ PRESENT = Record(
     "instance:fdscope_lost_updates_total:group",
     keep("group", health.LOST_UPDATES, (), select(health.LOST_UPDATES)),
 )
-"""1 while the exporter has counters to show. Recorded after the sums, so that none of them is ever
-a sample behind it."""
+"""1 while the exporter shows counters. Recorded after the sums, so that it never has more samples
+than they have."""
 
 
 _WHO = "{{ $labels.process }}{{ with $labels.unit }} ({{ . }}){{ end }} on {{ $labels.instance }}"
 
 COPIED = ("fork", "dup")
-"""Births of fds that stand for a file which was opened before."""
+"""Values of ``birth`` for fds of a file that was open before."""
 
 
 def _sum(metric: Metric, *labels: str, **where: Where) -> Record:
@@ -47,9 +47,9 @@ PASSED = _sum(fds.FDS_PASSED, "process", "fd_type", "direction")
 
 
 def growth(record: Record, window: str, **where: Where) -> str:
-    """What a sum grew by in a window, with all of it if it is younger than the exporter's others.
+    """Growth of a sum in a window; the whole sum if it is younger than the exporter's others.
 
-    Nothing is told of the first sight of an exporter: it may have counted for long.
+    Nothing for an exporter that is new to Prometheus: it may have counted for long.
     """
     return f"""\
 (
@@ -99,7 +99,7 @@ def _packet(settings: Settings, opened: Record) -> Alert:
         "FdscopePacketSocketOpened",
         "warning",
         growth(opened, window, process=unlike(settings.allowed.packet_socket)),
-        "A program that is not known for it opened a packet socket.",
+        "A program that is not on the list for it opened a packet socket.",
         f"{_WHO} opened a"
         f" {{{{ $labels.fd_type }}}} socket in the last {window}. Through it, a program sees the"
         " frames of all others on the host, and can send any.",
@@ -114,7 +114,7 @@ def _debug(settings: Settings) -> Alert:
         "FdscopeDebugAccess",
         "warning",
         growth(DEBUG, window, process=unlike(settings.allowed.debug_access)),
-        "A program that is no debugger reached into another process.",
+        "A program that is no known debugger accessed another process.",
         f"{_WHO} used"
         f" {{{{ $labels.method }}}} in the last {window}: with it, a program takes file descriptors"
         " from another one, or reads and changes its memory.",
@@ -138,7 +138,7 @@ and on (job, instance) present_over_time({settled})"""
         "FdscopeFdPassedToStranger",
         "warning",
         expression,
-        "A program received a file descriptor from another one, and never did so before.",
+        "A program received a file descriptor from another one for the first time.",
         "{{ $labels.process }} on {{ $labels.instance }} received a {{ $labels.fd_type }} through a"
         f" unix socket (SCM_RIGHTS) in the last {settings.events.window}. In the"
         f" {history.length} before, no process of that name did, and none of that name sends any.",

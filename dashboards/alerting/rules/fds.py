@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Alerts on fds that are open: leaks, limits, and what stands behind a shell's stdio."""
+"""Alerts on open fds: leaks, limits, and sockets as a shell's stdio."""
 
 from fdscope.dashboards.alerting.model import HOST, UNUSUAL, Alert, Record
 from fdscope.dashboards.alerting.settings import Settings
@@ -17,7 +17,7 @@ def _open_fds(least: int = 0) -> str:
 
 
 def rules(settings: Settings) -> tuple[Record | Alert, ...]:
-    """All of them, with the record that they need."""
+    """The alerts on open fds, and the record that they need."""
     many = Record(
         "instance_process_pid_unit:fdscope_open_fds:sum",
         _open_fds(settings.fd_leak.min_open),
@@ -51,7 +51,7 @@ and {many.name} - {earlier(many.name, leak.window)} >= {leak.min_growth}"""
 
 def _near_limit(settings: Settings) -> Alert:
     limit = settings.fd_limit
-    # Open fds can exceed a limit only if it was lowered afterwards: a program that locks itself in.
+    # Open fds can exceed a limit only if it was lowered afterwards, as sandboxed programs do.
     expression = f"""\
 ({_open_fds()} / ({fds.MAX_FDS.name} >= {limit.min_limit}) > {limit.ratio} <= 1)
 or {_NAME} (

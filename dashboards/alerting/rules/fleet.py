@@ -8,7 +8,7 @@ from fdscope.dashboards.promql.selectors import keep, select
 from fdscope.exporter.catalog import Metric, fds, health, layers, storage
 
 RATE = "5m"
-"""Part of the names of the recorded rates, and so not to be set."""
+"""Part of the names of the recorded rates, so it cannot be set."""
 
 
 def _rate(metric: Metric, *labels: str) -> Record:
@@ -28,7 +28,7 @@ def _now(operator: str, metric: Metric, *labels: str) -> Record:
 
 
 def records() -> Iterable[Record]:
-    """Rates by labels of closed sets, open fds, and how much of the limits is used."""
+    """Rates by labels of closed sets, open fds, and the used share of the limits."""
     for metric in (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES):
         yield _rate(metric, "fd_type", "door")
         yield _rate(metric, "process")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Alerts on I/O that is not as it was: spikes, collapses, errors."""
+"""Alerts on changes of I/O: spikes, collapses, errors."""
 
 from fdscope.dashboards.alerting.duration import duration
 from fdscope.dashboards.alerting.model import HOST, UNUSUAL, Alert, Record
@@ -34,7 +34,7 @@ def _bytes(settings: Settings) -> tuple[Record, ...]:
 
 
 def rules(settings: Settings) -> tuple[Record | Alert, ...]:
-    """What is compared often: rates and the alerts on them."""
+    """The frequent rules: rates and the alerts on them."""
     operations = tuple(
         _rate("fdscope_file_operations", metric, settings, direction)
         for metric, direction in ((layers.FILE_READS, "read"), (layers.FILE_WRITES, "written"))
@@ -47,7 +47,7 @@ def rules(settings: Settings) -> tuple[Record | Alert, ...]:
 
 
 def history(settings: Settings) -> tuple[Record, Record]:
-    """What is recorded now and then, to be compared with on the days after."""
+    """The rare records: rates to compare with on the days after."""
     flow = _bytes(settings)[0]
     hour = settings.io.hour
     past = select(flow, hour)
@@ -58,13 +58,13 @@ def history(settings: Settings) -> tuple[Record, Record]:
 
 
 def _last_hour(settings: Settings, function: str) -> str:
-    """Of the hour before the time in which the alert is pending."""
+    """The hour before the time in which the alert is pending."""
     past = earlier(select(_bytes(settings)[0], settings.io.hour), settings.io.hold)
     return f"{function}{past})"
 
 
 def _same_hour(settings: Settings, operator: str, record: Record) -> str:
-    """The hour around this time of day, on every past day of which there is a record."""
+    """The hour around this time of day, on every past day with a record."""
     io, found = settings.io, duration(2 * settings.evaluation.history_interval.seconds)
     past = select(record, found)
     days = (

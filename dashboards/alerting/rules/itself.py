@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Alerts on fdscope itself: whether it lives, counts, and can be believed."""
+"""Alerts on fdscope itself: whether it runs, counts, and counts right."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from fdscope.exporter.catalog import fds, health, layers
 
 
 def alerts(settings: Settings) -> Iterable[Alert]:
-    """All of them."""
+    """The alerts on fdscope itself."""
     yield from _alive(settings)
     yield from _counting(settings)
     yield from _losing(settings)
@@ -25,7 +25,7 @@ def _alive(settings: Settings) -> Iterable[Alert]:
         "critical",
         f"{select(UP, **job)} == 0 or absent({select(UP, **job)})",
         "The exporter cannot be scraped.",
-        "Prometheus has had no answer from fdscope {{ with $labels.instance }}on {{ . }} {{ end }}"
+        "Prometheus has got no answer from fdscope {{ with $labels.instance }}on {{ . }} {{ end }}"
         f"for {exporter.down}: nothing is known of file descriptors there, and no other alert of"
         " fdscope can fire.",
         ITSELF,
@@ -40,8 +40,8 @@ def _alive(settings: Settings) -> Iterable[Alert]:
         "FdscopeExporterSilent",
         "critical",
         f"{select(UP, **job)} == 1 unless on (job, instance) ({counted})",
-        "The exporter answers and counts nothing.",
-        f"No read or write has been counted on {{{{ $labels.instance }}}} for {window} and more: no"
+        "The exporter answers but counts nothing.",
+        f"No read or write has been counted on {{{{ $labels.instance }}}} for {window} or more: no"
         " host is that quiet, so the probes do not fire or their maps cannot be read.",
         ITSELF,
         hold=exporter.silent,
@@ -84,7 +84,7 @@ and {residual} > {ledger.residual_ratio} * {counted}""",
         "The exporter did not count the known bytes of its self-test.",
         "At its start fdscope on {{ $labels.instance }} counted {{ $value }} bytes {{"
         " $labels.direction }} through the door {{ $labels.door }} on {{ $labels.fd_type }} at the"
-        " {{ $labels.layer }} layer, and had moved another number. Figures of that door are wrong.",
+        " {{ $labels.layer }} layer, but had moved another number. Figures of that door are wrong.",
         ITSELF,
         health.SELFTEST_OBSERVED_BYTES.label_names,
     )
@@ -96,7 +96,7 @@ def _losing(settings: Settings) -> Iterable[Alert]:
         "FdscopeLostUpdates",
         "warning",
         f"increase({select(health.LOST_UPDATES, window)}) > {probes.lost_updates}",
-        "Events were not counted where they belong.",
+        "Updates of counters were lost.",
         "{{ $value | humanize }} updates were lost on {{ $labels.instance }} in the last"
         f" {window} ({{{{ $labels.reason }}}}).",
         ITSELF,
@@ -134,7 +134,7 @@ def _losing(settings: Settings) -> Iterable[Alert]:
         f"{fds.CENSUS_AGE_SECONDS.name} > {settings.census.max_age.seconds:g}",
         "The census of open file descriptors is old.",
         "The last census of the fds on {{ $labels.instance }} ended"
-        " {{ $value | humanizeDuration }} ago: open fds, limits and stdio are as they were then.",
+        " {{ $value | humanizeDuration }} ago: open fds, limits and stdio are of that time.",
         ITSELF,
         hold=settings.exporter.hold,
     )
@@ -143,7 +143,7 @@ def _losing(settings: Settings) -> Iterable[Alert]:
 def _probing(settings: Settings) -> Iterable[Alert]:
     length = settings.history.settle
     mode, rank, hook = health.ATTACH_MODE, health.ATTACH_MODE_RANK, health.PROBE_ATTACHED
-    # The ranks are those of the kernel that runs now, also for the modes of the kernel before.
+    # The ranks are those of the running kernel, also for modes that an earlier kernel used.
     ranks = f"{rank.name} and max_over_time({select(mode, length)}) == 1"
     unwanted = select(mode, mode=none_of(settings.probes.modes))
     yield Alert(
@@ -158,7 +158,7 @@ or (
 or ({hook.name} == 0 and max_over_time({select(hook, length)}) == 1)""",
         "The probes are attached in a worse mode than before.",
         "fdscope on {{ $labels.instance }} {{ with $labels.function }}could not attach {{ . }}"
-        " {{ end }}(mode {{ $labels.mode }}). It still counts, but misses more.",
+        " {{ end }}(mode {{ $labels.mode }}). It still counts, but has more blind spots.",
         ITSELF,
         hook.label_names,
     )

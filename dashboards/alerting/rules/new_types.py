@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What each process name used before, and the alert on a fd type that is new to it."""
+"""The fd types that each process name used, and the alert on one that is new to it."""
 
 from fdscope.dashboards.alerting.model import UNUSUAL, Alert, Record
 from fdscope.dashboards.alerting.settings import Settings
@@ -8,7 +8,7 @@ from fdscope.exporter.catalog import fds
 
 _KEPT = ("process", "fd_type")
 
-# What fork copies may be closed by the exec that gives the process its name.
+# Fds that fork copies may be closed by the exec that gives the process its name.
 USED = Record(
     "instance_process_fd_type:fdscope_fds:group",
     keep("group", fds.FDS_OPENED, _KEPT, select(fds.FDS_OPENED, birth=differs("fork")))
@@ -24,7 +24,7 @@ KNOWN = Record(
 
 
 def rules(settings: Settings) -> tuple[Record | Alert, ...]:
-    """The history, recorded now and then, and the alert on it."""
+    """The record of used fd types, and the alert on new ones."""
     history = settings.history
     before = earlier(select(USED, history.length), history.recent)
     known = earlier(select(KNOWN, history.length), history.settle)

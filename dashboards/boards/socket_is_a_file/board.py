@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Home: a socket is a file. The layers, live, and the proof that the numbers add up."""
+"""Home: a socket is a file. The layers, live, and the ledger that shows the sums agree."""
 
 from typing import Any
 
@@ -34,11 +34,11 @@ A program that sends over the network and one that writes to a disk do the same 
 **file descriptor** to the kernel. Follow a byte from top to bottom: it leaves the application
 through a **door** (a system call), passes the **file layer** and only then comes to what the file
 stands for: TCP/IP, a filesystem, a pipe. Sockets are counted twice, at the file layer and at the
-socket layer, by hooks that know nothing of each other. **That both see the same bytes is the proof
-that a socket is a file.**
+socket layer, by separate hooks. **That both see the same bytes is the proof that a socket is a
+file.**
 
-Where the truth is finer: `send()` and `recv()` do not pass through `vfs_read` and `vfs_write`, but
-they go through the descriptor and its `struct file` all the same, and are counted as the door
+In detail: `send()` and `recv()` do not pass through `vfs_read` and `vfs_write`, but
+they go through the descriptor and its `struct file` too, and are counted as the door
 *socket_call*. `splice` and `sendfile` out of a socket move bytes past the receive path that the
 socket layer's hooks see; they are *blind* in the ledger. Memory maps are not operations on a
 descriptor, and are not counted.
@@ -93,8 +93,8 @@ def _doors_by_fd_type(width: int, rows: int) -> BarChart:
     return BarChart(
         title="Doors of each fd type's bytes",
         description="Share of the bytes of each fd type that came through each door, in the last"
-        " interval. A socket is read and written by read() and write() as any file is, and it has"
-        " doors of its own, send() and recv().",
+        " interval. A socket is read and written by read() and write() as any file is, and it also"
+        " has its own doors, send() and recv().",
         targets=[table(f"{doors} / on (fd_type) group_left () ({whole} > 0)", "A")],
         transformations=[
             {
@@ -137,11 +137,12 @@ def _by_fd_type(width: int, rows: int) -> TimeSeries:
 
 
 def socket_is_a_file() -> core.Dashboard:
-    """The dashboard."""
+    """The dashboard A socket is a file."""
     return dashboard(
         "socket-is-a-file",
         "A socket is a file",
-        "The way of every byte from application to device, live: to the kernel a socket is a file.",
+        "The path of every byte from application to device, live: to the kernel a socket is a"
+        " file.",
         base_variables(),
         grid(
             [*_stats(), poster(width=24, rows=19)],
@@ -154,7 +155,7 @@ def socket_is_a_file() -> core.Dashboard:
                     ledger_table(width=24, rows=9),
                     call_chains(width=24, rows=8),
                 ),
-                row("Who, through which door, to where", flow_graph(width=24, rows=29)),
+                row("Which process, through which door, to where", flow_graph(width=24, rows=29)),
                 row("What this shows", markdown("How to read it", _INTRODUCTION, rows=8)),
             ],
         ),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The poster: the layers from application to device, and what flows between them now."""
+"""The diagram: the layers from application to device, and the bytes between them now."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ from fdscope.dashboards.promql.expressions import both_rates, named, rate, selec
 from fdscope.dashboards.promql.selectors import of_kinds
 from fdscope.exporter.catalog import FdKind, fds, health, layers, storage
 
-# What the poster shows: a field for every number and flow, 0 included, by a fixed name.
+# Data of the diagram: a field with a fixed name for every number and flow, 0 included.
 
 DIRECTIONS = ("sent", "received")
 DOORS = {
@@ -31,7 +31,7 @@ DOORS = {
 PATTERNS = {FdKind.EVENT.label: ".*"} | {
     kind.label: of_kinds(kind) for kind in FdKind if kind is not FdKind.EVENT
 }
-"""What fd types a part stands for; the later ones count, so the first is the rest."""
+"""Fd types of each part; later entries override earlier ones, so the first is the rest."""
 SOCKETS = {"tcp": "TCP", "udp": "UDP", "unix": "unix", "socket": "other sockets"}
 OTHERS = {
     "pipe": "pipe, queue",
@@ -40,7 +40,7 @@ OTHERS = {
     "file": "filesystem",
 }
 PARTS = (*SOCKETS, *OTHERS)
-"""What stands behind a file, coarser than fd types: so many boxes fit on a line."""
+"""Parts behind the file, coarser than fd types: so many boxes fit on a line."""
 
 ALL = "file layer"
 PACKETS, FANOTIFY = "packet sockets", "fanotify groups"
@@ -50,17 +50,17 @@ _NOUGHT = f"0 * max({select(health.BUILD)})"
 
 
 def at_socket_layer(part: str) -> str:
-    """Name the field of a part's bytes as the socket layer counts them."""
+    """Name of the field with a part's bytes at the socket layer."""
     return f"{part} at the socket layer"
 
 
 def through_doors(part: str) -> str:
-    """Name the field of a part's bytes as the doors count them, blind ones apart."""
+    """Name of the field with a part's bytes through the doors, without blind ones."""
     return f"{part} through the doors"
 
 
 def _or_zero(expression: str, label: str = "", values: Iterable[str] = ()) -> str:
-    """Fill in 0 for what has not been seen yet, while the exporter is there."""
+    """Add 0 for what has not been seen yet, while the exporter answers."""
     noughts = [named(_NOUGHT, label, value) for value in values] if label else [_NOUGHT]
     return " or ".join((expression, *noughts))
 
@@ -82,13 +82,13 @@ def _parts(direction: str) -> str:
 
 
 def _share(expression: str) -> str:
-    """Write the square root of the share in all bytes: small flows stay visible."""
+    """Write the square root of the share of all bytes: small flows stay visible."""
     whole = rate(layers.LEDGER_DOOR_BYTES)
     return f"clamp_max(({expression}) / scalar(clamp_min({whole}, 1)), 1) ^ 0.5"
 
 
 def _flows() -> dict[str, str]:
-    """Legend and bytes per second of all that is drawn as an arrow."""
+    """Legend to bytes per second of all arrows."""
     flows = {}
     scoped = {"sent": layers.SOCKET_SENT_BYTES, "received": layers.SOCKET_RECEIVED_BYTES}
     block = {"sent": storage.BLOCK_WRITTEN_BYTES, "received": storage.BLOCK_READ_BYTES}
@@ -102,7 +102,7 @@ def _flows() -> dict[str, str]:
 
 
 def _numbers() -> dict[str, str]:
-    """Legend and value of the numbers in the boxes."""
+    """Legend to value of the numbers in the boxes."""
     doors = layers.LEDGER_DOOR_BYTES
     sockets = rate(layers.LEDGER_SOCKET_BYTES, by=("fd_type",))
     seen = f"{rate(doors, by=('fd_type',))} - {rate(layers.LEDGER_BLIND_BYTES, by=('fd_type',))}"
@@ -128,7 +128,7 @@ def _numbers() -> dict[str, str]:
 
 
 def queries() -> list[Query]:
-    """All of them: instant, for a flow's width is read from the first sample."""
+    """All queries of the diagram: instant, because a flow's width is read from the first sample."""
     flows = _flows()
     shares = {name + SHARE: _share(expression) for name, expression in flows.items()}
     fields = flows | shares | _numbers()
@@ -152,12 +152,12 @@ _NOTES = {
     "file layer": "struct file",
     "component": "behind the file",
     "filter": "what listens in",
-    "device": "end of the way",
+    "device": "end of the path",
 }
 
 
 def _place(layer: str, index: int = 0, of: int = 1, span: int = 1) -> Place:
-    """Find the place of the box at an index, where so many fit into the layer."""
+    """Place of the box at an index, where so many fit into the layer."""
     step = (_WIDTH + 1) / of
     top, height = _LAYERS[layer]
     return Place(_LEFT + index * step, top, span * step - 1, height)
@@ -168,19 +168,19 @@ def _half(place: Place, index: int) -> Place:
 
 
 def _part(place: Place, index: int) -> Place:
-    """Find the upper or the lower line of a box: the flows pass by at its sides."""
+    """Place of the upper or lower line of a box; flows pass at its sides."""
     return Place(place.left, place.top + index * place.height / 2, place.width, place.height / 2)
 
 
 def _below_title(place: Place, part: float = 0.0, of: float = 1.0, title: float = 0.4) -> Place:
-    """Find the place of a line of the box under its title."""
+    """Place of a line in the box under its title."""
     free = place.height * (1 - title)
     top = place.top + place.height * title + free * part / of
     return Place(place.left, top, place.width, free / of)
 
 
 def _draw_upper(drawing: Drawing) -> None:
-    """Application, doors and file layer."""
+    """Draw application, doors and file layer."""
     for name, text in (
         (_APP, "all processes read and write"),
         (_FILE, "every fd is a struct file, whatever it stands for"),
@@ -199,7 +199,7 @@ def _draw_upper(drawing: Drawing) -> None:
 
 
 def _draw_components(drawing: Drawing) -> None:
-    """What stands behind the file, each with its bytes at the file layer."""
+    """Draw the parts behind the file, with their bytes at the file layer."""
     titles = SOCKETS | OTHERS
     around = _place("component", 0, len(titles), len(SOCKETS))
     frame = Place(around.left - 0.5, around.top - 1.5, around.width + 1, around.height + 6)
@@ -219,7 +219,7 @@ def _draw_components(drawing: Drawing) -> None:
 
 
 def _draw_lower(drawing: Drawing) -> None:
-    """Filters and devices: sockets end on the left, files on the right."""
+    """Draw filters and devices: sockets on the left, files on the right."""
     count = len(PARTS)
     sockets, files = _place("filter", 0, count, 4), _place("filter", 6, count, 2)
     for name, field, place, text in (
@@ -241,7 +241,7 @@ def _draw_lower(drawing: Drawing) -> None:
 
 
 def _notes() -> list[dict[str, Any]]:
-    """Names of the layers, at the left, and what is said inside of boxes."""
+    """Names of the layers at the left, and texts inside of boxes."""
     notes = []
     for name, (top, height) in _LAYERS.items():
         upper = Place(1, top, _LEFT - 2, height / 2)
@@ -254,7 +254,7 @@ def _notes() -> list[dict[str, Any]]:
 
 
 def poster(width: int, rows: int) -> Canvas:
-    """The panel."""
+    """The panel of the diagram."""
     drawing = Drawing()
     _draw_upper(drawing)
     _draw_components(drawing)
@@ -263,12 +263,12 @@ def poster(width: int, rows: int) -> Canvas:
     return Canvas(
         title="From the application to the device, now",
         description="Bytes per second between the layers, in both directions: blue is written or"
-        " sent, orange is read or received. An arrow is as wide as the square root of its share in"
-        " all bytes; grey is idle. A box of the socket layer holds two numbers: what came through"
-        " the doors of the file layer (without splice and sendfile out of a socket, which pass the"
-        " socket layer's hooks by), and below it what the socket layer counted by itself. They are"
-        " the same bytes: that is the proof. Between the filesystem and the disk stands the"
-        " page cache, so that these two differ.",
+        " sent, orange is read or received. The width of an arrow is the square root of its share"
+        " of all bytes; grey is idle. A box of the socket layer holds two numbers: what came"
+        " through the doors of the file layer (without splice and sendfile out of a socket, which"
+        " bypass the socket layer's hooks), and below it what the socket layer counted. They are"
+        " the same bytes: that is the proof. Between the filesystem and the disk is the page cache,"
+        " so these two differ.",
         targets=queries(),
         options={"root": canvas.root(drawing.elements() + _notes())},
         unit="Bps",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The node graph: process, door, fd type, what is behind the file, end of the way; all from data.
+"""The node graph: process, door, fd type, protocol or filesystem, device; all from data.
 
-Both queries look some seconds back, where all samples are in: otherwise a scrape between the two
-could leave an arrow without its circle, and Grafana refuses to draw that.
+Both queries look some seconds back, where all samples are complete: otherwise a scrape between the
+two could leave an arrow without its circle, and Grafana refuses to draw that.
 """
 
 from collections.abc import Mapping
@@ -76,7 +76,7 @@ def _arc(layer: str) -> str:
 
 
 def _nodes(edges: str) -> str:
-    """Every end of an edge, with what comes in, or where nothing does, what goes out."""
+    """Every end of an edge, with its incoming bytes, or without any, its outgoing ones."""
     incoming = f"sum by (id) ({named(edges, 'id', '$1', 'target')})"
     outgoing = f"sum by (id) ({named(edges, 'id', '$1', 'source')})"
     nodes = f"({incoming} or {outgoing})"
@@ -102,7 +102,7 @@ def _unary(ref_id: str, operator: str, field: str, alias: str) -> dict[str, Any]
 
 
 def _without(ref_id: str, *fields: str, names: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Leave fields out; others are shown by another name, and keep their own for the panel."""
+    """Remove fields; give others a display name, and keep their own for the panel."""
     options = {"excludeByName": dict.fromkeys(fields, True), "indexByName": {}}
     return _on(ref_id, "organize", options | {"renameByName": dict(names or {})})
 
@@ -118,7 +118,7 @@ def _binary(ref_id: str, field: str, operator: str, number: str, alias: str) -> 
 
 
 def _transformations() -> list[dict[str, Any]]:
-    """Give the numbers the field names that the panel looks for; a mere rename would not do."""
+    """Give the numbers the field names that the panel reads; a plain rename does not work."""
     legend = {_arc(layer): layer for layer in _COLORS}
     numbers = [{"targetField": _arc(layer), "destinationType": "number"} for layer in _COLORS]
     return [
@@ -134,18 +134,18 @@ def _transformations() -> list[dict[str, Any]]:
 
 
 def flow_graph(width: int, rows: int) -> NodeGraph:
-    """The panel."""
+    """The panel of the node graph."""
     edges = _edges()
     edges_with_id = f'label_join({edges}, "id", " > ", "source", "target")'
     arcs = [{"field": _arc(layer), "color": color} for layer, color in _COLORS.items()]
     return NodeGraph(
-        title="Who, through which door, to where, in kB/s",
+        title="Which process, through which door, to where, in kB/s",
         description="Thousands of bytes per second, both directions together. From the left: the"
         f" {_PROCESSES} busiest pairs of process and door, the doors, the busiest fd types at the"
-        " file layer, then for sockets the socket layer, by counters of its own, and for files the"
-        f" filesystem. The last column tells where the peer of a socket is. Shown are the"
+        " file layer, then for sockets the socket layer, by its own counters, and for files the"
+        f" filesystem. The last column shows the scope of a socket's peer. Shown are the"
         f" {_FD_TYPES} busiest kinds of socket and of other files, each with its {_EACH} busiest"
-        " doors. The numbers are ten seconds old, so that all of them are in.",
+        " doors. The numbers are ten seconds old, so that all of them are complete.",
         targets=[table(edges_with_id, "edges"), table(_nodes(edges), "nodes")],
         transformations=_transformations(),
         options={

@@ -30,10 +30,10 @@ def ledger_table(width: int, rows: int) -> Table:
     unexplained = style.thresholds((style.GOOD, None), (style.BAD, 1))
     return Table(
         title="The ledger: every byte explained",
-        description="Bytes since the exporter started, exact: they are not rates. What came"
-        " through the doors, less what passed by the blind ones (splice and sendfile out of a"
-        " socket), is what the socket layer counted by hooks of its own; what is left is"
-        " unexplained and should be 0. Sockets of the kernel itself have no file, so no door.",
+        description="Bytes since the exporter started, exact: they are not rates. The bytes through"
+        " the doors, less those of the blind ones (splice and sendfile out of a socket), are"
+        " what the socket layer counted by separate hooks; what is left is unexplained and"
+        " should be 0. Sockets of the kernel itself have no file, so no door.",
         targets=column_queries(columns),
         transformations=merged(_SIDE, {term: title for term, (_, title) in terms.items()}),
         unit="decbytes",
@@ -51,15 +51,15 @@ def ledger_table(width: int, rows: int) -> Table:
 
 
 def two_layers(width: int, rows: int) -> TimeSeries:
-    """Two lines that lie on each other."""
+    """Both sides as lines, which should coincide."""
     doors = rate(layers.LEDGER_DOOR_BYTES, fd_type=SOCKETS)
     blind = rate(layers.LEDGER_BLIND_BYTES, fd_type=SOCKETS)
     at_file, at_socket = "file layer, through the doors", "socket layer, by its own hooks"
     return TimeSeries(
         title="Two layers, the same bytes",
-        description="All sockets of processes, both directions: what came through the doors of"
-        " the file layer (blind doors left out) and what the socket layer counted. The two do not"
-        " know of each other, and their lines lie on each other.",
+        description="All sockets of processes, both directions: bytes through the doors of"
+        " the file layer (without blind doors) and bytes that the socket layer counted. Separate"
+        " hooks count the two, and their lines coincide.",
         targets=[
             query(f"{doors} - {blind}", at_file),
             query(rate(layers.LEDGER_SOCKET_BYTES, fd_type=SOCKETS), at_socket),
@@ -87,11 +87,11 @@ def two_layers(width: int, rows: int) -> TimeSeries:
 
 
 def call_chains(width: int, rows: int) -> Table:
-    """Functions from the door down to the socket layer, as sampled stacks show them."""
+    """Functions from the door down to the socket layer, from sampled stacks."""
     by = ("fd_type", "direction", "path")
     samples = growth(storage.SOCKET_STACKS, by=by, window="$__range")
     return Table(
-        title="The way down, as the kernel's own stacks show it",
+        title="The path down, from the kernel's own stacks",
         description="Functions of the kernel from the door to the socket layer, sampled: read()"
         " and write() pass vfs_read and vfs_write, send() and recv() do not, and all come to the"
         " socket layer. The exporter samples only with --probe.stacks.",
@@ -112,8 +112,8 @@ def unexplained(width: int, rows: int) -> Stat:
     """The residual, in bytes."""
     return Stat(
         title="Unexplained bytes",
-        description="Residual of the ledger since the exporter started: bytes that the socket"
-        " layer and the doors disagree by. 0 means that every byte is explained.",
+        description="Residual of the ledger since the exporter started: the difference between the"
+        " socket layer and the doors. 0 means that every byte is explained.",
         targets=[instant(f"sum({select(layers.LEDGER_RESIDUAL_BYTES)})")],
         unit="decbytes",
         thresholds=style.thresholds((style.GOOD, None), (style.BAD, 1)),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// From the rows of a state to the columns and lines of the picture; nothing is drawn here.
+// From the rows of a state to the nodes and links of the picture; nothing is drawn here.
 
 export const LAYERS = [
   ["application", "process"],

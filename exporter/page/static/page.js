@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Listens to the exporter's events and shows the last one in the way that is chosen.
+// Listens to the exporter's events and shows the last one as chosen.
 
 import { isFree, show } from "./flow.js";
 import * as tables from "./tables.js";
@@ -39,16 +39,16 @@ function listen() {
 
 function problems() {
   const lost = Object.entries(state.lost ?? {}).filter((entry) => entry[1] > 0);
-  if (!state.readable) return "The exporter cannot read its maps in the kernel: its log says why.";
+  if (!state.readable) return "The exporter cannot read its maps in the kernel: see its log.";
   if (!lost.length) return "";
   const room = lost.some(([reason]) => reason === "counters_full")
     ? " Their bytes are shown as (not attributed); a larger --probe.counter-entries makes room." : "";
-  return `Some updates found no room where they belong (${lost.map(([reason]) => reason).join(", ")}; how many: fdscope_lost_updates_total).${room}`;
+  return `Some updates were lost (${lost.map(([reason]) => reason).join(", ")}; fdscope_lost_updates_total has their number).${room}`;
 }
 
 function emptiness(total) {
   if (typeof Plotly === "undefined") return "The picture needs the Python package plotly, which is not installed here; the tables below have all numbers.";
-  if (!total && !state.rate) return "Measuring: rates need a second reading, in a second.";
+  if (!total && !state.rate) return "Measuring: rates need a second reading, which follows in a second.";
   if (total) return "No byte has gone through a file descriptor since fdscope was started.";
   return "No traffic: no process has read or written through a file descriptor in the last seconds. As soon as one does, its way through the kernel appears here.";
 }
@@ -96,10 +96,10 @@ function start() {
     if (width === (width = find("live").clientWidth)) return;
     renderIfThere();
   }).observe(find("live"));
-  // Nobody looks: the exporter need not compute.
+  // The page is hidden: the exporter need not compute.
   document.addEventListener("visibilitychange", () => (document.hidden ? source?.close() : listen()));
   setInterval(() => {
-    if (!document.hidden && heard && Date.now() - heard > SILENCE_MILLISECONDS) tell("the exporter is silent: the numbers are old", true);
+    if (!document.hidden && heard && Date.now() - heard > SILENCE_MILLISECONDS) tell("the exporter sends nothing: the numbers are old", true);
   }, 1000);
   listen();
 }

@@ -79,16 +79,16 @@ export function ledger(picture, sees, total) {
         doors.map(([name, value]) => `${name} ${amount(value)}`), way),
       side("socket layer:", [line.socket], whole, [
         amount(line.socket),
-        line.blind && `past its hooks, by splice or sendfile, ${amount(line.blind)}`,
-        line.kernel && `besides, sockets of the kernel without a file ${amount(line.kernel)}`,
+        line.blind && `not seen by its hooks (splice or sendfile) ${amount(line.blind)}`,
+        line.kernel && `not included: sockets of the kernel without a file ${amount(line.kernel)}`,
       ], way),
       last,
     ]);
   }));
   const empty = document.getElementById("ledger-empty");
   empty.textContent = "";
-  if (!picture.ledger.length) empty.textContent = total ? "No socket has moved a byte yet." : "No socket moves bytes just now.";
-  else if (!sees) empty.textContent = "This kernel lets nothing hook the socket layer in this attach mode: the doors have nothing to be compared with.";
+  if (!picture.ledger.length) empty.textContent = total ? "No socket has moved a byte yet." : "No socket moves bytes now.";
+  else if (!sees) empty.textContent = "This attach mode has no hook on this kernel's socket layer: the doors cannot be compared with it.";
 }
 
 export function processes(picture, fdType, suffix) {
@@ -110,7 +110,7 @@ export function processes(picture, fdType, suffix) {
     return row([strong(process.process), cell(process.pid || "short-lived"), read, written,
       cell(texts.join(", ")), open, cell(process.unit)]);
   }));
-  document.getElementById("processes-empty").textContent = chosen.length ? "" : "No process moves bytes here just now.";
+  document.getElementById("processes-empty").textContent = chosen.length ? "" : "No process moves bytes here now.";
 }
 
 export function devices(picture, suffix) {

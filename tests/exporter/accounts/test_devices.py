@@ -102,10 +102,10 @@ def test_devices_without_end_are_summed_and_no_sum_goes_down() -> None:
     assert bounded.update([device(1, 5), device(2, 50), device(3, 500), device(4, 1)]) == {
         ("veth2", "virtual"): (50, 0), ("veth3", "virtual"): (500, 0), other: (6, 0),
     }  # fmt: skip
-    # One that was summed and is gone does not take its bytes along; one that came again began anew.
+    # A summed device that is gone keeps its bytes in the sum; one that returned starts at 0.
     assert bounded.update([device(2, 51), device(3, 500), device(4, 3)])[other] == (8, 0)
     assert bounded.update([device(2, 51), device(3, 500), device(4, 2)])[other] == (10, 0)
-    # Room is given to who comes next: what has been summed so far stays where it is.
+    # The next device gets the free series: what was summed so far stays summed.
     assert bounded.update([device(3, 501), device(4, 4), device(5, 7)]) == {
         ("veth3", "virtual"): (501, 0), ("veth5", "virtual"): (7, 0), other: (12, 0),
     }  # fmt: skip

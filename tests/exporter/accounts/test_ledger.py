@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The ledger closes, and tells when it does not."""
+"""The ledger closes, and reports when it does not."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -72,7 +72,7 @@ def test_bytes_that_a_call_has_yet_to_bring_to_a_door_are_no_residual() -> None:
 
 @pytest.mark.parametrize("late", [65554, -65554])
 def test_a_busy_host_is_no_residual(late: int) -> None:
-    """One layer is always read after the other, also at the start; in the end it is quiet."""
+    """One layer is always read after the other, also at the start; at the end nothing moves."""
     busy = [(number * 300_000 + late, number * 300_000) for number in range(1, 20)]
     assert not any(residual_of([*busy, *[(6_000_000, 6_000_000)] * 9]))
 
@@ -89,7 +89,7 @@ def test_what_was_under_way_at_the_start_is_no_residual() -> None:
 
 
 def sendfile(moved: Iterable[int], done: int) -> list[int]:
-    """A call that has given so much to the socket layer by each reading, and returns after them."""
+    """A call that has sent so many bytes by each reading, and returns later."""
     residuals, found, total = Residuals(), [], 0
     for before, total in pairwise((0, *moved)):
         line = Line(UDP_SENT, {Door.SENDFILE: done}, done + total)
@@ -106,7 +106,7 @@ def test_a_call_that_takes_hours_is_no_residual() -> None:
 
 
 def test_a_call_that_returns_while_the_ledger_is_read_is_no_residual() -> None:
-    """It is under way before the doors are read, and in them; or in neither of both."""
+    """In flight before the doors are read, and counted by them; or neither."""
     residuals = Residuals()
     for _ in range(6):
         residuals.update([Line(UDP_SENT, {Door.SENDFILE: 50}, 50)])

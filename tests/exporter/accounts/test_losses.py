@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is missing from the figures is told, and nothing else is."""
+"""Losses are reported, and nothing else is."""
 
 from fdscope.exporter.accounts.losses import between
 from fdscope.probes.schema.snapshot import Snapshot

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Promotion, folding, death and the cap: nothing is lost, and no series goes down."""
+"""Promotion, summing, ended processes and the budget: no byte is lost, no series goes down."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ LINGER = 10.0
 
 @dataclass
 class Alive:
-    """What the kernel side holds of a process."""
+    """The kernel side's record of a process."""
 
     name: bytes
     amount: int = 0
@@ -55,7 +55,7 @@ class Kernel:
 
 
 class Lives(RuleBasedStateMachine):
-    """Any order of births, I/O, renames, deaths, reused pids and scrapes."""
+    """Any order of new processes, I/O, renames, exits, reused pids and scrapes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(seconds=st.floats(0, 2 * LINGER))
     def keep(self, seconds: float) -> None:
-        """Between scrapes: the dead leave the maps."""
+        """Between scrapes: ended processes are removed from the maps."""
         self.now += seconds
         for key in self.processes.update(self.kernel.snapshot(), self.now, promote=False):
             assert self.kernel.processes.pop(key).exited
@@ -131,7 +131,7 @@ ERRNOS = st.sampled_from([*range(1, 40), 200, 201])
 
 
 class Drowned(RuleBasedStateMachine):
-    """More names, units, pids and errnos than there is room for, and a clock that goes on."""
+    """More names, units, pids and errnos than there is room for, and a running clock."""
 
     BUDGET = 60
 
@@ -231,8 +231,8 @@ class Drowned(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_kept_of_what_was_folded(self) -> None:
-        assert len(self.processes._tracked) <= len(self.kernel.processes) + 50
-        assert len(self.processes._sums) <= self.BUDGET
+        assert self.processes.tracked <= len(self.kernel.processes) + 50
+        assert self.processes.names <= self.BUDGET
 
 
 TestDrowned = Drowned.TestCase
@@ -296,7 +296,7 @@ def test_a_reused_pid_does_not_continue_the_series_of_the_dead() -> None:
 
 
 def test_a_pid_and_name_that_come_back_do_not_continue_the_series() -> None:
-    """Else the rate of the new bytes would be what they are above the old ones."""
+    """Else the rate of the new bytes would be only their excess over the old ones."""
     kernel = Kernel()
     processes = Processes(10, lambda _: "", lambda _: True, LINGER)
     key = ProcessKey(7, 1)
@@ -323,7 +323,7 @@ def test_a_name_between_two_scrapes_ends_no_series() -> None:
 
 
 def test_series_stay_longer_than_the_entries_that_they_come_from() -> None:
-    """The kernel's map has little room for the dead; what comes late counts all the same."""
+    """Ended processes leave the maps early; amounts that arrive later count too."""
     kernel = Kernel()
     processes = Processes(10, lambda _: "", lambda _: False, LINGER)
     key = ProcessKey(7, 1)
@@ -379,7 +379,7 @@ def test_who_moves_takes_the_place_of_who_does_not() -> None:
     assert "9" in own
     assert len(own) == 2
     assert processes.folded["process"] >= 1
-    for now in range(62, 300, 7):  # it stays so while nobody moves more
+    for now in range(62, 300, 7):  # it stays so while no process moves more
         assert {pid for _, pid, _ in scraped(kernel, processes, now) if pid} == own
 
 
@@ -406,7 +406,7 @@ def test_past_the_cap_processes_are_summed_under_their_name() -> None:
 
 
 def test_between_scrapes_only_the_dead_are_taken_in() -> None:
-    """So hundreds of short-lived processes a second fill no map, and none gets series."""
+    """Hundreds of short-lived processes a second fill no map, and none gets series."""
     kernel = Kernel()
     processes = Processes(10, lambda _: "", lambda _: True)
     kernel.processes[ProcessKey(1, 1)] = Alive(b"lives", 3)

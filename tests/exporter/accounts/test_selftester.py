@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""When the self-test is repeated, and what is left of one that fails."""
+"""Repetition of the self-test, and its rows after a failure."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ def result(observed: int, lost: int = 0) -> Result:
 
 
 class Found:
-    """What each test in turn finds; an exception is raised."""
+    """Result of each test in turn; an exception is raised."""
 
     def __init__(self, *results: Result | Exception) -> None:
         self.results = list(results)

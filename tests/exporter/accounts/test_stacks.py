@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Call chains: cut to what lies between door and socket layer, and a bounded set of series."""
+"""Call chains: cut to the functions between door and socket layer, and bounded."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def test_nearest_symbol(tmp_path: Path) -> None:
 
 
 def test_hidden_symbols(tmp_path: Path) -> None:
-    """The kernel shows all addresses as 0 to those who may not see them."""
+    """Without the right to see them, the kernel shows all addresses as 0."""
     file = tmp_path / "kallsyms"
     file.write_text("0000000000000000 T first\n0000000000000000 T second\n")
     symbols = Symbols(file)

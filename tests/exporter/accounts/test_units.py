@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From names of cgroups to units, and what is known of them at a time."""
+"""From names of cgroups to units, as the names become known."""
 
 from collections.abc import Iterator
 
@@ -46,7 +46,7 @@ def test_unit_of_a_path(path: bytes, unit: str) -> None:
 
 
 class Kernel:
-    """Cgroups and processes that a test makes, and how often the kernel was asked for a process."""
+    """Fake cgroups and processes, and the number of queries for a process."""
 
     def __init__(self) -> None:
         self.cgroups = {1: ROOT}
@@ -178,4 +178,4 @@ def test_what_is_looked_up_stays_and_the_rest_makes_room(kernel: Kernel) -> None
         kernel.end(other, levels=2)
         assert met(units, 7, kept, exited=True) == "kept.service"
     assert units.unit(first) == UNKNOWN_UNIT
-    assert len(units._units._young) + len(units._units._old) <= 100
+    assert units.remembered <= 100

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command: its helps, exit codes and errors."""
+"""The command: help, exit codes and errors."""
 
 import json
 import os
@@ -11,6 +11,8 @@ import pytest
 
 from fdscope.exporter.cli import main
 from fdscope.exporter.cli.commands import COMMANDS
+from fdscope.probes.hooks import blind_spots
+from fdscope.probes.schema.taxonomy import Mode
 from tests.paths import ROOT
 
 
@@ -48,6 +50,8 @@ def fdscope(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         (["ledger", "--socket=5"], "fdscope ledger: --socket goes together with --stacks"),
         (["selftest", "--probe.mode="], "invalid choice: ''"),
         (["selftest", "--probe.mode=\udcff"], "invalid choice: "),
+        (["doctor", "--mode=kprobe"], "fdscope doctor: --mode goes together with --blind-spots"),
+        (["doctor", "--blind-spots", "--mode=x"], "invalid choice: 'x'"),
         (["rules"], "one of the arguments --out --defaults is required"),
         (["rules", "--config=/nonexistent\udcff", "--out=/nonexistent"], "/nonexistent"),
         (["dashboards"], "the following arguments are required: --out"),
@@ -118,6 +122,26 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "fdscope exporter" in text if not command else f"fdscope {command}" in text
     if command:
         assert "examples:" in text
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_blind_spots(mode: Mode, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page shows the same list; see test_run.py for its count in the log."""
+    arguments = ["doctor", "--blind-spots", f"--mode={mode.value}"]
+    spots = blind_spots.of(mode)
+    assert main.main(arguments) == 0
+    text = capsys.readouterr().out
+    kernel = os.uname().release
+    assert text.startswith(f"Not traced in {mode.value} mode on Linux {kernel}: {len(spots)}\n")
+    assert max(map(len, text.splitlines())) <= 100
+    flat = " ".join(text.split())
+    assert all(f"- {spot.what} {spot.why}" in flat for spot in spots)
+    assert main.main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "mode": mode.value,
+        "kernel": kernel,
+        "blind_spots": [{"what": spot.what, "why": spot.why} for spot in spots],
+    }
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From totals to exposition: right samples, valid text whatever a process is called."""
+"""From totals to exposition: right samples, valid text for any process name."""
 
 import shutil
 import subprocess

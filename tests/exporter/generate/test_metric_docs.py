@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The tables of docs/: fresh, and with every meaning of a label."""
+"""The tables of docs/: up to date, and with every meaning of a label."""
 
 import re
 from pathlib import Path

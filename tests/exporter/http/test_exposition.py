@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What goes over the wire: the client library's bytes, and one bad family costs itself alone."""
+"""The exposition: the same bytes as the client library; only a bad family is left out."""
 
 import http.client
 import json
@@ -68,7 +68,7 @@ EVERY_ACCOUNT = {
 
 
 def as_plain(family: Metric) -> Metric:
-    """The same family without the texts that are known from scrape to scrape."""
+    """The same family without the texts kept from scrape to scrape."""
     plain = Metric(family.name, family.documentation, family.type, family.unit)
     plain.samples = list(family.samples)
     return plain
@@ -123,7 +123,7 @@ def counter(labels: dict[str, str], value: float) -> Metric:
 
 
 class Explodes(GaugeMetricFamily):
-    """Fails when its samples are asked for."""
+    """Raises when its samples are read."""
 
     def __init__(self) -> None:
         super().__init__("fdscope_explodes", "Help.")
@@ -192,7 +192,7 @@ def test_a_cause_is_logged_again_after_the_family_was_complete(
 
 def event(port: int) -> dict[str, object]:
     """The first message of the page's feed."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     connection.request("GET", "/events")
     response = connection.getresponse()
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What each page answers."""
+"""The answer of each page."""
 
 import contextlib
 import gzip

@@ -152,7 +152,7 @@ def crowd(port: int, start: bytes, number: int) -> Iterator[None]:
 @pytest.mark.parametrize("start", [b"", get("/metrics"), get("/static/plotly.min.js")])
 def test_a_flood_of_connections(start: bytes) -> None:
     with running(FakeCollector()) as web, crowd(web.port, start, 400):
-        time.sleep(0.5)
+        wait_for(lambda: len(web.server.connections) > 20)
         took = sorted(scrapes(web, 4))
         assert took[-1] < allowed()
 
@@ -202,7 +202,7 @@ def test_wrong_passwords_do_not_lock_another_user_out(tmp_path: Path) -> None:
     file.write_text(f"basic_auth_users: {{alice: '{good}'}}")
     wrong = get("/metrics")[:-2] + b"Authorization: Basic YWxpY2U6eA==\r\n\r\n"
     with running(FakeCollector(), file) as web, crowd(web.port, wrong, 60):
-        time.sleep(0.5)
+        wait_for(lambda: len(web.server.connections) > 20)
         begun = time.monotonic()
         authorization = "Basic YWxpY2U6d29uZGVyIGxhbmQ="
         assert web.request("/metrics", Authorization=authorization)[0] == 200
@@ -215,11 +215,7 @@ def test_slow_readers_of_metrics_hold_few_bodies() -> None:
             stack.enter_context(client)
         wait_for(lambda: web.collector.runs >= 2)
         table = web.server.connections
-
-        def slow() -> int:
-            return sum(each.answering_since is not None for each in list(table._all))
-
-        wait_for(lambda: 0 < slow() <= connections.MAX_SLOW_SCRAPES)
+        wait_for(lambda: 0 < table.answering <= connections.MAX_SLOW_SCRAPES)
 
 
 def test_headers_over_the_limit_are_told(web: Running) -> None:
@@ -288,7 +284,7 @@ def test_few_descriptors_are_enough_and_running_out_of_them_costs_little() -> No
                 time.sleep(0.5)
             assert cpu_seconds(process.pid) - before < 1.5
         process.send_signal(signal.SIGTERM)
-        assert "Traceback" not in process.communicate(timeout=20)[1]
+        assert "Traceback" not in process.communicate(timeout=120)[1]
 
 
 def cpu_seconds(pid: int) -> float:
@@ -314,11 +310,15 @@ def test_running_out_of_descriptors_on_accept_does_not_spin(
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
         try:
-            await asyncio.sleep(0.1)
+            async with asyncio.timeout(20):
+                while not server.paused:
+                    await asyncio.sleep(0.01)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limit)
-        assert list(server._paused) == [listener]
-        await asyncio.sleep(0.3)
+        assert server.paused == [listener]
+        async with asyncio.timeout(20):
+            while not calls:
+                await asyncio.sleep(0.01)
         assert len(calls) == 1
         client.close()
         listener.close()

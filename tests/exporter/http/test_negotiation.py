@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a client accepts, from its headers."""
+"""Content negotiation from a client's headers."""
 
 import pytest
 from hypothesis import given

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The server: scrapes in turns, and how it stops."""
+"""The server: queued scrapes, and the stop."""
 
 import http.client
 import threading

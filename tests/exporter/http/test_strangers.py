@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a local user can do to the figures by giving processes names."""
+"""Process names that a local user chooses to disturb the figures."""
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge

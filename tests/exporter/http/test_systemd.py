@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a service manager hears, over a real socket."""
+"""Messages to a service manager, over a real socket."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def test_the_life_of_a_service(manager: socket.socket, monkeypatch: pytest.Monke
         while (heard := manager.recv(1000)) == b"WATCHDOG=1":
             pass
         assert heard == b"STOPPING=1\nSTATUS=detaching"
-        process.communicate(timeout=20)
+        process.communicate(timeout=120)
 
 
 def test_a_reload_of_a_broken_file_ends_in_ready(
@@ -64,7 +64,7 @@ def test_a_reload_of_a_broken_file_ends_in_ready(
             assert manager.recv(1000).startswith(b"RELOADING=1\n")
             assert manager.recv(1000) == b"READY=1\nSTATUS=" + status
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 0
     assert "it is a FIFO, not a regular file" in errors
     assert "Traceback" not in errors

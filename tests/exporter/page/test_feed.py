@@ -72,34 +72,34 @@ def test_nothing_is_collected_when_nobody_looks(
     with listening(web) as response:
         event(response)
         event(response)
-    wait_for(lambda: web.server.feed._clients.total() == 0)
+    wait_for(lambda: web.server.feed.listeners == 0)
     runs = web.collector.runs
     time.sleep(0.5)
     assert web.collector.runs == runs
     assert web.server.feed.is_watched
     monkeypatch.setattr(feed, "WINDOW_SECONDS", 0.1)
     wait_for(lambda: not web.server.feed.is_watched)
-    assert not web.server.feed._readings
+    assert web.server.feed.kept == 0
 
 
 @pytest.mark.parametrize("away", [0.0, 0.2, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 1.0])
 def test_a_viewer_who_comes_back_is_served_again(
     monkeypatch: pytest.MonkeyPatch, away: float
 ) -> None:
-    """Also in the last pause before nobody looks any more."""
+    """Also in the last pause before the feed stops."""
     monkeypatch.setattr(feed, "WINDOW_SECONDS", 0.5)
     with running(FakeCollector()) as web:
         with listening(web) as response:
             event(response)
             event(response)
-        wait_for(lambda: web.server.feed._clients.total() == 0)
+        wait_for(lambda: web.server.feed.listeners == 0)
         time.sleep(away)
         with listening(web) as response:
             assert all("total" in event(response) for _ in range(6))
 
 
 def test_a_viewer_at_the_very_end_of_the_window_is_served() -> None:
-    """The clock says that nobody has looked for long, and somebody looks."""
+    """The clock says that no page was open for long, but one is."""
     now = [100.0]
 
     async def play() -> None:
@@ -109,7 +109,7 @@ def test_a_viewer_at_the_very_end_of_the_window_is_served() -> None:
         followed = feed.Feed(collect, LeftOut(), lambda: now[0])
         async with aclosing(followed.messages()) as messages:
             await anext(messages)
-        await asyncio.sleep(2.5 * feed.INTERVAL_SECONDS)  # it has noticed that nobody looks
+        await asyncio.sleep(2.5 * feed.INTERVAL_SECONDS)  # it has noticed that no page is open
         now[0] += 2 * feed.WINDOW_SECONDS
         async with aclosing(followed.messages()) as messages:
             for _ in range(4):
@@ -149,7 +149,7 @@ def test_too_many_clients_are_turned_away(web: Running, monkeypatch: pytest.Monk
         event(first)
         status, headers, _ = web.request("/events")
         assert (status, headers["Retry-After"]) == (503, "10")
-    wait_for(lambda: web.server.feed._clients.total() == 0)
+    wait_for(lambda: web.server.feed.listeners == 0)
     with listening(web) as again:
         assert again.status == 200
 
@@ -163,8 +163,8 @@ def test_a_client_that_does_not_read_is_dropped(
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", web.port))
         client.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
-        wait_for(lambda: web.server.feed._clients.total() == 1)
-        wait_for(lambda: web.server.feed._clients.total() == 0)
+        wait_for(lambda: web.server.feed.listeners == 1)
+        wait_for(lambda: web.server.feed.listeners == 0)
     assert web.request("/-/healthy")[0] == 200
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The live page and its events where they are really served: behind a proxy, TLS, a password."""
+"""The live page and its events as served in practice: behind a proxy, TLS, a password."""
 
 import contextlib
 import http.client
@@ -59,7 +59,7 @@ def proxied(port: int) -> Iterator[str]:
 
 @pytest.fixture
 def idle() -> Iterator[Running]:
-    """A server that sees no traffic, and says so once it has sent two events."""
+    """A server without traffic; it signals once it has sent two events."""
     with running(FakeCollector(families=process_families({}))) as started:
         yield started
 
@@ -87,7 +87,7 @@ def it_is_whole(page: "Page", complaints: list[str]) -> None:
 
 
 def listened(page: "Page") -> list[str]:
-    """What the browser complains of from now on."""
+    """The browser's complaints from now on."""
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -23,7 +23,8 @@ LOADED = ("page.css", "page.js", CHARTS)
     [
         'href="metrics"', 'href="-/healthy"', 'href="-/ready"', "Version 1.2.3",
         "attach mode tracepoint", "1 of 2 hooks", '<code>sys_exit</code><td><b class="attached">',
-        "no operation", 'name="color-scheme" content="light dark"', "width=device-width",
+        "The 2 blind spots of tracepoint mode", "<b>mmap</b><br>no operation",
+        'name="color-scheme" content="light dark"', "width=device-width",
         "<noscript>", 'src="static/plotly.min.js"', 'src="static/page.js"',
     ],
 )  # fmt: skip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From families to what the page shows."""
+"""From families to the state of the page."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ SEND_TCP = code(Account.SOCKET_SEND, FdType.TCP, Scope.REMOTE)
 
 
 def reading(at: float, totals: dict[Owner, dict[int, int]], extra: Any = ()) -> Reading:
-    """What a scrape of these bytes gives."""
+    """Families of a scrape with these bytes."""
     amounts = {
         owner: {slot: Amount(1, count) for slot, count in of.items()}
         for owner, of in totals.items()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Options: defaults, the order of sources, and what each mistake is told."""
+"""Options: defaults, the order of sources, and the message for each mistake."""
 
 import argparse
 from collections.abc import Sequence

@@ -70,7 +70,7 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 def accept(load: Callable[[], object]) -> None:
-    """It loads, or says in one printable line why not."""
+    """It loads, or gives the reason in one printable line."""
     try:
         load()
     except ConfigError as error:
@@ -454,7 +454,7 @@ def test_a_file_that_breaks_while_serving(tmp_path: Path, way: str) -> None:
 def test_whatever_goes_wrong_the_old_configuration_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An exception that nobody thought of, and its end without a change of the file."""
+    """An unexpected exception, which goes away without a change of the file."""
     file = tmp_path / "web.yml"
     file.write_text(USERS)
     now = [0.0]
@@ -479,7 +479,7 @@ def test_whatever_goes_wrong_the_old_configuration_ends(
 def test_a_start_with_a_file_that_is_none_ends_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "web.yml")
     with exporter("", f"--web.config.file={tmp_path / 'web.yml'}") as process:
-        told, why = process.communicate(timeout=20)
+        told, why = process.communicate(timeout=120)
     assert (process.returncode, told) == (2, "")
     assert why.splitlines()[-1].endswith("web.yml: it is a FIFO, not a regular file")
     assert "Traceback" not in why

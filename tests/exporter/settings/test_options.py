@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The option table: its help, and what each value must be."""
+"""The option table: its help, and the check of each value."""
 
 import argparse
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Who gets in, over real connections: passwords, limits."""
+"""Access over real connections: passwords, limits."""
 
 import base64
 import threading
@@ -79,7 +79,7 @@ def test_a_changed_password_counts_at_once(file: Path) -> None:
 def test_floods_of_wrong_passwords_test_few_and_lock_nobody_out(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One hash at a time, few in the queue, and who is known needs none."""
+    """One hash at a time, few in the queue, and a known user needs none."""
     gate, running_now, most = threading.Event(), [0], [0]
 
     def slow(password: bytes, expected: bytes) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Who gets in over TLS: certificates of both sides, and clients that leave."""
+"""Access over TLS: certificates of both sides, and clients that leave."""
 
 import asyncio
 import contextlib
@@ -142,7 +142,7 @@ def test_many_bad_clients_of_tls_keep_no_scrape_out(
 
 
 def test_a_client_that_has_left_is_not_served(file: Path) -> None:
-    """Nothing is known any more of what its connection was protected with."""
+    """The protection of its connection is no longer known."""
     file.write_text(TLS)
     protection = Protection(file)
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The file of --web.config.file: what it may hold, and what each mistake is told."""
+"""The file of --web.config.file: its keys, and the message for each mistake."""
 
+import asyncio
+import base64
 import re
 import ssl
 from pathlib import Path
@@ -9,9 +11,10 @@ import bcrypt
 import pytest
 
 from fdscope.exporter.settings.strict import ConfigError
-from fdscope.exporter.web_config import model, passwords, protection
+from fdscope.exporter.web_config import model, protection
 from fdscope.exporter.web_config.context import context
 from fdscope.exporter.web_config.model import RateLimit, WebConfig
+from fdscope.exporter.web_config.passwords import Passwords
 from fdscope.exporter.web_config.protection import Bucket, Protection
 from tests.exporter.web_config.certificates import Authority, authority
 
@@ -244,6 +247,16 @@ def test_a_bucket_admits_its_burst_and_then_one_an_interval() -> None:
 
 def test_passwords_longer_than_bcrypt_looks() -> None:
     made = bcrypt.hashpw(b"x" * 72, bcrypt.gensalt(4))
-    assert passwords._matches(b"x" * 80, made)
-    assert not passwords._matches(b"x" * 71, made)
-    assert not passwords._matches(b"x\0y", made)
+
+    async def accepted() -> list[bool]:
+        checker = Passwords()
+        try:
+            return [
+                await checker.accepts({"alice": made}, header)
+                for password in (b"x" * 80, b"x" * 71, b"x\0y")
+                for header in [f"Basic {base64.b64encode(b'alice:' + password).decode()}"]
+            ]
+        finally:
+            checker.close()
+
+    assert asyncio.run(accepted()) == [True, False, False]

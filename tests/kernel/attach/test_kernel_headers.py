@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What stands in for structs that no installed header has, against the kernel's own BTF."""
+"""The substitutes for structs that no installed header has, against the kernel's own BTF."""
 
 import re
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs that the kernel skips are told: a task that takes the processor from another one's probe.
+"""Runs that the kernel skips are reported: a task that preempts another one in its probe.
 
-A program in the middle of whose run another task gets the CPU is not started there a second time.
+A program that is preempted in the middle of a run is not started a second time on that CPU.
 That needs a kernel on which tasks preempt the kernel, and a mode whose programs can be preempted:
 fentry, and since Linux 7.0 tracepoint. Kprobe mode must be exact everywhere.
 """
@@ -28,7 +28,7 @@ def busy() -> None:
 
 
 def urgent() -> None:
-    """Wakes up on the same CPU, whatever runs there, and moves a byte."""
+    """Wakes up on the same CPU, preempts what runs there, and moves a byte."""
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
     read_fd, write_fd = os.pipe()
     for _ in range(TIMES):

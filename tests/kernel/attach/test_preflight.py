@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is said of a mode before anything is compiled agrees with what attaches."""
+"""The preflight of a mode agrees with the result of attaching."""
 
 import subprocess
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The self-test finds what is exact, and what is not."""
+"""The self-test finds exact and inexact rows."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ def misses(session: Session) -> int:
 
 
 def test_every_door_is_exact(session: Session) -> None:
-    """Unless the kernel itself skipped a program, which it tells: then once more."""
+    """Run once more if the kernel skipped a program, which it counts."""
     for _ in range(3):
         before = misses(session)
         rows = run.run(session).rows
@@ -45,7 +45,7 @@ def test_quick_is_a_part_of_it(session: Session) -> None:
 
 def test_probes_that_do_not_fire_are_found_out(session: Session) -> None:
     class Deaf:
-        """A session whose hooks are attached and see nothing."""
+        """A session whose hooks are attached and count nothing."""
 
         sees_sockets = session.sees_sockets
         blind_doors = session.blind_doors
@@ -64,7 +64,7 @@ def test_probes_that_do_not_fire_are_found_out(session: Session) -> None:
 
 
 def test_scrapes_go_on_meanwhile(session: Session) -> None:
-    """A running exporter tests itself; others read the maps and forget the dead at their will."""
+    """A running exporter tests itself, while others read the maps and remove ended processes."""
     processes = Processes(100, lambda _: "", lambda _: True, linger_seconds=0.0)
     now = iter(range(100_000))
 
@@ -106,7 +106,7 @@ def comm_of(path: Path) -> bytes:
 
 @pytest.fixture
 def small() -> Iterator[Session]:
-    """Probes with maps that fill soon."""
+    """Probes with small maps."""
     attached = attach(modes(), Settings(counter_entries=2048))
     yield attached
     attached.close()
@@ -119,7 +119,7 @@ def pipe_traffic() -> None:
 
 
 def fill(session: Session) -> list[int]:
-    """Short-lived processes until nothing finds room; their tgids."""
+    """Start short-lived processes until the maps are full; their tgids."""
     tgids = []
     while not session.losses()[Loss.COUNTERS_FULL]:
         tgids += [in_child(pipe_traffic) for _ in range(50)]
@@ -127,13 +127,13 @@ def fill(session: Session) -> list[int]:
 
 
 def written(accounts: Accounts, tgids: Sequence[int]) -> int:
-    """Bytes that these wrote to pipes, as far as they were counted for them."""
+    """Bytes that these wrote to pipes, of those counted for them."""
     key = Account.FILE_WRITE, FdType.FIFO, Door.READ_WRITE, 0
     return sum(counted[key].bytes for tgid in tgids if key in (counted := of_tgid(accounts, tgid)))
 
 
 def test_a_storm_at_the_start(small: Session) -> None:
-    """What found no room says nothing about the probes, and room is made without losing a byte."""
+    """Full maps do not discredit the probes, and room is made without losing a byte."""
     tgids = fill(small)
     result = run.run(small, quick=True)
     assert result.lost

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Skipped runs excuse what is missing, up to their number, and nothing else."""
+"""Skipped runs excuse missing operations up to their number, and nothing else."""
 
 from collections.abc import Callable
 

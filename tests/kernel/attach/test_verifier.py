@@ -15,7 +15,7 @@ pytestmark = pytest.mark.native
 
 
 def programs(hook: Hook) -> list[str]:
-    """Names of the programs that a hook is attached by."""
+    """Names of the programs of a hook."""
     entry, at_return = f"enter_{hook.function}", f"return_{hook.function}"
     return {
         Point.RAW_TRACEPOINT: [f"on_{hook.function}"],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Something to look at: processes that move bytes in several ways, until they are killed.
+"""Workload for the page: processes that move bytes in several ways, until they are killed.
 
 ``python -m tests.kernel.commands.page_workload``; all are in one process group. The picture of
 the page in the README is made with it.
@@ -27,7 +27,7 @@ def end_with_parent() -> None:
 
 
 def start(name: str, step: Callable[[], object], pause: float = 0.0) -> None:
-    """Do a step again and again in a process of that name."""
+    """Repeat a step in a process of that name."""
     if os.fork():
         return
     end_with_parent()
@@ -47,7 +47,7 @@ def tcp() -> None:
 
 
 def unix() -> None:
-    """Sockets used as the files that they are, by read() and write()."""
+    """Sockets used as files, by read() and write()."""
     one, other = socket.socketpair()
     start("unix-reader", lambda: os.read(one.fileno(), 262_144))
     start("unix-writer", lambda: os.write(other.fileno(), b"y" * 100_000), PAUSE_SECONDS)

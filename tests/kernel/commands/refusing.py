@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs a program that is refused something: ``python refusing.py WHAT PROGRAM ARGUMENTS...``.
+"""Runs a program with a refusal: ``python refusing.py WHAT PROGRAM ARGUMENTS...``.
 
 WHAT is the name of a system call that fails with EPERM, or ``memory`` for 300 MB of addresses.
 """
@@ -25,7 +25,7 @@ class _Program(ctypes.Structure):
 
 
 def refuse(number: int) -> None:
-    """Let a system call fail from here on, in all programs that follow."""
+    """Make a system call fail from here on, in this process and its programs."""
     instructions = b"".join(
         struct.pack("<HBBI", *instruction)
         for instruction in (

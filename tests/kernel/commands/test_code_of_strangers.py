@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Root runs the commands where a stranger has left code: none of it runs, and they work."""
+"""Root runs the commands in places with code of another user: none of it runs."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ HEADERS = (
 
 @pytest.fixture
 def witness(tmp_path: Path) -> Path:
-    """What the stranger's code makes when it runs."""
+    """The file that the other user's code creates when it runs."""
     return tmp_path / "witness"
 
 
@@ -62,7 +62,7 @@ def hostile(tmp_path: Path, witness: Path) -> Path:
 
 
 def poisoned(folder: Path) -> Mapping[str, str]:
-    """An environment that points to the directory wherever a program might look for something."""
+    """An environment in which every search path points to the directory."""
     names = (
         "PYTHONPATH", "BCC_KERNEL_SOURCE", "TMPDIR", "TEMP", "TMP", "LD_LIBRARY_PATH",
     )  # fmt: skip
@@ -115,7 +115,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def compiles(pid: int) -> bool:
-    """True of the process that compiles; another one answers meanwhile."""
+    """True for the process that compiles; another one answers meanwhile."""
     return b"\0-c\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
@@ -127,7 +127,7 @@ def is_alive(pid: int) -> bool:
 
 
 def test_children_start_in_the_root_and_end_with_a_killed_parent() -> None:
-    """The process that compiles, while it does."""
+    """The process that compiles."""
     command = [
         sys.executable,
         "-m",
@@ -159,7 +159,7 @@ def test_children_start_in_the_root_and_end_with_a_killed_parent() -> None:
 
 
 def wait_until_ignored(pid: int) -> None:
-    """Wait until a child has taken its first steps: it ignores SIGTERM."""
+    """Wait until a child is set up: it ignores SIGTERM."""
     deadline = time.monotonic() + 60
     while True:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -173,7 +173,7 @@ def wait_until_ignored(pid: int) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("seconds", [0.0, 0.4, 1.5])
 def test_a_signal_while_it_starts(number: signal.Signals, seconds: float) -> None:
-    """It ends as success, and so do its children."""
+    """It ends with success, and so do its children."""
     command = [
         sys.executable,
         "-m",

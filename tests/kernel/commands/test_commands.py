@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The commands that attach by themselves, as a user runs them."""
+"""The commands that attach, as a user runs them."""
 
 import json
 import subprocess

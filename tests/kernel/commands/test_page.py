@@ -56,7 +56,7 @@ def exporter(
 def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
     deadline = time.monotonic() + ATTACH_SECONDS
     while True:
-        if found := re.search(r'page: (http://[^\s"]+)', log.read_text()):
+        if found := re.search(r'live page: (http://[^\s"]+)', log.read_text()):
             return found[1]
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
@@ -67,7 +67,7 @@ def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
 def page(
     request: pytest.FixtureRequest, browser: "Browser", exporter: tuple[str, int]
 ) -> "Iterator[Page]":
-    """The page at a width and in a colour scheme; whatever the browser complains of fails."""
+    """The page at a width and in a colour scheme; complaints of the browser fail the test."""
     width, scheme = request.param
     context = browser.new_context(
         viewport={"width": width, "height": 800}, color_scheme=scheme, has_touch=width < 500
@@ -118,7 +118,7 @@ def test_the_picture_shows_the_way_of_the_bytes(page: "Page") -> None:
         "tcp loopback",
     ):  # fmt: skip
         has_node(page, text)
-    # As a kind of fd, and as the protocol behind it.
+    # As an fd type, and as the protocol behind it.
     page.locator(".node-label", has_text=re.compile("^unix_stream$")).nth(1).wait_for()
     row = page.locator("#flow-table tbody tr", has_text=HOSTILE).filter(has_text="socket_call")
     assert row.first.locator("td").all_text_contents()[:3] == [HOSTILE, "socket_call", "tcp"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the operating system refuses ends a start with one clear line and status 1."""
+"""Refusals of the operating system end a start with one clear line and status 1."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ REFUSING = [sys.executable, str(Path(__file__).with_name("refusing.py"))]
 
 
 def refused(*command: str, status: int = 1) -> str:
-    """The one line that a command that cannot start says, and ends with this status."""
+    """The one line of a command that cannot start and exits with this status."""
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL
     )
@@ -81,7 +81,7 @@ def test_a_user_that_cannot_be_become() -> None:
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
 def test_closed_standard_streams(closed: str) -> None:
-    """It starts, serves and ends; the files that it opens are not taken for the streams."""
+    """It starts, serves and ends; its files do not become the standard streams."""
     script = f'"$@" {closed} & trap "kill $!" EXIT; wait $!'
     with subprocess.Popen(["sh", "-c", script, "sh", *EXPORTER], cwd=ROOT) as shell:
         try:

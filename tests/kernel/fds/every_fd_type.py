@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every fd type, and how to come by a descriptor of it."""
+"""Every fd type, and how to open one."""
 
 import ctypes
 import errno
@@ -31,7 +31,7 @@ UNSUPPORTED = {
     errno.ENXIO,
     errno.EOPNOTSUPP,
 }
-"""What a kernel answers that does not have the fd type."""
+"""Errnos of a kernel without the fd type."""
 
 
 class Kind(NamedTuple):
@@ -140,14 +140,14 @@ KINDS = (
 
 
 def load_modules() -> None:
-    """Asks for the modules of fd types that few kernels have built in."""
+    """Loads the modules of fd types that few kernels have built in."""
     for module in ("loop", "sctp", "vsock"):
         with suppress(FileNotFoundError):
             subprocess.run(["modprobe", "-q", module], check=False)
 
 
 def missing(kind: Kind) -> str | None:
-    """Why this kernel cannot make one; None if it can."""
+    """Why this kernel cannot open one; None if it can."""
     try:
         os.close(kind.make())
     except OSError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests of the life of descriptors share."""
+"""Helpers of the tests of the lifecycle of descriptors."""
 
 import ctypes
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The census against what a process has really open, on the running kernel."""
+"""The census against the open descriptors of a process, on the running kernel."""
 
 import os
 import resource
@@ -94,7 +94,7 @@ def test_what_stands_behind_the_standard_fds(session: Session) -> None:
 
 
 def test_a_shell_on_an_inherited_socket(session: Session) -> None:
-    """State, seen without any event: as socket activation leaves it."""
+    """State seen without any event, as after socket activation."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname())
         server, _ = listener.accept()
@@ -130,7 +130,7 @@ def test_who_is_gone(session: Session) -> None:
 
 
 def test_no_drift_over_a_workload_of_every_type(session: Session) -> None:
-    """Open, close, fork, exec, pass: what the census finds is what the events tell."""
+    """Open, close, fork, exec, pass: census and events agree."""
     assert session.census is not None
     taker = CensusTaker(session.census, session.fd_flow)
     taker.take()
@@ -161,7 +161,7 @@ def test_no_drift_over_a_workload_of_every_type(session: Session) -> None:
 
 
 def test_a_process_whose_leader_has_ended(session: Session) -> None:
-    """It is told by what its other threads have open, and the drift does not see it end."""
+    """The descriptors of its other threads show it, and the drift does not see it end."""
 
     def work() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (777, 4000))

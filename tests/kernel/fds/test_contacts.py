@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What descriptors are used for: connections, standard fds, a look into other processes."""
+"""Events of descriptors: connections, standard fds, debugger-like accesses."""
 
 import fcntl
 import os
@@ -117,7 +117,7 @@ def test_debugger_like_access(run: Run) -> None:
 
 
 def test_a_shell_on_a_socket_that_lives_a_moment(session: Session) -> None:
-    """The event tells of it when no census has seen it."""
+    """The event shows it when no census has seen it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
         shell = subprocess.Popen([sys.executable, "-c", REVERSE_SHELL, port])

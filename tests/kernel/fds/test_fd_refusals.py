@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Calls refused for their descriptor: none is free, none is there, or it is no socket."""
+"""Calls refused for their descriptor: none is free, none is open, or it is no socket."""
 
 import ctypes
 import errno

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every kind of fd that one can read or write is told by its word."""
+"""Every readable or writable kind of fd is counted under its fd type."""
 
 import contextlib
 import ctypes

@@ -39,7 +39,7 @@ def accept(ring: Ring, sqe_flags: int) -> int:
 
 
 def seen(session: Session, number: int) -> int:
-    """What of it the events tell."""
+    """The events that show it."""
     return 0 if session.mode is Mode.TRACEPOINT else number
 
 
@@ -75,7 +75,7 @@ def test_opened_and_closed(
 
 
 def test_a_file_without_a_descriptor_is_none(run: Run) -> None:
-    """It stands in a table of the ring's own, in every mode unseen, and in no census either."""
+    """It is in the ring's own table: not seen in any mode, nor in a census."""
 
     def work() -> None:
         ring = Ring()
@@ -90,7 +90,7 @@ def test_a_file_without_a_descriptor_is_none(run: Run) -> None:
 
 
 def test_the_census_has_what_the_events_miss(session: Session) -> None:
-    """Terminals, for hardly another program opens one meanwhile."""
+    """Terminals: hardly any other program opens one meanwhile."""
     assert session.census is not None
     taker = CensusTaker(session.census, session.fd_flow)
     ring = Ring()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Descriptors that were to travel through a unix socket and did not, or not all of them."""
+"""Descriptors in messages of unix sockets that were not passed, or not all of them."""
 
 import os
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Descriptors that travel through unix sockets."""
+"""Descriptors passed through unix sockets."""
 
 import array
 import ctypes
@@ -121,7 +121,7 @@ def test_what_is_only_looked_at_is_received_too(run: Run) -> None:
 
 
 def test_a_pidfd_of_the_sender(run: Run) -> None:
-    """Made by the kernel for who asked for it."""
+    """Made by the kernel for the receiver that asked for it."""
 
     def work() -> None:
         ours, theirs = socket.socketpair()

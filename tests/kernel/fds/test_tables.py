@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whole tables of descriptors: inherited by fork, thinned out by exec, gone at exit, shared."""
+"""Whole tables of descriptors: copied by fork, closed by exec and exit, shared."""
 
 import fcntl
 import mmap
@@ -34,7 +34,7 @@ def execute_in_a_thread() -> None:
 
 @pytest.mark.parametrize("execute_program", [execute, execute_in_a_thread])
 def test_fork_and_exec(execute_program: Callable[[], None], session: Session) -> None:
-    """What the child inherits, and what exec takes away."""
+    """Descriptors that the child inherits, and those that exec closes."""
     read_fd, write_fd = os.pipe()
 
     def work() -> None:
@@ -142,7 +142,7 @@ def in_company(work: Callable[[], None]) -> None:
 
 
 def may_have(number: int) -> None:
-    """Skips the test where no process can have so many descriptors."""
+    """Skip the test if no process can have so many descriptors."""
     try:
         in_child(lambda: allow(number))
     except AssertionError:
@@ -154,7 +154,7 @@ def allow(number: int) -> None:
 
 
 def many(number: int, flags: int = 0) -> None:
-    """So many descriptors, which close on exec as ``flags`` say."""
+    """Open so many descriptors, close-on-exec according to ``flags``."""
     allow(number + 1000)
     fd = os.eventfd(0)
     duplicate = fcntl.F_DUPFD_CLOEXEC if flags else fcntl.F_DUPFD
@@ -165,7 +165,7 @@ def many(number: int, flags: int = 0) -> None:
 
 @pytest.mark.parametrize("number", [9_999, 20_000, 200_000])
 def test_thousands_of_fds(number: int, session: Session) -> None:
-    """A process that forks and is killed: what it and its child had is counted."""
+    """A process that forks and is killed: its descriptors and its child's are counted."""
     may_have(number + 1000)
     shared = mmap.mmap(-1, 4)
 
@@ -225,7 +225,7 @@ def test_a_huge_table_with_few_fds(session: Session, run: Run) -> None:
 
 
 def test_more_than_all_walks_of_an_event_can_see(session: Session, run: Run) -> None:
-    """What is beyond is told as lost."""
+    """Further descriptors are reported as lost."""
     walks = FURTHER_WALKS + 1
     most = FDS_A_CALL * FD_WALK_CALLS * walks + 1000
     may_have(most + 1000)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Calls that look like something else: of no message, of the error queue, of the kernel itself."""
+"""Calls that look like others: without a message, of the error queue, of the kernel itself."""
 
 import ctypes
 import errno
@@ -25,6 +25,7 @@ from tests.kernel.conftest import Run
 from tests.kernel.fds.every_fd_type import LIBC
 from tests.kernel.fds.fd_life import count
 from tests.kernel.layers.test_doors import a_pipe, a_tcp
+from tests.kernel.processes.living import wait_until_in
 
 READ, WRITE = Account.FILE_READ, Account.FILE_WRITE
 MSG_ERRQUEUE = 0x2000
@@ -107,7 +108,7 @@ def test_sockets_without_an_error_queue_receive_what_was_sent(session: Session, 
 
 
 def between(ours: str, theirs: str, protocol: int) -> None:
-    """A connection between two addresses of a host of its own, used in both directions."""
+    """A connection between two addresses of a new network namespace, used both ways."""
     family = socket.AF_INET6 if ":" in ours else socket.AF_INET
     assert LIBC.unshare(CLONE_NEWNET) == 0
     at_once = " nodad" if family == socket.AF_INET6 else ""
@@ -156,7 +157,7 @@ def test_both_ends_on_this_host(
 
 
 class Sockmap:
-    """A map of sockets whose program hands what the first receives to the kernel, for the other."""
+    """A sockmap whose program forwards what the first socket receives to the other."""
 
     _MAP_CREATE, _MAP_UPDATE, _PROG_LOAD, _PROG_ATTACH = 0, 2, 5, 8
     _SOCKMAP, _SK_SKB, _STREAM_PARSER, _STREAM_VERDICT = 15, 14, 4, 5
@@ -289,15 +290,12 @@ def test_the_thread_that_replaced_the_fd_has_ended(door: Door, run: Run) -> None
                 time.sleep(0.01)
             theirs.send(bytes(SIZE))
             os._exit(0)
-        began = threading.Event()
 
         def replace() -> None:
-            began.wait()
-            time.sleep(0.3)  # until the other thread is in its call
+            wait_until_in(reader, "read", "recvfrom")
             os.dup2(other, fd)
 
         threading.Thread(target=replace).start()
-        began.set()
         if door is Door.READ_WRITE:
             assert len(os.read(fd, 100)) == SIZE
         else:
@@ -354,7 +352,8 @@ def test_memory_that_is_gone_at_the_return_is_told(session: Session, run: Run) -
             target=lambda: results.append(LIBC.connect(waits.fileno(), ctypes.c_void_p(place), 110))
         )
         connecting.start()
-        time.sleep(0.3)
+        assert connecting.native_id
+        wait_until_in(connecting.native_id, "connect")
         assert LIBC.madvise(ctypes.c_void_p(place), ctypes.c_size_t(mmap.PAGESIZE), 4) == 0
         listener.accept()
         connecting.join()

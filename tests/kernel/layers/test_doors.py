@@ -129,7 +129,7 @@ def test_positioned(run: Run) -> None:
 def test_socket(
     name: str, use: Callable[[Ends], None], door: Door, session: Session, run: Run
 ) -> None:
-    """Both layers see the same, each by hooks of its own."""
+    """Both layers count the same, by separate hooks."""
     make, fd_type, scope = SOCKETS[name]
     counted = run(lambda: use(make()))
     assert counted[Account.FILE_WRITE, fd_type, door, 0] == EXPECTED

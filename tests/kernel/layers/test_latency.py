@@ -11,7 +11,7 @@ from tests.kernel.conftest import in_child, of_tgid
 
 
 def test_a_read_that_waits(measuring: Session) -> None:
-    """It is in a bucket of at least its time, and the bytes are counted as ever."""
+    """It is in a bucket of at least its time, and the bytes are counted as before."""
 
     def slow(account: Account) -> tuple[int, int]:
         latency = measuring.snapshot().latency.get((FdType.TTY, account))

@@ -26,7 +26,7 @@ def exporter(session: Session) -> Iterator[Inside]:
 
 
 def test_totals_agree_with_the_workloads_own_sums(exporter: Inside) -> None:
-    """Several threads and processes, and others that come and go beside them."""
+    """Several threads and processes, and others that start and end beside them."""
     size = load.Size(seconds=SECONDS, operations=20_000, births=100, every=1.0)
     result = load.run(exporter, size)
     complaints = load.complaints(result.samples)

@@ -2,10 +2,12 @@
 """Known bytes through the doors that take two files, many messages, or complete later."""
 
 import ctypes
+import fcntl
 import os
+import select
 import socket
+import termios
 import threading
-import time
 
 import pytest
 
@@ -22,7 +24,7 @@ ONCE = Amount(1, SIZE)
 
 
 def filled() -> int:
-    """A file of SIZE bytes, at its start; the bytes came through the door read_write."""
+    """A file of SIZE bytes, at its start; they were written through the door read_write."""
     fd, _ = a_file()
     os.write(fd, bytes(SIZE))
     os.lseek(fd, 0, os.SEEK_SET)
@@ -59,7 +61,8 @@ def test_splice_both_ways(session: Session, run: Run) -> None:
         out, into = a_tcp()
         assert os.splice(filled(), pipe_in, SIZE) == SIZE
         assert os.splice(pipe_out, out, SIZE) == SIZE
-        time.sleep(0.1)
+        while int.from_bytes(fcntl.ioctl(into, termios.FIONREAD, bytes(4)), "little") < SIZE:
+            select.select([into], [], [])
         left = SIZE
         while left:
             left -= os.splice(into, pipe_in, left)

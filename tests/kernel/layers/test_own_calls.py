@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Directory lists and message queues; receives that return more than they give; filesystems."""
+"""Directory lists and message queues; receives that return more than they copy; filesystems."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ READ, WRITE = Account.FILE_READ, Account.FILE_WRITE
 
 
 def entries(path: str) -> int:
-    """Bytes of the list of a directory, with the call that finds no more."""
+    """Bytes of the list of a directory, up to the call that returns 0."""
     fd, total = os.open(path, os.O_RDONLY), 0
     while count := call("getdents64", fd, buffer(1024), 1024):
         total += count

@@ -38,7 +38,7 @@ def verdicts(session: Session) -> Iterator[list[Verdict]]:
 def test_scenario(
     scenario: Scenario, session: Session, made: Places, verdicts: list[Verdict]
 ) -> None:
-    """Exact, or excused by a blind spot that the product tells of."""
+    """Exact, or excused by a blind spot that the product lists."""
     verdict = runner.run(scenario, session, SCALE, made)
     verdicts.append(verdict)
     if verdict.verdict == NOT_POSSIBLE:

@@ -23,7 +23,7 @@ def paths(session: Session, account: Account) -> dict[str, int]:
 
 
 def test_doors_are_in_the_chains(measuring: Session) -> None:
-    """On a kind of socket that hardly anybody uses."""
+    """On a kind of socket that hardly any program uses."""
     if not measuring.sees_sockets:
         pytest.skip("this mode shows no socket layer on this kernel")
     if not can_follow_stacks(measuring.mode):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""sendfile and splice to a socket whose peer takes its time: half done, they leave no residual."""
+"""sendfile and splice to a socket with a slow peer: half done, they leave no residual."""
 
 import fcntl
 import os
@@ -47,7 +47,7 @@ def splice(out: int, file: int) -> None:
 
 @contextmanager
 def under_way(call: Callable[[int, int], None]) -> Iterator[socket.socket]:
-    """The call in a process of its own, and the other end of the connection it writes to."""
+    """The call in a separate process, and the other end of its connection."""
     file = os.memfd_create("transfer")
     os.truncate(file, BYTES)
     ours, theirs = tcp_pair()
@@ -67,14 +67,14 @@ def under_way(call: Callable[[int, int], None]) -> Iterator[socket.socket]:
 
 
 def moving(session: Session) -> Snapshot:
-    """A reading while bytes are under way to a TCP socket."""
+    """A reading while bytes are in flight to a TCP socket."""
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         snapshot = session.snapshot()
         if snapshot.under_way.after.get(FdType.TCP, 0):
             return snapshot
         time.sleep(0.1)
-    pytest.fail("nothing is under way to a TCP socket")
+    pytest.fail("nothing is in flight to a TCP socket")
 
 
 def tcp_residual(residuals: Residuals, snapshot: Snapshot) -> int:
@@ -103,7 +103,7 @@ def test_half_done(session: Session, call: Callable[[int, int], None]) -> None:
 
 
 def test_a_call_that_fails_is_not_under_way(session: Session) -> None:
-    """What the thread sends afterwards is not a part of it."""
+    """Later sends of the thread are not a part of it."""
     ours, theirs = tcp_pair()
     with ours, theirs:
         with pytest.raises(OSError, match="Bad file descriptor"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Processes that have done something and wait, also such as go on without their leader."""
+"""Processes that have done some work and wait, also without their leader."""
 
 import ctypes
 import os
@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_EXIT = {"x86_64": 60, "aarch64": 93}[platform.machine()]
+_CALLS = {
+    "x86_64": {"read": 0, "connect": 42, "recvfrom": 45, "exit": 60},
+    "aarch64": {"read": 63, "connect": 203, "recvfrom": 207, "exit": 93},
+}[platform.machine()]
 
 
 def state_of(tid: int) -> str:
@@ -19,9 +22,16 @@ def state_of(tid: int) -> str:
     return Path(f"/proc/{tid}/stat").read_text().rpartition(") ")[2][0]
 
 
+def wait_until_in(tid: int, *calls: str) -> None:
+    """Wait until a thread sleeps in one of these system calls."""
+    numbers = {str(_CALLS[call]) for call in calls}
+    while Path(f"/proc/self/task/{tid}/syscall").read_text().split()[0] not in numbers:
+        time.sleep(0.001)
+
+
 def end_this_thread() -> None:
-    """End the calling thread alone; if it is the leader, the process goes on without."""
-    ctypes.CDLL(None).syscall(_EXIT, 0)
+    """End only the calling thread; if it is the leader, the process continues without it."""
+    ctypes.CDLL(None).syscall(_CALLS["exit"], 0)
 
 
 def without_leader(work: Callable[[], object]) -> None:

@@ -21,11 +21,11 @@ from fdscope.probes.read.session import Session, attach
 from fdscope.probes.schema.snapshot import Amount, slot
 from fdscope.probes.schema.taxonomy import Account, Birth, Cause, Door, FdType, Loss
 from tests.kernel.conftest import Run, end_child, in_child, key_of, modes, of_tgid, start_child
-from tests.kernel.processes.living import alive, without_leader
+from tests.kernel.processes.living import alive, wait_until_in, without_leader
 
 PR_SET_NAME = 15
 CHURN = int(os.environ.get("FDSCOPE_TEST_CHURN", "3000"))
-"""Short-lived processes of a test; slow machines ask for fewer."""
+"""Number of short-lived processes of a test; fewer on slow machines."""
 
 
 def rename(name: bytes) -> None:
@@ -93,7 +93,7 @@ def name_thread(tid: int, name: bytes) -> None:
 def test_only_the_leaders_name_is_the_processes(
     leader_does: bool, of_leader: bool, session: Session
 ) -> None:
-    """Whichever thread names whichever."""
+    """Whichever thread sets the name of which."""
 
     def work() -> None:
         rename(b"leader")
@@ -128,7 +128,7 @@ def test_only_the_leaders_name_is_the_processes(
 
 
 def test_a_kernel_thread_has_a_name_of_its_own(session: Session) -> None:
-    """Before Linux 6.4 who creates one names it, here by asking for pressure events."""
+    """Before Linux 6.4 its creator names it; here one that asks for pressure events."""
     pressure = Path("/proc/pressure/cpu")
     if not pressure.exists():
         pytest.skip("this kernel tells no pressure")
@@ -231,7 +231,8 @@ def test_fd_closed_and_replaced_while_another_thread_reads(blocking_call: str, r
         call = (lambda: os.read(fd, 57)) if blocking_call == "read" else (lambda: ours.recv(57))
         reader = threading.Thread(target=call)
         reader.start()
-        time.sleep(0.2)
+        assert reader.native_id
+        wait_until_in(reader.native_id, "read", "recvfrom")
         other, _ = os.pipe()
         os.dup2(other, fd)
         theirs.send(bytes(57))
@@ -243,7 +244,7 @@ def test_fd_closed_and_replaced_while_another_thread_reads(blocking_call: str, r
 
 
 def test_thousands_of_short_lived_processes_lose_nothing(session: Session) -> None:
-    """Sums over all owners hold while the dead leave the maps."""
+    """Sums over all owners hold while ended processes are removed from the maps."""
     names = [f"{letter}-{os.getpid()}" for letter in "ab"]  # of this run alone
     processes = Processes(100, lambda _: "", lambda _: True, linger_seconds=0.0)
     now = 0.0

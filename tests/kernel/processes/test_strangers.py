@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A flood of short-lived processes with names of their own: bounded series, and no byte lost."""
+"""A flood of short-lived processes with different names: bounded series, and no byte lost."""
 
 import subprocess
 import sys

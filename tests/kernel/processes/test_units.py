@@ -72,7 +72,7 @@ def some_traffic() -> None:
 
 
 def unit_of(session: Session, pid: int) -> str:
-    """What the exporter says of a process that it never met before."""
+    """The exporter's unit of a process that is new to it."""
     return unit_in(Units(session.cgroups), session.snapshot(), pid)
 
 
@@ -126,7 +126,7 @@ def test_names(
 
 @contextmanager
 def inside(directory: Path) -> Iterator[None]:
-    """The working directory meanwhile."""
+    """Set the working directory during the block."""
     before = os.open(".", os.O_RDONLY)
     os.chdir(directory)
     try:
@@ -146,7 +146,7 @@ def test_the_root_is_no_unit(session: Session) -> None:
 
 @pytest.mark.parametrize("life", [0.0, 0.05])
 def test_short_lived_containers_keep_their_bytes(life: float, base: Path, session: Session) -> None:
-    """Each is gone, with its cgroup, before anybody looks."""
+    """Each is gone, with its cgroup, before the next reading."""
     units, pids = Units(session.cgroups), {}
     for number in range(20):
         container = f"{number:012x}" + "d" * 52
@@ -164,7 +164,7 @@ def test_short_lived_containers_keep_their_bytes(life: float, base: Path, sessio
 
 
 def remove(cgroup: Path) -> None:
-    """Remove a cgroup once the kernel has let go of its last process."""
+    """Remove a cgroup once the kernel has released its last process."""
     for _ in range(500):
         with suppress(OSError):
             cgroup.rmdir()
@@ -202,7 +202,7 @@ def test_a_move_to_another_cgroup(base: Path, session: Session) -> None:
 
 
 def test_a_service_that_is_started_again(base: Path, session: Session) -> None:
-    """The new cgroup has the same name; what is known of the old process does not change."""
+    """The new cgroup has the same name; the unit of the old process does not change."""
     cgroup, units = base / "again.service", Units(session.cgroups)
     cgroup.mkdir()
     with living_in(cgroup) as old:

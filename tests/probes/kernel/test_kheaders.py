@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Headers unpacked from the kernel, in a folder that others can make as well."""
+"""Headers unpacked from the kernel, in a folder that other users can create as well."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ def archive(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Make what /tmp is."""
+    """Make a folder like /tmp."""
     (tmp_path / "tmp").mkdir()
     return tmp_path / "tmp"
 

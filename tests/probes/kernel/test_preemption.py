@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where a kernel tells whether tasks preempt it, and what follows for the attach modes."""
+"""Finding the preemption model of a kernel, and the order of attach modes."""
 
 import ctypes
 import os
@@ -84,7 +84,7 @@ def scheduling() -> Scheduling:
 def before_during_after(
     policy: int, priority: int, nice: int, prepare: Callable[[], None] = lambda: None
 ) -> list[Scheduling]:
-    """The scheduling around and inside of ``undisturbed``, in a thread of its own."""
+    """The scheduling around and inside of ``undisturbed``, in a separate thread."""
 
     def work() -> list[Scheduling]:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
@@ -149,7 +149,7 @@ def test_a_deadline_is_kept() -> None:
 @root
 @pytest.mark.parametrize("policy", [os.SCHED_OTHER, os.SCHED_BATCH, os.SCHED_IDLE])
 def test_undisturbed_without_privileges(policy: int) -> None:
-    """What was allowed before the privileges went is allowed afterwards."""
+    """What was allowed before the privileges were dropped is allowed afterwards."""
     pid = os.fork()
     if pid == 0:
         status = 1

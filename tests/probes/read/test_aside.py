@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Amounts of processes that left the maps before anybody kept the accounts."""
+"""Amounts of processes that left the maps before the accounts were kept."""
 
 from collections.abc import Mapping
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reading after reading: what is kept from the last one is what the map holds now."""
+"""Repeated readings: values kept from the last one equal those in the map."""
 
 import numpy as np
 from hypothesis import given

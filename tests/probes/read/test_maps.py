@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is read from maps, without a kernel."""
+"""Reading maps, without a kernel."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ AMOUNT = np.dtype([("operations", "<u8"), ("bytes", "<u8")])
 @pytest.mark.parametrize("entries", [0, 1, 3])
 @pytest.mark.parametrize("cpus", [1, 4])
 def test_sums_over_cpus(entries: int, cpus: int) -> None:
-    """Also of no entries: hosts where nobody has ended lately have none."""
+    """Also of no entries: hosts without recently ended processes have none."""
     values = np.zeros((entries, cpus), AMOUNT)
     values["operations"], values["bytes"] = 2, 7
     assert over_cpus(values).tolist() == [[2 * cpus, 7 * cpus]] * entries

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The numbers fit where the maps put them, and the words are those that others rely on."""
+"""The numbers fit into the maps, and the label values are stable."""
 
 from fdscope.probes.schema import records
 from fdscope.probes.schema.snapshot import KERNEL_SOCKET, OVERFLOW_SHAPE, slot
