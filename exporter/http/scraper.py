@@ -16,7 +16,7 @@ from fdscope.exporter.http.negotiation import accepts_gzip, metrics_form
 MAX_WAITING = 256
 """Most scrapes that wait for a collection; more are refused."""
 _LONGEST_REST_SECONDS = 0.25
-"""A collection starts this long after the last one at most, else as long as that one took the CPU."""
+"""Most that the next collection waits: as long as the last one ran on a CPU."""
 
 Result = TypeVar("Result")
 
