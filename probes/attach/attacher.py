@@ -5,9 +5,9 @@ import os
 import platform
 from pathlib import Path
 
-from fdscope.probes.attach import kprobe_multi, source
+from fdscope.probes.attach import kprobe_multi, maps, source
 from fdscope.probes.attach.compiler import LoadError, compiled, import_bcc
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.syscalls import IN_ALL_MODES, TailCall, meanings, table
 from fdscope.probes.hooks.table import WITHOUT_FUNCTION, Choice, Hook, Point
 from fdscope.probes.kernel import libbpf
@@ -59,7 +59,7 @@ class Attacher:
         self._symbols = _symbols() if btf is None else set()
         self._latency = settings.latency
         self._avoid = settings.avoid
-        self._maps = source.maps(mode, settings)
+        self._maps = maps.handed_over(mode, settings)
         self._more: list[int] = []
         """Descriptors of further programs at a tracepoint, and of their links."""
 
@@ -198,7 +198,7 @@ class Attacher:
 
     def _load_census_of_fds(self) -> None:
         calls = self._bpf[b"census_calls"]
-        for number, name in enumerate(source.CENSUS_CALLS):
+        for number, name in enumerate(maps.CENSUS_CALLS):
             program = f"on_census_{name.lower()}".encode()
             loaded = self._bpf.load_func(program, self._bpf.RAW_TRACEPOINT)
             calls[calls.Key(number)] = calls.Leaf(loaded.fd)
@@ -223,10 +223,10 @@ class Attacher:
         fd: int = self._bpf.load_func(name.encode(), self._bpf.RAW_TRACEPOINT).fd
         return fd
 
-    def open_files(self) -> tuple[list[str], list[str], list[int]]:
-        """(map names, program names, file descriptors: maps, programs, then links)."""
+    def open_files(self) -> tuple[list[str], list[int]]:
+        """(program names, file descriptors: maps as in the table, programs, then links)."""
         bpf = self._bpf
-        maps = {name: bpf[name.encode()].map_fd for name in self._maps}
+        map_fds = [bpf[each.name.encode()].map_fd for each in self._maps]
         loaded = {
             name.decode(): function.fd
             for name, function in bpf.funcs.items()
@@ -242,4 +242,4 @@ class Attacher:
         if self._linked:
             loaded |= self._linked.programs
             links += self._linked.links
-        return list(maps), list(loaded), [*maps.values(), *loaded.values(), *links]
+        return list(loaded), [*map_fds, *loaded.values(), *links]

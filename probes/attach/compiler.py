@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fdscope.probes.attach import source
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.kernel import kheaders
 from fdscope.probes.kernel.btf import Btf
 from fdscope.probes.kernel.struct_layouts import LayoutError

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fdscope.probes import child
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.kernel.limits import reason
 from fdscope.probes.schema.taxonomy import Mode
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from fdscope.probes.attach import preflight
 from fdscope.probes.attach.attacher import Attacher
 from fdscope.probes.attach.compiler import LoadError, import_bcc
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.table import CHOICES, Point
 from fdscope.probes.kernel.btf import Btf, BtfError
 from fdscope.probes.kernel.limits import reason
@@ -34,7 +34,6 @@ class Report:
     hooks: list[dict[str, str]] = field(default_factory=list)
     refused: list[dict[str, str]] = field(default_factory=list)
     """The modes that were tried before, each with the reason."""
-    maps: list[str] = field(default_factory=list)
     programs: list[str] = field(default_factory=list)
     open_files: int = 0
     """Number of descriptors that follow: of the maps, the programs, then the links."""
@@ -78,7 +77,7 @@ def load(modes: list[Mode], settings: Settings) -> tuple[Report, list[int]]:
             continue
         report.mode = mode.value
         report.bcc = import_bcc().__version__
-        report.maps, report.programs, fds = attacher.open_files()
+        report.programs, fds = attacher.open_files()
         report.open_files = len(fds)
         return report, fds
     report.error = "; ".join(f"{entry['mode']}: {entry['why']}" for entry in report.refused)

@@ -21,7 +21,6 @@ from fdscope.probes.schema.snapshot import Process, ProcessKey
 from fdscope.probes.schema.taxonomy import FdType, Stdio
 
 PROGRAM = "on_census"
-MAP = "census"
 _NO_FD_TYPE = 0xFF
 _FOUND = 1
 _DTYPE = dtype("census")

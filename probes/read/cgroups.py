@@ -17,8 +17,6 @@ from fdscope.probes.schema.records import dtype
 from fdscope.probes.schema.snapshot import Cgroup, MapFill
 
 PROGRAM = "on_cgroups"
-MAP = "cgroups"
-CHAIN = "cgroup_chain"
 _FOUND = 1
 _CHAIN_DTYPE = dtype("cgroup_chain")
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Attached probes: holds what the loader attached, reads the maps into snapshots."""
 
-import math
 import os
 import threading
 import time
@@ -10,14 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fdscope.probes.attach import kprobe_events
+from fdscope.probes.attach import kprobe_events, maps
 from fdscope.probes.attach.launch import launch
-from fdscope.probes.attach.source import (
-    CGROUP_ENTRIES,
-    FILESYSTEM_BYTES_ENTRIES,
-    FILESYSTEM_ENTRIES,
-    Settings,
-)
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.table import functions
 from fdscope.probes.kernel import libbpf
 from fdscope.probes.kernel.preemption import allow_undisturbed, best_first
@@ -25,12 +19,10 @@ from fdscope.probes.read import census, cgroups, decode
 from fdscope.probes.read.aside import Aside
 from fdscope.probes.read.census import Census
 from fdscope.probes.read.cgroups import Cgroups
-from fdscope.probes.read.maps import HashMap, PerCpuArray, host_cpus
+from fdscope.probes.read.open_maps import OpenMaps
 from fdscope.probes.read.stacks import Stacks
 from fdscope.probes.schema.records import dtype
 from fdscope.probes.schema.snapshot import (
-    LATENCY_STRIDE,
-    OVERFLOW_SHAPE,
     Accounts,
     FdFlow,
     MapFill,
@@ -39,7 +31,7 @@ from fdscope.probes.schema.snapshot import (
     Snapshot,
     UnderWay,
 )
-from fdscope.probes.schema.taxonomy import FdType, Layer, Loss, Mode
+from fdscope.probes.schema.taxonomy import Layer, Loss, Mode
 
 _GRACE_SECONDS = 5
 
@@ -53,13 +45,13 @@ class Session:
         self.preference = best_first()
         """The attach modes, best first on this kernel: the mode in use may be another than [0]."""
         self._fds = list(fds)
-        by_name = dict(zip(report["maps"], fds, strict=False))
-        self._programs = dict(zip(report["programs"], fds[len(by_name) :], strict=False))
-        self._census = by_name[census.MAP]
+        opened = OpenMaps(maps.handed_over(self.mode, settings), fds, settings)
+        self._programs = dict(zip(report["programs"], fds[len(opened) :], strict=False))
+        self._census = opened.descriptor("census")
         self.cgroups = Cgroups(
-            HashMap(by_name[cgroups.MAP], np.dtype("<u8"), dtype("cgroup_name"), CGROUP_ENTRIES),
+            opened.hash_map("cgroups"),
             self._programs.get(cgroups.PROGRAM),
-            by_name[cgroups.CHAIN],
+            opened.descriptor("cgroup_chain"),
         )
         self._reading = threading.Lock()
         self._aside = Aside()
@@ -67,49 +59,24 @@ class Session:
         """As of the last reading of ``accounts()``: what was read may be removed."""
         self._amounts = decode.AmountsReader()
         self._known_processes = decode.ProcessesReader()
-        cpus = host_cpus()
-
-        def numbers(name: str, entries: int) -> PerCpuArray:
-            return PerCpuArray(by_name[name], np.dtype("<u8"), entries, cpus)
-
-        self._counters = HashMap(
-            by_name["counters"],
-            dtype("counter_key"),
-            dtype("amount"),
-            settings.counter_entries,
-            cpus,
-        )
-        self._processes = HashMap(
-            by_name["processes"], dtype("process_key"), dtype("process"), settings.process_entries
-        )
-        self._transfers = HashMap(
-            by_name["transfers"], np.dtype("<u4"), dtype("transfer"), settings.pending_entries
-        )
-        self._filesystem_bytes = HashMap(
-            by_name["filesystem_bytes"],
-            dtype("filesystem_key"),
-            np.dtype("<u8"),
-            FILESYSTEM_BYTES_ENTRIES,
-            cpus,
-        )
-        self._filesystems = HashMap(
-            by_name["filesystems"], np.dtype("<u8"), dtype("filesystem"), FILESYSTEM_ENTRIES
-        )
-        self._overflow = PerCpuArray(
-            by_name["overflow"], dtype("amount"), math.prod(OVERFLOW_SHAPE), cpus
-        )
-        self._fd_flow = numbers("fd_flow", 2 * len(FdType))
-        self._losses = numbers("losses", len(Loss))
+        self._counters = opened.hash_map("counters")
+        self._processes = opened.hash_map("processes")
+        self._transfers = opened.hash_map("transfers")
+        self._filesystem_bytes = opened.hash_map("filesystem_bytes")
+        self._filesystems = opened.hash_map("filesystems")
+        self._overflow = opened.per_cpu_array("overflow")
+        self._fd_flow = opened.per_cpu_array("fd_flow")
+        self._losses = opened.per_cpu_array("losses")
         self._waits = (
-            numbers("fanotify_waits", LATENCY_STRIDE)
+            opened.per_cpu_array("fanotify_waits")
             if self._has_attached("function", "fanotify_handle_event")
             else None
         )
-        self._latency = (
-            numbers("latency", 2 * len(FdType) * LATENCY_STRIDE) if "latency" in by_name else None
-        )
+        self._latency = opened.per_cpu_array("latency") if settings.latency else None
         self._stacks = (
-            Stacks(by_name["stacks"], by_name["stack_samples"]) if "stacks" in by_name else None
+            Stacks(opened.hash_map("stacks"), opened.hash_map("stack_samples"))
+            if settings.stacks_every
+            else None
         )
 
     @property

@@ -4,11 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from fdscope.probes.kernel.kallsyms import Symbols
 from fdscope.probes.read.maps import HashMap
-from fdscope.probes.schema.records import NO_STACK, STACK_ENTRIES, dtype
+from fdscope.probes.schema.records import NO_STACK
 from fdscope.probes.schema.taxonomy import Account, FdType
 
 UNKNOWN_PATH = "(unknown)"
@@ -47,10 +45,9 @@ def path(functions: Sequence[str]) -> str:
 class Stacks:
     """The maps of the sampled stacks; each stack is read and named once."""
 
-    def __init__(self, stacks: int, samples: int) -> None:
-        """Take the descriptors of the two maps."""
-        self._stacks = HashMap(stacks, np.dtype("<u4"), dtype("stack"), STACK_ENTRIES)
-        self._samples = HashMap(samples, dtype("stack_key"), np.dtype("<u8"), STACK_ENTRIES)
+    def __init__(self, stacks: HashMap, samples: HashMap) -> None:
+        """Take the two maps."""
+        self._stacks, self._samples = stacks, samples
         self._symbols = Symbols()
         self._paths: dict[int, str] = {NO_STACK: UNKNOWN_PATH}
 

@@ -19,7 +19,7 @@ STACK_ENTRIES = 8192
 NO_STACK = 0xFFFFFFFF
 """The kernel could not keep the stack: its place was taken by another."""
 
-_TYPES = {"u8": "u1", "s32": "<i4", "u32": "<u4", "u64": "<u8"}
+_TYPES = {"u8": "u1", "int": "<i4", "s32": "<i4", "u32": "<u4", "u64": "<u8"}
 _COUNTS = (f"count[{len(FdType)}]", "u32")
 
 RECORDS: dict[str, list[tuple[str, str]]] = {
@@ -130,7 +130,7 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
 
 
 def _c_struct(name: str) -> str:
-    fields = "".join(f"\t{c_type} {field};\n" for field, c_type in RECORDS[name])
+    fields = "".join(f"\t{of} {field};\n" for field, of in RECORDS[name])
     layout = dtype(name)
     sizes = f'_Static_assert(sizeof(struct {name}) == {layout.itemsize}, "{name}");\n'
     offsets = "".join(
@@ -145,15 +145,21 @@ def c_structs() -> str:
     return "\n".join(map(_c_struct, RECORDS))
 
 
-def dtype(name: str) -> np.dtype[np.void]:
-    """Numpy type of a record, laid out as the C compiler does (natural alignment)."""
+def c_type(name: str) -> str:
+    """The C type of a record or integer type, e.g. ``struct amount`` or ``u64``."""
+    return f"struct {name}" if name in RECORDS else name
+
+
+def dtype(name: str) -> "np.dtype[Any]":
+    """Numpy type of a record or integer type, laid out as the C compiler does."""
+    if name not in RECORDS:
+        return np.dtype(_TYPES[name])
     fields: list[tuple[Any, ...]] = []
-    for field, c_type in RECORDS[name]:
+    for field, of in RECORDS[name]:
         base, _, length = field.rstrip("]").partition("[")
-        if c_type == "char":
+        if of == "char":
             fields.append((base, f"S{length}"))
             continue
-        record = c_type.removeprefix("struct ")
-        kind = _TYPES[c_type] if record == c_type else dtype(record)
+        kind = dtype(of.removeprefix("struct "))
         fields.append((base, kind, int(length)) if length else (base, kind))
     return np.dtype(fields, align=True)

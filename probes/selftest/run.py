@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, cast
 
 from fdscope.probes import child
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.table import SOCKET_TRACEPOINTS
 from fdscope.probes.read.session import Session, attach
 from fdscope.probes.schema.snapshot import Accounts, Amount, slot

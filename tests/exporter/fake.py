@@ -18,7 +18,7 @@ from fdscope.exporter.cli import main
 from fdscope.exporter.collector import Collector
 from fdscope.exporter.run import Parts, RunError, run_exporter
 from fdscope.exporter.settings.options import Options
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.read.session import Session
 from fdscope.probes.schema.taxonomy import Mode
 from fdscope.probes.selftest.run import Row

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.syscalls import TailCall
 from fdscope.probes.kernel import preemption
 from fdscope.probes.read.session import Session, attach

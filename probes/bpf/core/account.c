@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The one account of an operation, whatever the layer and the attach mode. */
 
-BPF_PERCPU_HASH(counters, struct counter_key, struct amount, COUNTER_ENTRIES);
-BPF_TABLE("hash", struct process_key, struct process, processes, PROCESS_ENTRIES);
-BPF_PERCPU_ARRAY(overflow, struct amount, OVERFLOW_SLOTS);
-BPF_PERCPU_ARRAY(losses, u64, LOSS_COUNT);
-BPF_PERCPU_HASH(filesystem_bytes, struct filesystem_key, u64, FILESYSTEM_BYTES_ENTRIES);
-BPF_TABLE("hash", u64, struct filesystem, filesystems, FILESYSTEM_ENTRIES);
 
 /* The answers of the kernel to itself that a system call is to be made again: no errors. */
 static __always_inline bool is_restart(s64 result)

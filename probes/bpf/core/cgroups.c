@@ -6,8 +6,6 @@
  */
 #include "core/account.c"
 
-BPF_TABLE("hash", u64, struct cgroup_name, cgroups, CGROUP_ENTRIES);
-BPF_ARRAY(cgroup_chain, struct cgroup_chain, 1);
 
 static __always_inline const struct kernfs_node *parent_of(const struct kernfs_node *node)
 {

@@ -7,7 +7,6 @@
 #include "core/account.c"
 #include "core/transfers.c"
 
-BPF_TABLE("hash", u32, struct pending, pending, PENDING_ENTRIES);
 
 #define NO_FD 0xffffffff
 #define NO_CALL 0xffffffff
@@ -96,7 +95,6 @@ static __always_inline bool lacks_file(const struct pending *then, u32 index, u3
 }
 
 #ifdef LATENCY
-BPF_PERCPU_ARRAY(latency, u64, LATENCY_SLOTS);
 
 static __always_inline void add_latency(u32 slot, u64 value)
 {
@@ -159,7 +157,6 @@ static __always_inline int one_fd(u32 call, u32 account, u32 door, u32 fd, s64 r
 
 #ifdef MODE_KPROBE
 /* Of the calls under way in kprobe mode, by thread and function. */
-BPF_TABLE("hash", struct call_key, struct call, calls, PENDING_ENTRIES);
 
 /* The thread ends: of calls whose return the kernel skipped nothing stays. */
 static __always_inline void forget_calls(void)

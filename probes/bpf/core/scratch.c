@@ -4,14 +4,6 @@
  * task can take the CPU in between: then each thread has its own.
  */
 
-#ifdef PREEMPTED
-#define SCRATCH "lru_hash"
-#define SCRATCH_ENTRIES 4096
-#else
-#define SCRATCH "percpu_array"
-#define SCRATCH_ENTRIES 1
-#endif
-
 static __always_inline u32 scratch_key(void)
 {
 #ifdef PREEMPTED

@@ -6,8 +6,6 @@
 #include "core/account.c"
 #include "fds/lifecycle.c"
 
-BPF_TABLE("hash", u32, struct transfer, transfers, PENDING_ENTRIES);
-BPF_ARRAY(transfer_count, u64, 1);
 
 static __always_inline u64 *transfers_under_way(void)
 {

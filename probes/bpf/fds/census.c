@@ -4,13 +4,10 @@
 #include "core/pending.c"
 #include "fds/walk.c"
 
-BPF_ARRAY(census, struct census, 1);
 /*
  * Of its own: one is made at a time, and a task that takes the CPU from it may fork or exit. The
  * programs of an array are of one type, and these are run, not attached.
  */
-BPF_ARRAY(census_walks, struct fd_walk, 1);
-BPF_PROG_ARRAY(census_calls, CENSUS_CALL_COUNT);
 
 #ifdef OFFSET_proc_inode_pid
 

@@ -8,7 +8,6 @@
 #define PTRACE_ATTACH 16
 #define PTRACE_SEIZE 0x4206
 
-BPF_ARRAY(fd_calls, struct fd_call, SYSCALL_SLOTS);
 
 /* What the system call under way means for descriptors that come and go; NULL if it is unknown. */
 static __always_inline struct fd_call *fd_call(void)
@@ -130,7 +129,6 @@ ON_RETURN(__sys_connect)
  * Descriptors in the messages that are under way, by the address of the kernel's struct msghdr:
  * whether they are passed on is not known before the message is sent.
  */
-BPF_TABLE("lru_hash", u64, struct fd_counts, fds_in_message, 4096);
 
 /* int __scm_send(struct socket *sock, struct msghdr *message, struct scm_cookie *cookie) */
 ON_RETURN(__scm_send)

@@ -8,7 +8,6 @@
 #define AF_UNSPEC 0
 
 /* Descriptors opened, then those closed, by fd type: what the census is compared with. */
-BPF_PERCPU_ARRAY(fd_flow, u64, 2 * FD_TYPE_COUNT);
 
 static __always_inline void count_flow(u32 account, u32 fd_type, u64 count)
 {
@@ -52,7 +51,6 @@ static __always_inline void count_connection(const struct file *file, u32 role)
 }
 
 /* Sockets whose connection was counted when it began, for the program would not wait. */
-BPF_TABLE("lru_hash", struct socket_key, u32, connecting, 4096);
 
 /* connect() has returned: one that does not wait counts when it begins, and not again. */
 static __always_inline void connected(const struct file *file, u64 address, s64 result)

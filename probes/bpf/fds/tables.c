@@ -5,7 +5,6 @@
 #include "fds/walk.c"
 
 /* Of the last processes that ended: of its threads that end at once, one counts the descriptors. */
-BPF_TABLE("lru_hash", struct process_key, u32, ended_processes, 4096);
 
 /*
  * sched_process_fork(struct task_struct *parent, struct task_struct *child): the table is copied,

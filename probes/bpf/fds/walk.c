@@ -9,10 +9,7 @@
  * rest: the verifier walks a loop once for each state that leads to it, and gives up after a
  * million instructions.
  */
-BPF_PROG_ARRAY(tail_calls, TAIL_CALL_COUNT);
-BPF_TABLE(SCRATCH, u32, struct fd_walk, fd_walks, SCRATCH_ENTRIES);
 /* Walks that further programs of the same event go on with. */
-BPF_ARRAY(unfinished_walks, u64, 1);
 
 /* Goes on in another program: returns only if that cannot run. */
 static __always_inline void go_on(void *ctx, u32 tail_call)
@@ -168,7 +165,6 @@ static __always_inline void mark_ended(struct process_key *key)
 
 #ifdef MODE_TRACEPOINT
 /* Descriptors that are closed if the exec goes well, by the thread that asked for it. */
-BPF_TABLE("lru_hash", u32, struct fd_counts, exec_fds, 4096);
 
 static __always_inline void keep_for_exec(const struct fd_walk *walk)
 {

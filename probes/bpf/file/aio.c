@@ -6,7 +6,6 @@
 #include "attach/returns.c"
 #include "core/account.c"
 
-BPF_TABLE("hash", u64, struct aio, aio_operations, PENDING_ENTRIES);
 
 static __always_inline void aio_begin(u64 kiocb, u32 account)
 {

@@ -3,9 +3,6 @@
 #include "core/account.c"
 
 #ifdef STACKS_EVERY
-BPF_TABLE("stacktrace", int, struct stack, stacks, STACK_ENTRIES);
-BPF_TABLE("hash", struct stack_key, u64, stack_samples, STACK_ENTRIES);
-BPF_PERCPU_ARRAY(stack_turns, u64, 1);
 
 static __always_inline bool is_sampled(void)
 {

@@ -8,7 +8,6 @@
 #include "fds/walk.c"
 #include "syscalls/syscalls.c"
 
-BPF_TABLE("lru_hash", struct aio_key, struct aio, aio_submissions, PENDING_ENTRIES);
 
 /* As user space has it, the same for 32-bit programs: include/uapi/linux/aio_abi.h. */
 struct user_iocb {

@@ -14,7 +14,6 @@
 #define SCM_PIDFD 4 /* of the sender, made for the receiver */
 
 /* How far the control messages of a call have been read, in user memory. */
-BPF_TABLE(SCRATCH, u32, struct control_walk, control_walks, SCRATCH_ENTRIES);
 
 static __always_inline struct control_walk *current_control(void)
 {

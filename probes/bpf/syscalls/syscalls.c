@@ -8,9 +8,7 @@
 #include "fds/walk.c"
 #include "syscalls/fds_passed.c"
 
-BPF_ARRAY(syscalls, struct syscall, SYSCALL_SLOTS);
 
-BPF_TABLE(SCRATCH, u32, struct progress, progress, SCRATCH_ENTRIES);
 
 static __always_inline struct progress *current_progress(void)
 {

@@ -4,7 +4,8 @@
 import pytest
 
 from fdscope.probes.attach.compiler import compiled
-from fdscope.probes.attach.source import FURTHER_WALKS, Settings
+from fdscope.probes.attach.settings import Settings
+from fdscope.probes.attach.source import FURTHER_WALKS
 from fdscope.probes.hooks.syscalls import IN_ALL_MODES
 from fdscope.probes.hooks.table import CHOICES, Hook, Point
 from fdscope.probes.kernel.btf import Btf

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from fdscope.exporter.accounts.processes import Processes
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.read.session import Session, attach
 from fdscope.probes.schema.snapshot import Amount, slot
 from fdscope.probes.schema.taxonomy import Account, Birth, Cause, Door, FdType, Loss

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from fdscope.exporter.accounts.processes import Processes
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.read.session import attach
 from fdscope.probes.schema.snapshot import Snapshot, slot
 from fdscope.probes.schema.taxonomy import Account, FdType, Loss
