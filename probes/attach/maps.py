@@ -5,14 +5,14 @@ The C declarations are generated from this table, and ``probes.read`` opens the 
 is named here and where it is used, and nowhere else.
 """
 
-import math
 from dataclasses import dataclass
 from enum import Enum
 
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.syscalls import SLOTS, TailCall
 from fdscope.probes.schema.records import STACK_ENTRIES, c_type
-from fdscope.probes.schema.snapshot import LATENCY_STRIDE, OVERFLOW_SHAPE
+from fdscope.probes.schema.slots import OVERFLOW_ENTRIES
+from fdscope.probes.schema.snapshot import LATENCY_SLOTS, LATENCY_STRIDE
 from fdscope.probes.schema.taxonomy import FdType, Loss, Mode
 
 FILESYSTEM_ENTRIES = 256
@@ -107,13 +107,13 @@ MAPS = (
     BpfMap("counters", Kind.PERCPU_HASH, "counter_key", "amount", "counter_entries",
             handed_over=True),
     BpfMap("processes", Kind.HASH, "process_key", "process", "process_entries", handed_over=True),
-    BpfMap("overflow", Kind.PERCPU_ARRAY, "u32", "amount", math.prod(OVERFLOW_SHAPE),
+    BpfMap("overflow", Kind.PERCPU_ARRAY, "u32", "amount", OVERFLOW_ENTRIES,
             handed_over=True),
     BpfMap("losses", Kind.PERCPU_ARRAY, "u32", "u64", len(Loss), handed_over=True),
     BpfMap("filesystem_bytes", Kind.PERCPU_HASH, "filesystem_key", "u64", 4 * FILESYSTEM_ENTRIES,
             handed_over=True),
     BpfMap("filesystems", Kind.HASH, "u64", "filesystem", FILESYSTEM_ENTRIES, handed_over=True),
-    BpfMap("latency", Kind.PERCPU_ARRAY, "u32", "u64", 2 * len(FdType) * LATENCY_STRIDE,
+    BpfMap("latency", Kind.PERCPU_ARRAY, "u32", "u64", LATENCY_SLOTS,
             In.LATENCY, handed_over=True),
     # The cgroups of processes.
     BpfMap("cgroups", Kind.HASH, "u64", "cgroup_name", CGROUP_ENTRIES, handed_over=True),

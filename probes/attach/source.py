@@ -15,13 +15,8 @@ from fdscope.probes.kernel import struct_layouts
 from fdscope.probes.kernel.btf import Btf
 from fdscope.probes.kernel.preemption import preempts
 from fdscope.probes.schema import records
-from fdscope.probes.schema.snapshot import (
-    KERNEL_SOCKET,
-    LATENCY_LAST_BUCKET,
-    LATENCY_STRIDE,
-    OVERFLOW_SHAPE,
-    UNKNOWN_ERRNO,
-)
+from fdscope.probes.schema.slots import KERNEL_SOCKET, OVERFLOW_SHAPE, UNKNOWN_ERRNO
+from fdscope.probes.schema.snapshot import LATENCY_LAST_BUCKET, LATENCY_SLOTS, LATENCY_STRIDE
 from fdscope.probes.schema.taxonomy import (
     Account,
     Birth,
@@ -156,7 +151,7 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "LATENCY_LAST_BUCKET", LATENCY_LAST_BUCKET
     if settings.latency:
         yield "LATENCY", 1
-        yield "LATENCY_SLOTS", 2 * len(FdType) * LATENCY_STRIDE
+        yield "LATENCY_SLOTS", LATENCY_SLOTS
     if settings.stacks_every:
         yield "STACKS_EVERY", settings.stacks_every
         yield "NO_STACK", records.NO_STACK

@@ -8,10 +8,9 @@ import numpy as np
 
 from fdscope.probes.read.maps import Array, over_cpus
 from fdscope.probes.schema.records import dtype
+from fdscope.probes.schema.slots import overflow_code
 from fdscope.probes.schema.snapshot import (
     LATENCY_STRIDE,
-    OVERFLOW_SHAPE,
-    UNKNOWN_ERRNO,
     Amount,
     FdFlow,
     Latency,
@@ -132,9 +131,7 @@ def overflow(values: Any) -> dict[int, Amount]:
     sums = over_cpus(values)
     overflow = {}
     for index in np.flatnonzero(sums[:, 0]).tolist():
-        failed, via, fd_type, account = map(int, np.unravel_index(index, OVERFLOW_SHAPE))
-        code = account | fd_type << 8 | via << 16 | (UNKNOWN_ERRNO << 24 if failed else 0)
-        overflow[code] = Amount(*sums[index].tolist())
+        overflow[overflow_code(index)] = Amount(*sums[index].tolist())
     return overflow
 
 

@@ -3,53 +3,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import NamedTuple
 
-from fdscope.probes.schema.taxonomy import (
-    Account,
-    Birth,
-    Cause,
-    Connection,
-    DebugMethod,
-    Door,
-    FdType,
-    Loss,
-    Passing,
-    Scope,
-    Stdio,
-)
+from fdscope.probes.schema.taxonomy import Account, FdType, Loss
 
 LATENCY_STRIDE = 64
 """Slots of the ``latency`` map for one fd type and direction; the last holds the sum."""
 LATENCY_LAST_BUCKET = 40
-
-KERNEL_SOCKET = 4
-"""Added to the scope of a socket that no ``struct file`` stands for."""
-UNKNOWN_ERRNO = 0xFF
-"""Stands in a slot code for an error whose errno was not kept."""
-OTHER_ERRNO = 0x100
-"""Stands for errnos that are summed; the kernel side has no such code."""
-
-Via = Door | Scope | Birth | Cause | Passing | Stdio | Connection | DebugMethod
-
-_FD_VIAS: dict[Account, type[Via]] = {
-    Account.FD_OPENED: Birth,
-    Account.FD_CLOSED: Cause,
-    Account.FD_PASSED: Passing,
-    Account.STDIO_SOCKET: Stdio,
-    Account.CONNECTION: Connection,
-    Account.DEBUG_ACCESS: DebugMethod,
-    Account.FD_REFUSED: Birth,
-}
-
-OVERFLOW_SHAPE = (
-    2,
-    max(len(Door), 2 * KERNEL_SOCKET, *map(len, _FD_VIAS.values())),
-    len(FdType),
-    len(Account),
-)
-"""The overflow array, the last fastest: succeeded or failed, via, fd type, account."""
+LATENCY_SLOTS = 2 * len(FdType) * LATENCY_STRIDE
+"""Of the whole map: reads by fd type, then writes."""
 
 
 class ProcessKey(NamedTuple):
@@ -76,30 +38,6 @@ class Amount(NamedTuple):
 
 
 NOTHING = Amount(0, 0)
-
-
-class Slot(NamedTuple):
-    """What an amount counts; ``errno`` 0 stands for success."""
-
-    account: Account
-    fd_type: FdType
-    via: Via
-    """A door at the file layer, a scope at the socket layer, else a word of the account's own."""
-    errno: int
-    kernel: bool = False
-    """At the socket layer: the kernel's own socket, no process's."""
-
-
-@lru_cache(maxsize=4096)
-def slot(code: int) -> Slot:
-    """The slot behind the last four bytes of a ``counters`` key, read as a little-endian u32."""
-    account, fd_type = Account(code & 0xFF), FdType(code >> 8 & 0xFF)
-    via, errno = code >> 16 & 0xFF, code >> 24
-    if account.is_file:
-        return Slot(account, fd_type, Door(via), errno)
-    if account.is_fd:
-        return Slot(account, fd_type, _FD_VIAS[account](via), errno)
-    return Slot(account, fd_type, Scope(via & ~KERNEL_SOCKET), errno, bool(via & KERNEL_SOCKET))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +91,7 @@ class Accounts:
     """Who did how much; amounts only ever grow from one reading to the next."""
 
     amounts: Mapping[ProcessKey, Mapping[int, Amount]]
-    """Per process: slot code (see ``slot``) to amount, host-wide sums over the CPUs."""
+    """Per process: slot code (see ``slots``) to amount, host-wide sums over the CPUs."""
     processes: Mapping[ProcessKey, Process]
     maps: Mapping[str, MapFill] = field(default_factory=dict)
 

@@ -15,7 +15,8 @@ from fdscope.probes import child
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.table import SOCKET_TRACEPOINTS
 from fdscope.probes.read.session import Session, attach
-from fdscope.probes.schema.snapshot import Accounts, Amount, slot
+from fdscope.probes.schema.slots import slot
+from fdscope.probes.schema.snapshot import Accounts, Amount
 from fdscope.probes.schema.taxonomy import Account, Door, FdType, Loss, Mode
 from fdscope.probes.selftest.cases import CASES, Case
 

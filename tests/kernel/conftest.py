@@ -14,7 +14,8 @@ from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.syscalls import TailCall
 from fdscope.probes.kernel import preemption
 from fdscope.probes.read.session import Session, attach
-from fdscope.probes.schema.snapshot import Accounts, Amount, ProcessKey, Via, slot
+from fdscope.probes.schema.slots import Via, slot
+from fdscope.probes.schema.snapshot import Accounts, Amount, ProcessKey
 from fdscope.probes.schema.taxonomy import Account, FdType, Mode
 from fdscope.probes.selftest import run as selftest
 from tests.kernel import skipped

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from fdscope.probes.read.session import Session
-from fdscope.probes.schema.snapshot import UNKNOWN_ERRNO, Snapshot, slot
+from fdscope.probes.schema.slots import UNKNOWN_ERRNO, slot
+from fdscope.probes.schema.snapshot import Snapshot
 from fdscope.probes.schema.taxonomy import Account, Connection, Door, FdType, Loss, Mode, Scope
 from fdscope.probes.selftest.raw_calls import Messages, address, call
 from tests.kernel.conftest import Run

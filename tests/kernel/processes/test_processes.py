@@ -18,7 +18,8 @@ import pytest
 from fdscope.exporter.accounts.processes import Processes
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.read.session import Session, attach
-from fdscope.probes.schema.snapshot import Amount, slot
+from fdscope.probes.schema.slots import slot
+from fdscope.probes.schema.snapshot import Amount
 from fdscope.probes.schema.taxonomy import Account, Birth, Cause, Door, FdType, Loss
 from tests.kernel.conftest import Run, end_child, in_child, key_of, modes, of_tgid, start_child
 from tests.kernel.processes.living import alive, wait_until_in, without_leader
