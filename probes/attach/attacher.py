@@ -9,7 +9,7 @@ from fdscope.probes.attach import kprobe_multi, maps, source
 from fdscope.probes.attach.compiler import LoadError, compiled, import_bcc
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.syscalls import IN_ALL_MODES, TailCall, meanings, table
-from fdscope.probes.hooks.table import WITHOUT_FUNCTION, Choice, Hook, Point
+from fdscope.probes.hooks.table import WITHOUT_FUNCTION, Hook, Point
 from fdscope.probes.kernel import libbpf
 from fdscope.probes.kernel.btf import Btf
 from fdscope.probes.schema.taxonomy import Door, Layer, Mode
@@ -75,13 +75,6 @@ class Attacher:
         if self._btf is None:
             return hook.function in self._symbols
         return self._btf.has_function(hook.function)
-
-    def choose(self, choice: Choice) -> tuple[Hook, ...]:
-        """The first candidate of which this kernel has any hook; the first of all if none."""
-        for candidate in choice.candidates:
-            if any(self.has(hook) for hook in candidate):
-                return candidate
-        return choice.candidates[0]
 
     def _answer(self, function: str, layer: Layer, door: Door | None) -> dict[str, str]:
         """What an answer of ``attach`` has whatever the outcome."""

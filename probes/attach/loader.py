@@ -16,7 +16,8 @@ from fdscope.probes.attach import preflight
 from fdscope.probes.attach.attacher import Attacher
 from fdscope.probes.attach.compiler import LoadError, import_bcc
 from fdscope.probes.attach.settings import Settings
-from fdscope.probes.hooks.table import CHOICES, Point
+from fdscope.probes.hooks import table
+from fdscope.probes.hooks.table import Point
 from fdscope.probes.kernel.btf import Btf, BtfError
 from fdscope.probes.kernel.limits import reason
 from fdscope.probes.schema.taxonomy import Mode
@@ -51,7 +52,7 @@ def attach(
         raise LoadError(why)
     attacher = Attacher(mode, settings, btf)
     attacher.fill_syscalls()
-    chosen = [hook for choice in CHOICES[mode] for hook in attacher.choose(choice)]
+    chosen = table.chosen(mode, attacher.has)
     # What tells that the mode cannot be used comes before what only takes time.
     decisive = [hook for hook in chosen if hook.required and hook.point is Point.RETURN]
     hooks = [attacher.attach(hook) for hook in decisive]

@@ -225,9 +225,8 @@ def next_try(
     if any(row.file_bytes != row.expected_bytes for row in core):
         return (later, settings) if later else None
     seen = [row.socket_bytes for row in rows if row.socket_bytes is not None]
-    tracepoints = tuple(hook.function for hook in SOCKET_TRACEPOINTS)
-    if seen and not any(seen) and settings.avoid != tracepoints:
-        return [mode, *later], replace(settings, avoid=tracepoints)
+    if seen and not any(seen) and settings.avoid != SOCKET_TRACEPOINTS:
+        return [mode, *later], replace(settings, avoid=SOCKET_TRACEPOINTS)
     return None
 
 
