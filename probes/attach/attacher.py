@@ -3,10 +3,12 @@
 
 import os
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 from fdscope.probes.attach import kprobe_multi, maps, source
 from fdscope.probes.attach.compiler import LoadError, compiled, import_bcc
+from fdscope.probes.attach.report import HookStatus, State
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.syscalls import IN_ALL_MODES, TailCall, meanings, table
 from fdscope.probes.hooks.table import WITHOUT_FUNCTION, Hook, Point
@@ -76,31 +78,22 @@ class Attacher:
             return hook.function in self._symbols
         return self._btf.has_function(hook.function)
 
-    def _answer(self, function: str, layer: Layer, door: Door | None) -> dict[str, str]:
-        """What an answer of ``attach`` has whatever the outcome."""
-        return {
-            "function": function,
-            "layer": layer.value,
-            "mode": self._mode.value,
-            "door": "" if door is None else door.label,
-        }
-
-    def attach(self, hook: Hook) -> dict[str, str]:
-        """Attach one hook; the answer says how it went and never raises for an optional one."""
-        answer = self._answer(hook.function, hook.layer, hook.door)
-        if hook.point is Point.RAW_TRACEPOINT and not self._is_function(hook):
-            answer["mode"] = Mode.TRACEPOINT.value
+    def attach(self, hook: Hook) -> HookStatus:
+        """Attach one hook; how it went. LoadError if it is required and cannot be attached."""
+        is_raw = hook.point is Point.RAW_TRACEPOINT and not self._is_function(hook)
+        mode = Mode.TRACEPOINT if is_raw else self._mode
+        status = HookStatus.of(hook.function, hook.layer, mode, hook.door)
         if not self.has(hook):
-            answer |= {"state": "absent", "why": "this kernel has no such function"}
+            why = "this kernel has no such function"
+            status = replace(status, state=State.ABSENT, why=why)
         else:
             try:
                 self._attach(hook)
-                answer |= {"state": "attached", "why": ""}
             except Exception as error:  # bcc raises nothing more precise
-                answer |= {"state": "failed", "why": _reason(error)}
-        if hook.required and answer["state"] != "attached":
-            raise LoadError(f"{hook.function}: {answer['why']}")
-        return answer
+                status = replace(status, state=State.FAILED, why=_reason(error))
+        if hook.required and not status.is_attached:
+            raise LoadError(f"{hook.function}: {status.why}")
+        return status
 
     def _attach(self, hook: Hook) -> None:
         name = hook.function
@@ -169,25 +162,24 @@ class Attacher:
             for slot, meaning in meanings(machine).items():
                 calls[calls.Key(slot)] = calls.Leaf(*meaning)
 
-    def load_tail_calls(self) -> list[dict[str, str]]:
-        """Load the programs that others go on in; the answers are those of ``attach``."""
+    def load_tail_calls(self) -> list[HookStatus]:
+        """Load the programs that others call; how each went."""
         tails = TailCall if self._mode is Mode.TRACEPOINT else IN_ALL_MODES
         return [self._load_tail_call(tail) for tail in tails]
 
-    def load_on_demand(self) -> list[dict[str, str]]:
+    def load_on_demand(self) -> list[HookStatus]:
         """Load the programs that are run on demand: the census, and the names of cgroups.
 
-        An answer like those of ``attach`` for each that is refused; none else, for they are no
-        hooks.
+        Only those that are refused have a status: they are no hooks.
         """
-        answers = []
+        refused = []
         for name, load in (("census", self._load_census_of_fds), ("cgroups", self._load_cgroups)):
             try:
                 load()
             except Exception as error:  # bcc raises nothing more precise
-                answer = self._answer(name, Layer.PROCESS, None)
-                answers.append(answer | {"state": "failed", "why": _reason(error)})
-        return answers
+                where = (name, Layer.PROCESS, self._mode, None)
+                refused.append(HookStatus.of(*where, State.FAILED, _reason(error)))
+        return refused
 
     def _load_census_of_fds(self) -> None:
         calls = self._bpf[b"census_calls"]
@@ -200,15 +192,15 @@ class Attacher:
     def _load_cgroups(self) -> None:
         self._bpf.load_func(b"on_cgroups", self._bpf.RAW_TRACEPOINT)
 
-    def _load_tail_call(self, tail: TailCall) -> dict[str, str]:
+    def _load_tail_call(self, tail: TailCall) -> HookStatus:
         name = tail.name.lower()
-        answer = self._answer(name, Layer.FILE, _TAIL_CALL_DOORS.get(tail))
+        status = HookStatus.of(name, Layer.FILE, self._mode, _TAIL_CALL_DOORS.get(tail))
         tail_calls = self._bpf[b"tail_calls"]
         try:
             tail_calls[tail_calls.Key(tail)] = tail_calls.Leaf(self._load(f"on_{name}"))
         except Exception as error:  # bcc raises nothing more precise
-            return answer | {"state": "failed", "why": _reason(error)}
-        return answer | {"state": "attached", "why": ""}
+            return replace(status, state=State.FAILED, why=_reason(error))
+        return status
 
     def _load(self, name: str) -> int:
         if self._linked:

@@ -94,7 +94,7 @@ def _try_mode(mode: Mode) -> Trial:
         return Trial(mode.value, False, str(error))
     finally:
         session.close()
-    return Trial(mode.value, True, hooks=session.report["hooks"])
+    return Trial(mode.value, True, hooks=session.report.hooks)
 
 
 def _read(path: Path) -> str | None:

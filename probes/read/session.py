@@ -5,12 +5,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from fdscope.probes.attach import kprobe_events, maps
 from fdscope.probes.attach.launch import launch
+from fdscope.probes.attach.report import Report
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.table import functions
 from fdscope.probes.kernel import libbpf
@@ -19,6 +19,7 @@ from fdscope.probes.read import census, cgroups, decode
 from fdscope.probes.read.aside import Aside
 from fdscope.probes.read.census import Census
 from fdscope.probes.read.cgroups import Cgroups
+from fdscope.probes.read.maps import Array
 from fdscope.probes.read.open_maps import OpenMaps
 from fdscope.probes.read.stacks import Stacks
 from fdscope.probes.schema.records import dtype
@@ -39,14 +40,14 @@ _GRACE_SECONDS = 5
 class Session:
     """Probes that are attached until ``close()`` or the end of the process."""
 
-    def __init__(self, report: dict[str, Any], fds: Sequence[int], settings: Settings) -> None:
+    def __init__(self, report: Report, fds: Sequence[int], settings: Settings) -> None:
         self.report = report
         self.settings = settings
         self.preference = best_first()
         """The attach modes, best first on this kernel: the mode in use may be another than [0]."""
         self._fds = list(fds)
         opened = OpenMaps(maps.handed_over(self.mode, settings), fds, settings)
-        self._programs = dict(zip(report["programs"], fds[len(opened) :], strict=False))
+        self._programs = dict(zip(report.programs, fds[len(opened) :], strict=False))
         self._census = opened.descriptor("census")
         self.cgroups = Cgroups(
             opened.hash_map("cgroups"),
@@ -69,7 +70,7 @@ class Session:
         self._losses = opened.per_cpu_array("losses")
         self._waits = (
             opened.per_cpu_array("fanotify_waits")
-            if self._has_attached("function", "fanotify_handle_event")
+            if any(h.function == "fanotify_handle_event" and h.is_attached for h in report.hooks)
             else None
         )
         self._latency = opened.per_cpu_array("latency") if settings.latency else None
@@ -82,7 +83,7 @@ class Session:
     @property
     def mode(self) -> Mode:
         """The attach mode in use."""
-        return Mode(self.report["mode"])
+        return Mode(self.report.mode)
 
     @property
     def census(self) -> Census | None:
@@ -93,19 +94,16 @@ class Session:
     @property
     def sees_sockets(self) -> bool:
         """True if the socket layer is hooked: some kernels leave tracepoint mode without it."""
-        return self._has_attached("layer", Layer.SOCKET.value)
-
-    def _has_attached(self, field: str, value: str) -> bool:
         return any(
-            hook[field] == value and hook["state"] == "attached" for hook in self.report["hooks"]
+            hook.layer == Layer.SOCKET.value and hook.is_attached for hook in self.report.hooks
         )
 
     @property
     def blind_doors(self) -> frozenset[str]:
         """Doors of which no hook could be attached on this kernel."""
-        hooks = [hook for hook in self.report["hooks"] if hook["door"]]
-        seen = {hook["door"] for hook in hooks if hook["state"] == "attached"}
-        return frozenset(hook["door"] for hook in hooks) - seen
+        hooks = [hook for hook in self.report.hooks if hook.door]
+        seen = {hook.door for hook in hooks if hook.is_attached}
+        return frozenset(hook.door for hook in hooks) - seen
 
     def accounts(self, of_the_living: bool = True) -> Accounts:
         """Read who did how much, and no more; OSError if the kernel refuses.
@@ -120,16 +118,18 @@ class Session:
 
         OSError if the kernel refuses.
         """
-        keys, values = self._counters.read()
-        process_keys, processes = self._processes.read()
+        (keys, values), (process_keys, processes) = self._read_both()
         amounts = decode.AmountsReader().read(keys, values)
         return self._aside.with_them(
             Accounts(amounts, decode.ProcessesReader().read(process_keys, processes[:, 0]))
         )
 
+    def _read_both(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        """Counters, then processes: a process that is counted is known."""
+        return self._counters.read(), self._processes.read()
+
     def _read(self, of_the_living: bool) -> Accounts:
-        keys, values = self._counters.read()
-        process_keys, processes = self._processes.read()
+        (keys, values), (process_keys, processes) = self._read_both()
         self._counter_keys = keys
         maps = {
             "counters": MapFill(len(keys), self._counters.capacity),

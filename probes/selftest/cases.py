@@ -4,7 +4,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -34,6 +34,23 @@ class Moved:
             self.read[fd_type] = self.read.get(fd_type, 0) + read
         if written:
             self.written[fd_type] = self.written.get(fd_type, 0) + written
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the process of a case reports, as plain values that go through JSON."""
+
+    pid: int
+    read: Mapping[str, int] = field(default_factory=dict)
+    """Bytes by label of the fd type."""
+    written: Mapping[str, int] = field(default_factory=dict)
+    unsupported: str = ""
+    """Why the kernel cannot do it."""
+
+    def moved(self, direction: str) -> Mapping[FdType, int]:
+        """Bytes that were ``read`` or ``written``, by fd type."""
+        bytes_of = self.read if direction == "read" else self.written
+        return {FdType[label.upper()]: count for label, count in bytes_of.items()}
 
 
 @dataclass(frozen=True, slots=True)

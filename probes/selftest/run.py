@@ -6,7 +6,7 @@ import os
 import selectors
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, cast
@@ -15,10 +15,10 @@ from fdscope.probes import child
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.table import SOCKET_TRACEPOINTS
 from fdscope.probes.read.session import Session, attach
-from fdscope.probes.schema.slots import slot
+from fdscope.probes.schema.slots import Slot, slot
 from fdscope.probes.schema.snapshot import Accounts, Amount
 from fdscope.probes.schema.taxonomy import Account, Door, FdType, Loss, Mode
-from fdscope.probes.selftest.cases import CASES, Case
+from fdscope.probes.selftest.cases import CASES, Answer, Case
 
 _DIRECTIONS = {
     "read": (Account.FILE_READ, Account.SOCKET_RECEIVE),
@@ -79,7 +79,7 @@ def _nothing() -> None:
     pass
 
 
-def _counted(accounts: Accounts, pid: int) -> list[tuple[Any, Amount]]:
+def _counted(accounts: Accounts, pid: int) -> list[tuple[Slot, Amount]]:
     return [
         (slot(code), amount)
         for key, amounts in accounts.amounts.items()
@@ -93,7 +93,7 @@ def _row(
     direction: str,
     fd_type: FdType,
     expected: int,
-    counted: list[tuple[Any, Amount]],
+    counted: list[tuple[Slot, Amount]],
     sockets: bool,
 ) -> Row:
     file_account, socket_account = _DIRECTIONS[direction]
@@ -112,25 +112,21 @@ def _row(
     return Row(*words, expected, file_bytes, socket_bytes, ok)
 
 
-def _rows(
-    case: Case, answer: Mapping[str, Any], accounts: Accounts, session: Session
-) -> Iterator[Row]:
-    why = answer.get("unsupported", "")
+def _rows(case: Case, answer: Answer, accounts: Accounts, session: Session) -> Iterator[Row]:
+    why = answer.unsupported
     if case.door.label in session.blind_doors:
         why = "no hook of this door could be attached"
     if why:
         yield Row(case.name, case.door.label, "", "", 0, 0, None, True, why)
         return
-    counted = _counted(accounts, answer["pid"])
+    counted = _counted(accounts, answer.pid)
     for direction in _DIRECTIONS:
-        for label, expected in answer[direction].items():
-            yield _row(
-                case, direction, FdType[label.upper()], expected, counted, session.sees_sockets
-            )
+        for fd_type, expected in answer.moved(direction).items():
+            yield _row(case, direction, fd_type, expected, counted, session.sees_sockets)
 
 
 @contextmanager
-def _cases_done(quick: bool, meanwhile: Callable[[], None]) -> Iterator[dict[str, Any]]:
+def _cases_done(quick: bool, meanwhile: Callable[[], None]) -> Iterator[dict[str, Answer]]:
     """The answers of the worker; the processes of its cases live until the context is left.
 
     So nobody takes what was counted of them out of the maps before it has been read.
@@ -140,7 +136,8 @@ def _cases_done(quick: bool, meanwhile: Callable[[], None]) -> Iterator[dict[str
         "selftest.worker", "quick" if quick else "all", commands=pipe, output=pipe, errors=pipe
     ) as worker:
         try:
-            yield json.loads(_line(worker, meanwhile))
+            answers = json.loads(_line(worker, meanwhile))
+            yield {case: Answer(**answer) for case, answer in answers.items()}
             worker.communicate(timeout=_TIMEOUT_SECONDS)  # closes its input: it ends
         except BaseException:
             worker.kill()

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from fdscope.exporter import collector as collector_module
 from fdscope.exporter.accounts.selftester import SelfTester
 from fdscope.exporter.collector import Collector
+from fdscope.probes.attach.report import Report
 from fdscope.probes.read.session import Session
 from fdscope.probes.schema.slots import code_of
 from fdscope.probes.schema.snapshot import (
@@ -49,7 +50,7 @@ class Kernel:
     sees_sockets = True
     census: Any = None
     cgroups = NoCgroups()
-    report: dict[str, Any] = {"hooks": []}  # noqa: RUF012 # as Session has it
+    report = Report()
 
     def __init__(self) -> None:
         self.failure: Exception | None = None

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -136,13 +137,14 @@ def write_support_report(session: Session, directory: Path) -> None:
         notes.append(skipped_runs(missed))
     report = {
         "kernel": platform.release(),
-        "bcc": session.report["bcc"],
+        "bcc": session.report.bcc,
         "mode": session.mode.value,
         "arch": platform.machine(),
         "hooks": [
-            hook | {"fired": any(runs[p].count for p in runs if p.endswith(f"_{hook['function']}"))}
-            for hook in session.report["hooks"]
-            if hook["function"] not in tail_calls  # the kernel keeps no statistics of these
+            asdict(hook)
+            | {"fired": any(runs[p].count for p in runs if p.endswith(f"_{hook.function}"))}
+            for hook in session.report.hooks
+            if hook.function not in tail_calls  # the kernel keeps no statistics of these
         ],
         "doors": [
             {"door": row.door, "fd_type": row.fd_type, "ok": row.ok}

@@ -19,6 +19,7 @@ from fdscope.exporter.accounts.ledger import Residuals, ledger
 from fdscope.exporter.accounts.processes import Owner, process_name
 from fdscope.exporter.catalog import CATALOG
 from fdscope.exporter.families import health, layers, owned
+from fdscope.probes.attach.report import HookStatus, State
 from fdscope.probes.schema.slots import KERNEL_SOCKET, code_of
 from fdscope.probes.schema.snapshot import Amount, Latency, MapFill, Runs, Snapshot
 from fdscope.probes.schema.taxonomy import Account, Door, FdType, Loss, Mode, Scope
@@ -83,7 +84,7 @@ def everything(name: str) -> CollectorRegistry:
         runs={"on_sys_exit": Runs(5, 1000)},
     )
     latency = {(FdType.TCP, Account.FILE_READ): Latency(tuple(range(63)), 5)}
-    hook = {"layer": "file", "function": "vfs_read", "mode": "fentry", "state": "attached"}
+    hook = HookStatus("vfs_read", "file", "fentry", "", State.ATTACHED)
     return registry_of(
         owned.process_families(totals),
         layers.ledger_families(lines, Residuals().update(lines)),

@@ -229,7 +229,7 @@ def test_a_thread_of_the_kernel_works_on_a_socket_of_a_process(session: Session,
     after = sent_by_kworkers(session.snapshot())
     assert counted[Account.SOCKET_SEND, FdType.TCP, Scope.LOOPBACK, 0].bytes == SIZE
     # Without the tracepoint the kernel sends past the functions that are hooked instead.
-    hooked = any(hook["function"] == "sock_send_length" for hook in session.report["hooks"])
+    hooked = any(hook.function == "sock_send_length" for hook in session.report.hooks)
     assert after == (of_processes, of_kernel + (SIZE if hooked else 0))
 
 

@@ -288,7 +288,7 @@ def test_a_second_attach_leaves_out_whom_it_excludes_and_nothing_behind() -> Non
         other = in_child(pipe_traffic)
         counted = second.snapshot()
         ours = set(second._statistics("prog_id").values())
-        assert len(ours) == len(second.report["programs"])
+        assert len(ours) == len(second.report.programs)
         assert ours <= set(loaded_programs())
     finally:
         second.close()
