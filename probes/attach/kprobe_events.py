@@ -4,11 +4,12 @@
 import ctypes
 import errno
 import os
-import platform
 import struct
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
+
+from fdscope.probes.hooks.syscalls import number
 
 _SYS = Path("/sys")
 _TRACEFS = ("kernel/tracing", "kernel/debug/tracing")
@@ -25,7 +26,6 @@ NOT_ALLOWED = (
     " kernel.perf_event_paranoid is above 2, those of Debian and Ubuntu ask CAP_SYS_ADMIN for them"
 )
 
-_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 # include/uapi/linux/perf_event.h: PERF_TYPE_SOFTWARE, PERF_ATTR_SIZE_VER0, PERF_COUNT_SW_DUMMY.
 _SOFTWARE, _SIZE, _DUMMY = 1, 64, 9
 
@@ -57,12 +57,13 @@ def why_not(sys: Path = _SYS) -> str:
 
 def may_attach() -> bool:
     """Whether this process may open perf events of the kernel; found by opening one of nothing."""
-    number = _PERF_EVENT_OPEN.get(platform.machine())
-    if number is None:
-        return True  # attaching will tell
+    try:
+        perf_event_open = number("perf_event_open")
+    except KeyError:
+        return True  # attaching will show it
     attributes = struct.pack("=IIQ", _SOFTWARE, _SIZE, _DUMMY).ljust(_SIZE, b"\0")
     libc = ctypes.CDLL(None, use_errno=True)
-    event = libc.syscall(number, attributes, 0, -1, -1, 0)
+    event = libc.syscall(perf_event_open, attributes, 0, -1, -1, 0)
     if event < 0:
         return ctypes.get_errno() not in (errno.EACCES, errno.EPERM)
     os.close(event)
