@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The files by which kprobes are made: where they are, and what loaders leave in them."""
+"""The files of tracefs for kprobes: where they are, and events that loaders left there."""
 
 import ctypes
 import errno
@@ -19,7 +19,7 @@ _PMU = "bus/event_source/devices/kprobe"
 NOT_IN_KERNEL = "no kprobes in this kernel (CONFIG_KPROBE_EVENTS)"
 NOT_MOUNTED = "tracefs is not mounted: no kprobe mode"
 MOUNT = "mount -t tracefs tracefs /sys/kernel/tracing"
-"""What mends ``NOT_MOUNTED``."""
+"""Fixes ``NOT_MOUNTED``."""
 
 NOT_ALLOWED = (
     "the kernel refuses perf events, by which kprobes are attached: while"
@@ -31,7 +31,7 @@ _SOFTWARE, _SIZE, _DUMMY = 1, 64, 9
 
 
 def _is_there(path: Path) -> bool:
-    """Path.exists() says no, from Python 3.14 on, where we may not even look."""
+    """Like Path.exists(), which since Python 3.14 returns False on EACCES; PermissionError here."""
     try:
         path.stat()
     except FileNotFoundError:
@@ -40,7 +40,7 @@ def _is_there(path: Path) -> bool:
 
 
 def events_file(sys: Path = _SYS) -> Path | None:
-    """The file that lists and takes kprobes; PermissionError where we may not even look."""
+    """The file that lists and takes kprobes; PermissionError if it may not be read."""
     files = (sys / place / "kprobe_events" for place in _TRACEFS)
     return next((file for file in files if _is_there(file)), None)
 
@@ -48,7 +48,7 @@ def events_file(sys: Path = _SYS) -> Path | None:
 def why_not(sys: Path = _SYS) -> str:
     """Why there can be none: ``NOT_IN_KERNEL``, ``NOT_MOUNTED``, or empty if there can.
 
-    PermissionError where we may not even look.
+    PermissionError if it may not be read.
     """
     if events_file(sys):
         return ""

@@ -64,10 +64,10 @@ def _receive(peer: socket.socket) -> tuple[Report, list[int]]:
 
 
 def _how_it_ended(status: int, log: str) -> str:
-    """In one line, but for a fault of fdscope: there the log says where it is."""
+    """Why the loader ended: one line, and the log if it is a bug of fdscope."""
     last_line = log.rpartition("\n")[2].strip()
     if "bad_alloc" in log or "MemoryError" in last_line:
-        return f"the process that compiles cannot go on: {reason(MemoryError())}"
+        return f"the process that compiles failed: {reason(MemoryError())}"
     if status == -signal.SIGKILL:
         return (
             "the process that compiles was killed, by the kernel if memory was short: see `dmesg`"

@@ -35,7 +35,7 @@ def attach(
     attacher = Attacher(mode, settings, btf)
     attacher.fill_syscalls()
     chosen = table.chosen(mode, attacher.has)
-    # What tells that the mode cannot be used comes before what only takes time.
+    # First those that can show that the mode does not work: the rest only takes time.
     decisive = [hook for hook in chosen if hook.required and hook.point is Point.RETURN]
     hooks = [attacher.attach(hook) for hook in decisive]
     hooks += attacher.load_tail_calls()

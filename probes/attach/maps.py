@@ -18,9 +18,9 @@ from fdscope.probes.schema.taxonomy import FdType, Loss, Mode
 FILESYSTEM_ENTRIES = 256
 """Types of filesystems; a kernel has some thirty."""
 CGROUP_ENTRIES = 8192
-"""Cgroups of processes that ended since the map was last emptied, and those that they are in."""
+"""Cgroups of processes that ended since the map was last emptied, and their ancestors."""
 RECENT_ENTRIES = 4096
-"""Threads, processes, sockets or messages of the last moments: the oldest give way."""
+"""Recent threads, processes, sockets or messages: the oldest are removed."""
 CENSUS_CALLS = ("WALK", "WRITE")
 """Programs in which the census continues, by their place in the map."""
 

@@ -41,29 +41,29 @@ PROGRAMS = {
 """The C file of each mode, which includes all that it needs."""
 _INCLUDE = re.compile(r'(?<=\n)#include "([a-z_/]+\.c)"(?=\n)')
 STUB_DIR = BPF_DIR / "stub"
-"""A header tree that stands in for the kernel's: see ``BCC_KERNEL_SOURCE`` of BCC."""
+"""A header tree used in place of the kernel's: see ``BCC_KERNEL_SOURCE`` of BCC."""
 
 NO_FD_TYPE = 0xFF
 MESSAGES_A_CALL = 32
-"""Of sendmmsg and recvmmsg that one tail call handles: they take up to 1024 (UIO_MAXIOV)."""
+"""Messages of sendmmsg and recvmmsg that one tail call handles, of up to 1024 (UIO_MAXIOV)."""
 PASSED_FDS_A_CALL = 32
-"""Descriptors sent by one message that __scm_send tells apart; the verifier walks each of them."""
+"""Descriptors of one message that are counted; the verifier follows each step of the loop."""
 AIO_EVENTS_A_CALL = 8
 """Results of io_getevents that one tail call handles; the kernel allows 33 tail calls."""
 FDS_A_CALL = 704
-"""Descriptors, or words of their bitmap, that one tail call of a walk looks at."""
+"""Descriptors, or words of their bitmap, that one tail call of a walk checks."""
 CENSUS_FDS_A_CALL = 128
-"""The same of the census, which user space runs until it is through."""
+"""Likewise for the census, which user space runs again until it is complete."""
 FD_WALK_CALLS = 30
 """Tail calls of a walk: two more are made around it."""
 FURTHER_WALKS = 10
-"""Programs at fork and exit that go on where the walk of the one before ended."""
+"""Programs at fork and exit that continue the walk of the one before."""
 CONTROL_STEPS_A_CALL = 32
-"""Control messages and descriptors in them that one tail call looks at."""
+"""Control messages, and descriptors in them, that one tail call reads."""
 
 # include/uapi/linux/io_uring.h: READV, READ_FIXED, RECVMSG, READ, RECV, READ_MULTISHOT, RECV_ZC,
 # READV_FIXED; WRITEV, WRITE_FIXED, SENDMSG, WRITE, SEND, SEND_ZC, SENDMSG_ZC, WRITEV_FIXED.
-# SPLICE and TEE are counted where they end up, in do_splice and do_tee.
+# SPLICE and TEE are counted in do_splice and do_tee, which they call.
 IORING_READ_OPCODES = (1, 4, 10, 22, 27, 49, 58, 60)
 IORING_RECEIVES = {"RECVMSG": 10, "RECV": 27}
 IORING_WRITE_OPCODES = (2, 5, 9, 23, 26, 47, 48, 61)

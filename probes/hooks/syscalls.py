@@ -20,7 +20,7 @@ SLOTS = SOCKETCALL_SLOTS + 32
 
 
 class TailCall(IntEnum):
-    """Programs that others go on in, by their place in the map."""
+    """Programs that others call, by their place in the map ``tail_calls``."""
 
     WALK_FDS = 0
     COUNT_FDS = 1
@@ -41,7 +41,7 @@ IN_ALL_MODES = (TailCall.WALK_FDS, TailCall.COUNT_FDS)
 
 
 class When(IntEnum):
-    """How to tell whether a call made a descriptor, or where it wrote those it made."""
+    """How to find out whether a call made a descriptor, or where it wrote those it made."""
 
     ALWAYS = 0
     DUPFD = 1
@@ -62,7 +62,7 @@ class Syscall:
     """Which arguments (counted from 0) of a system call are descriptors, and what it does."""
 
     door: Door = Door.READ_WRITE
-    """Matters only if a descriptor is read from or written to."""
+    """Used only if a descriptor is read from or written to."""
     read: int | None = None
     """The descriptor that is read from."""
     write: int | None = None
@@ -70,9 +70,9 @@ class Syscall:
     flags: int | None = None
     """The MSG_* flags of a receiving call."""
     bytes: int | None = None
-    """The number of bytes, of a call whose result does not tell it."""
+    """The number of bytes, of a call that does not return it."""
     tail_call: TailCall | None = None
-    """The program that takes over at the return, if the result is ``least`` or more."""
+    """The program that is called at the return, if the result is ``least`` or more."""
     least: int = 0
     one_way: bool = False
     """The descriptor is read from or written to, as its file was opened."""
@@ -80,9 +80,9 @@ class Syscall:
     birth: Birth = Birth.OTHER
     when: When = When.ALWAYS
     ends: int | None = None
-    """The descriptor that ends: its type must be found on entry."""
+    """The descriptor that is closed: its type must be found on entry."""
     on_entry: TailCall | None = None
-    """The program that takes over at the entry."""
+    """The program that is called at the entry."""
 
     def record(self) -> tuple[int, ...]:
         """The values of the record ``syscall``, in its order."""
@@ -114,7 +114,7 @@ _MESSAGES = Syscall(Door.SOCKET_CALL, tail_call=TailCall.MESSAGES)
 _RECVMMSG = replace(_MESSAGES, read=0, flags=3)
 
 TRANSFERS = (Door.SENDFILE, Door.SPLICE)
-"""Doors of calls that may go on for long, with a part of their bytes moved."""
+"""Doors of calls that may take long, with a part of their bytes moved."""
 
 SYSCALLS: dict[str, Syscall] = {
     "read": _READ,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where a machine tells of itself."""
+"""The files and names by which a machine describes itself."""
 
 import platform
 from collections.abc import Collection

@@ -44,7 +44,7 @@ class Session:
         self.report = report
         self.settings = settings
         self.preference = best_first()
-        """The attach modes, best first on this kernel: the mode in use may be another than [0]."""
+        """The attach modes, best first on this kernel; the mode in use may be a later one."""
         self._fds = list(fds)
         opened = OpenMaps(maps.handed_over(self.mode, settings), fds, settings)
         self._programs = dict(zip(report.programs, fds[len(opened) :], strict=False))
@@ -57,7 +57,7 @@ class Session:
         self._reading = threading.Lock()
         self._aside = Aside()
         self._counter_keys = np.empty(0, dtype("counter_key"))
-        """As of the last reading of ``accounts()``: what was read may be removed."""
+        """Keys that ``accounts()`` has read last: only these may be removed."""
         self._amounts = decode.AmountsReader()
         self._known_processes = decode.ProcessesReader()
         self._counters = opened.hash_map("counters")
@@ -106,15 +106,15 @@ class Session:
         return frozenset(hook.door for hook in hooks) - seen
 
     def accounts(self, of_the_living: bool = True) -> Accounts:
-        """Read who did how much, and no more; OSError if the kernel refuses.
+        """Read the amounts of all processes; OSError if the kernel refuses.
 
-        Without ``of_the_living`` only those that have ended, and the amounts of those of which the
-        kernel side has no record. A process is read after its counters, so that it is known.
+        Without ``of_the_living`` only of processes that have ended or that the kernel side does not
+        know. A process is read after its counters, so that it is known.
         """
         return self._aside.with_them(self._read(of_the_living))
 
     def peek(self) -> Accounts:
-        """Read the same for another thread than that which calls ``accounts()`` and ``forget()``.
+        """Like ``accounts()``, for a thread that does not call ``accounts()`` and ``forget()``.
 
         OSError if the kernel refuses.
         """
@@ -149,16 +149,17 @@ class Session:
         return Accounts(amounts, known, maps)
 
     def exited(self) -> list[ProcessKey]:
-        """Processes that have ended and are still in the map: much cheaper than their amounts."""
+        """Processes that have ended and are still in the map; much cheaper than their amounts."""
         keys, processes = self._processes.read()
         ended = keys[processes["exited"][:, 0] != 0]
         return [ProcessKey(*key) for key in ended.tolist()]
 
     def set_aside(self) -> None:
-        """Take those that have ended out of the maps; they come with all readings nonetheless.
+        """Remove processes that have ended from the maps; later readings still include them.
 
-        For the time until somebody keeps the accounts, so that a storm does not fill the maps.
-        Call it now and then: it takes out whom an earlier call found ended, half a second before.
+        For the time until the accounts are kept, so that many short processes do not fill the maps.
+        To be called repeatedly: a call removes those that an earlier one, half a second before, saw
+        ended.
         """
         ended = self._aside.due(self._read(of_the_living=False), time.monotonic())
         self._remove(ended)
@@ -173,9 +174,9 @@ class Session:
             return self._snapshot()
 
     def _snapshot(self) -> Snapshot:
-        before = decode.under_way(self._transfers.read()[1])
+        before = decode.in_flight(self._transfers.read()[1])
         accounts = self.accounts()
-        under_way = UnderWay(before, decode.under_way(self._transfers.read()[1]))
+        under_way = UnderWay(before, decode.in_flight(self._transfers.read()[1]))
         filesystem_bytes = self._filesystem_bytes.read()
         return Snapshot(
             accounts.amounts,

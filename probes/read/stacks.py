@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Sampled kernel stacks as paths: from the door down to the socket layer, and nothing else."""
+"""Sampled kernel stacks as paths, from the door down to the socket layer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ _INSIDE = (
     "arch_rethook_", "rethook_", "ftrace_", "trampoline_handler",
 )  # fmt: skip
 _TRAMPOLINE = "bpf_trampoline_"
-"""Through it a function was called on which a fentry program hangs."""
+"""The kernel calls a function with a fentry program through it."""
 # Functions between the processor's entry into the kernel and the door.
 _OUTSIDE = (
     "__x64_sys_", "__ia32_", "__arm64_", "__se_", "x64_sys_call", "ia32_sys_call",

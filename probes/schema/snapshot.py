@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the maps held at one moment: plain values, no kernel and no clock in sight."""
+"""What the maps held at one moment, as plain values; no I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ LATENCY_SLOTS = 2 * len(FdType) * LATENCY_STRIDE
 
 
 class ProcessKey(NamedTuple):
-    """Which process, such that a reused pid is another one."""
+    """A process: tgid and start time, so that a reused pid is another process."""
 
     tgid: int
     start: int
@@ -23,17 +23,17 @@ class ProcessKey(NamedTuple):
 
 
 class Amount(NamedTuple):
-    """How much was done."""
+    """Operations and bytes."""
 
     operations: int
     bytes: int
 
     def plus(self, other: "Amount") -> "Amount":
-        """Both together."""
+        """The sum of both."""
         return Amount(self.operations + other.operations, self.bytes + other.bytes)
 
     def minus(self, other: "Amount") -> "Amount":
-        """What remains without ``other``."""
+        """The difference to ``other``."""
         return Amount(self.operations - other.operations, self.bytes - other.bytes)
 
 
@@ -42,7 +42,7 @@ NOTHING = Amount(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What the kernel said of a process."""
+    """What the kernel side knows of a process."""
 
     name: bytes
     """``comm`` of the thread-group leader: up to 15 bytes of anything."""
@@ -64,7 +64,7 @@ class Cgroup(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FdFlow:
-    """Descriptors that came and went on the whole host, by fd type."""
+    """Descriptors opened and closed on the whole host, by fd type."""
 
     opened: Mapping[FdType, int]
     closed: Mapping[FdType, int]
@@ -80,7 +80,7 @@ class MapFill:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """What the kernel measured of a BPF program."""
+    """How often a BPF program ran, and for how long."""
 
     count: int
     nanoseconds: int
@@ -88,7 +88,7 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """Who did how much; amounts only ever grow from one reading to the next."""
+    """The amounts of each process; they only grow from one reading to the next."""
 
     amounts: Mapping[ProcessKey, Mapping[int, Amount]]
     """Per process: slot code (see ``slots``) to amount, host-wide sums over the CPUs."""
@@ -98,10 +98,10 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """Bytes that calls have given to sockets and that no door has yet: sendfile and splice.
+    """Bytes in flight: calls of sendfile and splice have sent them, and have not returned yet.
 
-    Read before the amounts and again after them: a call that returned meanwhile is in the first
-    only, one that began in the second.
+    They are read before the amounts and again after them: a call that returned meanwhile is in
+    ``before`` only, one that began meanwhile in ``after`` only.
     """
 
     before: Mapping[FdType, int]
@@ -116,7 +116,7 @@ class Snapshot(Accounts):
     """One consistent reading of every map."""
 
     overflow: Mapping[int, Amount] = field(default_factory=dict)
-    """Slot code to the amount that found no room in the map; errno is not kept there."""
+    """Slot code to the amount that had no room in the map; errno is not kept there."""
     under_way: UnderWay = NOTHING_UNDER_WAY
     losses: Mapping[Loss, int] = field(default_factory=dict)
     """Events since the start."""
@@ -126,7 +126,7 @@ class Snapshot(Accounts):
     """Program name to its runs; empty unless the kernel keeps statistics."""
     latency: Mapping[tuple[FdType, Account], "Latency"] = field(default_factory=dict)
     fanotify_waits: "Latency | None" = None
-    """Accesses that waited for a permission group; None where that cannot be hooked."""
+    """How long accesses waited for a permission group; None where that cannot be hooked."""
     stacks: Mapping[tuple[FdType, Account, str], int] = field(default_factory=dict)
     """Sampled stacks by fd type, account of the socket layer and path: see
     ``probes.read.stacks``."""

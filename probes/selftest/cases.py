@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Known bytes through each door: a case moves them and tells how many it moved, by fd type."""
+"""The cases of the self-test: each moves bytes through a door and counts them, by fd type."""
 
 import os
 import socket
@@ -29,7 +29,7 @@ class Moved:
     written: dict[FdType, int] = field(default_factory=dict)
 
     def add(self, fd_type: FdType, read: int = 0, written: int = 0) -> None:
-        """Note more."""
+        """Add bytes."""
         if read:
             self.read[fd_type] = self.read.get(fd_type, 0) + read
         if written:
@@ -119,7 +119,7 @@ def sendmsg_recvmsg(fd_type: FdType) -> Moved:
 
 
 def sendmmsg_recvmmsg(fd_type: FdType) -> Moved:
-    """Many messages in a call, sent and received."""
+    """Several messages in a call, sent and received."""
     messages = Messages(MESSAGES, SIZE)
     return _both_ways(
         fd_type,
@@ -137,14 +137,14 @@ def packet_frame() -> Moved:
 
 
 def timer() -> Moved:
-    """The eight bytes of a timer that ran out."""
+    """The eight bytes of a timer that has expired."""
     moved = Moved()
     moved.add(FdType.TIMERFD, read=len(os.read(MAKERS[FdType.TIMERFD]().read, EVENTFD_BYTES)))
     return moved
 
 
 def _filled() -> int:
-    """A regular file that holds SIZE bytes, written without a door: by its truncation."""
+    """A regular file of SIZE bytes that were not written: it was truncated to that size."""
     ends = MAKERS[FdType.REGULAR]()
     os.truncate(ends.write, SIZE)
     return ends.write

@@ -32,7 +32,7 @@ def buffer(size: int) -> Buffer:
 
 
 def address(array: Buffer) -> int:
-    """Where it is."""
+    """Its address in memory."""
     return ctypes.addressof(array)
 
 
@@ -55,11 +55,11 @@ class Messages:
         self._headers = ctypes.create_string_buffer(headers, len(headers))
 
     def send(self, fd: int) -> int:
-        """Send all; the number that were."""
+        """Send all; returns how many were sent."""
         return call("sendmmsg", fd, self._headers, self.count, 0)
 
     def receive(self, fd: int, flags: int = 0) -> int:
-        """Receive up to as many; the number that were."""
+        """Receive up to as many; returns how many were received."""
         return call("recvmmsg", fd, self._headers, self.count, flags, None)
 
 
@@ -98,7 +98,7 @@ class Aio:
         """Submit and wait; the result of the operation."""
         iocb = self.submit(opcode, fd, data)
         result = self.result()
-        del iocb  # not before: its memory is not to be used again meanwhile
+        del iocb  # not earlier: its memory must not be used again before
         return result
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Attached is not firing: known bytes through each door, and what the probes counted of them."""
+"""The self-test: moves known bytes through each door and compares them with what was counted."""
 
 import json
 import os
@@ -29,14 +29,14 @@ _BLIND = {(Door.SPLICE, "read"), (Door.SENDFILE, "read")}
 _TIMEOUT_SECONDS = 60
 _STEP_SECONDS = 0.1
 _ROOM_SECONDS = 1.0
-"""Between two tries, for what empties the maps."""
+"""Between two tries: others empty the maps meanwhile."""
 _TRIES = 3
-_FOR_WANT_OF_ROOM = (Loss.COUNTERS_FULL, Loss.PENDING_FULL, Loss.CALLS_FULL)
+_FULL_MAPS = (Loss.COUNTERS_FULL, Loss.PENDING_FULL, Loss.CALLS_FULL)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one case moved through a door on a fd type in one direction, and what was counted."""
+    """Bytes of one case, fd type and direction: moved and counted."""
 
     case: str
     door: str
@@ -46,10 +46,10 @@ class Row:
     expected_bytes: int
     file_bytes: int
     socket_bytes: int | None
-    """None where the socket layer has no part in it, is not hooked, or is known to be blind."""
+    """None if it does not pass the socket layer, or that is not hooked or known to be blind."""
     ok: bool
     unsupported: str = ""
-    """Why it cannot be done, or is not traced, on this kernel at all; such a row is ok."""
+    """Why this kernel cannot do it, or cannot trace it; such a row is ok."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -58,20 +58,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one self-test."""
+    """The result of one self-test."""
 
     rows: Sequence[Row]
     lost: int
-    """Updates of any process that were lost meanwhile because a map was full."""
+    """Updates of any process that were lost during the test because a map was full."""
 
     @property
     def ok(self) -> bool:
-        """True if all that was moved was counted."""
+        """True if all bytes were counted."""
         return all(row.ok for row in self.rows)
 
     @property
     def judges(self) -> bool:
-        """False if what is wrong may be for want of room: that tells nothing about the probes."""
+        """False if rows may be wrong because a map was full, and not because of the probes."""
         return self.ok or not self.lost
 
 
@@ -129,7 +129,7 @@ def _rows(case: Case, answer: Answer, accounts: Accounts, session: Session) -> I
 def _cases_done(quick: bool, meanwhile: Callable[[], None]) -> Iterator[dict[str, Answer]]:
     """The answers of the worker; the processes of its cases live until the context is left.
 
-    So nobody takes what was counted of them out of the maps before it has been read.
+    As long as they live, nobody removes their counters from the maps.
     """
     pipe = subprocess.PIPE
     with child.start(
@@ -190,13 +190,13 @@ def run(session: Session, quick: bool = False, meanwhile: Callable[[], None] = _
 
 def _lost(session: Session) -> int:
     losses = session.losses()
-    return sum(losses[loss] for loss in _FOR_WANT_OF_ROOM)
+    return sum(losses[loss] for loss in _FULL_MAPS)
 
 
 def judge(
     session: Session, quick: bool = False, meanwhile: Callable[[], None] = _nothing
 ) -> Result:
-    """Like ``run``, and again if its own bytes found no room: three times at most."""
+    """Like ``run``, and again if a map was full: three times at most."""
     result = run(session, quick, meanwhile)
     for _ in range(_TRIES - 1):
         if result.judges:
@@ -212,10 +212,10 @@ def judge(
 def next_try(
     rows: Sequence[Row], mode: Mode, modes: Sequence[Mode], settings: Settings
 ) -> tuple[Sequence[Mode], Settings] | None:
-    """What to attach instead, if hooks are attached and do not fire; None if that is fine or all.
+    """What to attach instead if hooks are attached and do not fire; None if there is nothing.
 
-    Where the file layer's first doors are wrong the next mode is tried; where the socket layer
-    sees nothing, its next candidates.
+    If the file layer's first doors are wrong the next mode is tried; if the socket layer counts
+    nothing, the hooks that are alternatives to its tracepoints.
     """
     later = list(modes)[list(modes).index(mode) + 1 :]
     core = [row for row in rows if row.door == Door.READ_WRITE.label and not row.unsupported]
