@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kprobe programs that hang on the function graph tracer, by kprobe_multi links.
+"""Kprobe programs that are attached to the function graph tracer, by kprobe_multi links.
 
 They run with preemption disabled, so the kernel skips none because a task lost the CPU in the
-middle of one; nothing has to be written to tracefs, and CAP_PERFMON is enough. Before Linux 6.14
-the kernel keeps room for two calls a CPU only whose return is probed; there they are not used.
+middle of one; nothing has to be written to tracefs, and CAP_PERFMON is enough. They are used since
+Linux kernel commit 4346ba160409 ("fprobe: Rewrite fprobe on function-graph tracer") (in v6.14):
+before, the kernel keeps room for two calls a CPU whose return is probed.
 """
 
 import ctypes

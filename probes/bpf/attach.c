@@ -7,9 +7,10 @@
 #include "core/in_flight.c"
 
 /*
- * ON_TRACEPOINT(name) { statement } runs at a tracepoint, with its arguments in `arg` (and `ctx`): as
- * a raw tracepoint program, or with BY_FPROBE, if the loader so chooses, as one on the function of
- * the tracepoint, which gets its arguments behind a pointer that is not used, up to five of them.
+ * ON_TRACEPOINT(name) { statement } runs at a tracepoint, with its arguments in `arg` (and `ctx`):
+ * as a raw tracepoint program, or with BY_FPROBE, if the loader so chooses, as one on the function
+ * of the tracepoint, which gets its arguments behind a pointer that is not used, up to five of
+ * them.
  */
 #define AT_TRACEPOINT(name) static __always_inline int at_##name(void *ctx, const u64 *arg)
 
@@ -37,8 +38,8 @@
 
 /*
  * ON_RETURN(function) { statement } runs when a kernel function returns, with its arguments in
- * `arg` and its result in `result` (and its `ctx`): one fexit program in fentry mode, in kprobe mode a kprobe that
- * keeps the first four arguments and the kretprobe that finds them again.
+ * `arg` and its result in `result` (and its `ctx`): one fexit program in fentry mode, in kprobe
+ * mode a kprobe that keeps the first four arguments and the kretprobe that finds them again.
  *
  * ON_CALL(function, begin) { statement } runs `begin` as well, when the function is called; it may
  * use `arg`.
@@ -46,8 +47,8 @@
  * ON_FD_RETURN(function, first, second) is for functions that take descriptors instead of files:
  * `first` and `second` are expressions over `arg`, or NO_FD.
  *
- * ON_RESULT(function) { statement } is ON_RETURN for what needs the `result` only: in kprobe mode no
- * argument is kept.
+ * ON_RESULT(function) { statement } is ON_RETURN for what needs the `result` only: in kprobe mode
+ * no argument is kept.
  *
  * ON_ENTRY(function) { statement } runs when the function is called.
  */
@@ -165,8 +166,8 @@ static __always_inline bool take_call(u32 function, struct call *call)
 #endif
 
 /*
- * The key of a map of scratch memory, which a program leaves to those that it calls: see Kind.SCRATCH
- * in fdscope.probes.attach.maps.
+ * The key of a map of scratch memory, which a program leaves to those that it calls: see
+ * Kind.SCRATCH in fdscope.probes.attach.maps.
  */
 static __always_inline u32 scratch_key(void)
 {

@@ -98,7 +98,8 @@ HOOKS = (
     *_hooks(Layer.PROCESS, Point.RETURN, _entry_points("ptrace", "ia32_compat")),
     *_hooks(Layer.PROCESS, Point.CALL, ("fanotify_handle_event",)),
     *_hooks(Layer.PROCESS, Point.RESULT, ("alloc_empty_file",)),
-    # Since 6.6 a close ends in filp_flush(), and only some closes call filp_close().
+    # A close calls filp_flush(), and only some closes call filp_close(), since
+    # Linux kernel commit 021a160abf62 ("fs: use __fput_sync in close(2)") (in v6.6)
     *_hooks(Layer.PROCESS, Point.ENTRY, ("filp_flush",)),
     *_hooks(Layer.PROCESS, Point.ENTRY, ("filp_close",), alternative_to=("filp_flush",)),
     # Linux kernel commit aa384d10f3d0 ("file: Merge __alloc_fd into alloc_fd") (in v5.11)
@@ -122,8 +123,9 @@ HOOKS = (
     *_hooks(Layer.FILE, Point.ENTRY, ("aio_complete_rw",), door=Door.AIO),
     *_hooks(Layer.FILE, Point.RAW_TRACEPOINT, ("sys_enter", "sys_exit"), TRACEPOINTS,
             required=True),
-    # With the request and the completion, or with the request and its result. Kernels before 5.19
-    # do not give the request.
+    # With the request and its result (7 arguments), or with the completion (3), since
+    # Linux kernel commit c4bb964fa092
+    # ("io_uring: add tracing for additional CQE32 fields") (in v5.19)
     *_hooks(Layer.FILE, Point.RAW_TRACEPOINT, ("io_uring_complete",), tuple(Mode),
             Door.IO_URING, arities=(3, 7)),
     *_hooks(Layer.FILE, Point.ENTRY, ("io_req_post_cqe",), door=Door.IO_URING),

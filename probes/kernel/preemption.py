@@ -28,7 +28,8 @@ _CONFIGURED_AS = {
     "_NONE": "none",
 }
 _ALWAYS_SINCE = 7
-"""Linux 7.0 has only the models lazy and full on the architectures that fdscope knows."""
+"""The architectures that fdscope knows have only the models lazy and full since
+Linux kernel commit 7dadeaa6e851 ("sched: Further restrict the preemption modes") (in v7.0)."""
 _PRIORITY = 1
 _SCHED_DEADLINE = 6
 """Linux has it; the module ``os`` has no name for it."""

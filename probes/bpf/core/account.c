@@ -71,7 +71,10 @@ static __always_inline void note_process(struct process_key key, const struct ta
 {
 	struct process process = {};
 
-	/* Decided by the compiler: the verifier would follow both branches wherever a task is given. */
+	/*
+	 * Decided by the compiler: the verifier would follow both branches wherever a task is
+	 * given.
+	 */
 	if (__builtin_constant_p(!task) && !task)
 		return;
 	if (processes.lookup(&key))

@@ -25,7 +25,10 @@ static __always_inline struct target target_of_fd(u32 fd)
 	return file ? target_of(file) : none;
 }
 
-/* The thread's entry. It stays until the thread ends: a store in place is far cheaper than an update. */
+/*
+ * The thread's entry. It stays until the thread ends: a store in place is far cheaper than an
+ * update.
+ */
 static __always_inline struct pending *pending_of(u32 tid)
 {
 	struct pending *entry = pending.lookup(&tid);

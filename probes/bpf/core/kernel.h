@@ -93,8 +93,8 @@ static __always_inline bool is_exiting(const struct task_struct *task)
 
 /*
  * A thread of the process that is not exiting: `task` itself if possible. A process can live on
- * without its leader, and then only its other threads have descriptors and change their cgroup. NULL
- * if none of the first threads is alive.
+ * without its leader, and then only its other threads have descriptors and change their cgroup.
+ * NULL if none of the first threads is alive.
  */
 static __always_inline const struct task_struct *living_thread(const struct task_struct *task)
 {
@@ -176,8 +176,8 @@ static __always_inline bool fds_are_shared(void)
 }
 
 /*
- * True if another thread may have used this thread's descriptors since its call began. A thread that
- * has ended meanwhile has added its running time to that of the process.
+ * True if another thread may have used this thread's descriptors since its call began. A thread
+ * that has ended meanwhile has added its running time to that of the process.
  */
 static __always_inline bool fds_were_shared(void)
 {

@@ -6,9 +6,9 @@
 #include "fds/walk.c"
 
 /*
- * Names of cgroups, which give the units of processes. When a process ends, the names of its cgroups
- * are kept for user space: a cgroup can be removed as soon as its last process has ended. For a
- * living process user space asks. Cgroups without processes cost nothing.
+ * Names of cgroups, which give the units of processes. When a process ends, the names of its
+ * cgroups are kept for user space: a cgroup can be removed as soon as its last process has ended.
+ * For a living process user space asks. Cgroups without processes cost nothing.
  */
 static __always_inline const struct kernfs_node *parent_of(const struct kernfs_node *node)
 {
@@ -55,7 +55,10 @@ static __always_inline void note_cgroups(const struct kernfs_node *node)
 	}
 }
 
-/* The number behind a pidfd: pidfs since 6.9, an anonymous inode before. */
+/*
+ * The struct pid behind a pidfd. It is in the inode since Linux kernel commit cb12fd8e0dab
+ * ("pidfd: add pidfs") (in v6.9), and in the file of an anonymous inode before.
+ */
 static __always_inline const struct pid *pid_behind(const struct file *pidfd)
 {
 	const struct inode *inode = NULL;
@@ -72,8 +75,8 @@ static __always_inline const struct pid *pid_behind(const struct file *pidfd)
 }
 
 /*
- * Not attached: fdscope.probes.read.cgroups runs it with a pidfd, and then with the address at which
- * the last run ended, for the next ancestors.
+ * Not attached: fdscope.probes.read.cgroups runs it with a pidfd, and then with the address at
+ * which the last run ended, for the next ancestors.
  */
 int on_cgroups(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -159,9 +162,9 @@ ON_TRACEPOINT(sched_process_exit)
 }
 
 /*
- * cgroup_attach_task(struct cgroup *cgroup, const char *path, struct task_struct *task, bool group):
- * called after a thread, or all threads of its process, were moved in any hierarchy. The task is
- * rarely the current one.
+ * cgroup_attach_task(struct cgroup *cgroup, const char *path, struct task_struct *task, bool
+ * group): called after a thread, or all threads of its process, were moved in any hierarchy. The
+ * task is rarely the current one.
  */
 ON_TRACEPOINT(cgroup_attach_task)
 {

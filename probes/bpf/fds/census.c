@@ -4,8 +4,9 @@
 #include "fds/walk.c"
 
 /*
- * The census has its own walk and its own array of programs. Its walk: a task that takes the CPU from
- * it may fork or exit. Its programs: those of an array are of one type, and these are run, not attached.
+ * The census has its own walk and its own array of programs. Its walk: a task that takes the CPU
+ * from it may fork or exit. Its programs: those of an array are of one type, and these are run,
+ * not attached.
  */
 
 #ifdef OFFSET_proc_inode_pid

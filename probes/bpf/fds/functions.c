@@ -87,8 +87,8 @@ ON_RETURN(do_dup2)
 }
 
 /*
- * Not for a process that exits: its descriptors were counted by the walk. Not for another owner: the
- * kernel closes that file for others.
+ * Not for a process that exits: its descriptors were counted by the walk. Not for another owner:
+ * the kernel closes that file for others.
  */
 static __always_inline int closed(u64 file, u64 owner)
 {
@@ -122,8 +122,8 @@ ON_RETURN(__sys_connect)
 }
 
 /*
- * int __scm_send(struct socket *sock, struct msghdr *message, struct scm_cookie *cookie): the message
- * has these descriptors. Whether they are passed on is not known before it is sent.
+ * int __scm_send(struct socket *sock, struct msghdr *message, struct scm_cookie *cookie): the
+ * message has these descriptors. Whether they are passed on is not known before it is sent.
  */
 ON_RETURN(__scm_send)
 {

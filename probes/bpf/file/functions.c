@@ -82,7 +82,9 @@ ON_FD_RETURN(__sys_recvfrom, arg[0], NO_FD)
 	return fd_operation(CALL___sys_recvfrom, ACCOUNT_FILE_READ, arg[3], arg[0], result);
 }
 
-/* int ___sys_sendmsg(struct socket *, struct user_msghdr *, struct msghdr *, unsigned flags, ...) */
+/*
+ * int ___sys_sendmsg(struct socket *, struct user_msghdr *, struct msghdr *, unsigned flags, ...)
+ */
 ON_RETURN(___sys_sendmsg)
 {
 	u32 fd_type = message_operation(CALL____sys_sendmsg, ACCOUNT_FILE_WRITE, 0, arg[0], result);
@@ -92,7 +94,9 @@ ON_RETURN(___sys_sendmsg)
 	return 0;
 }
 
-/* int ___sys_recvmsg(struct socket *, struct user_msghdr *, struct msghdr *, unsigned flags, int) */
+/*
+ * int ___sys_recvmsg(struct socket *, struct user_msghdr *, struct msghdr *, unsigned flags, int)
+ */
 ON_RETURN(___sys_recvmsg)
 {
 	message_operation(CALL____sys_recvmsg, ACCOUNT_FILE_READ, arg[3], arg[0], result);
@@ -157,7 +161,9 @@ ON_RETURN(do_tee)
 	return 0;
 }
 
-/* long vmsplice(int fd, const struct iovec *, unsigned long, unsigned), given its saved registers */
+/*
+ * long vmsplice(int fd, const struct iovec *, unsigned long, unsigned), given its saved registers
+ */
 #define ON_VMSPLICE(fn)                                                                    \
 	ON_FD_RETURN(fn, FIRST(arg[0]), FIRST(arg[0]))                                     \
 	{                                                                                  \
@@ -221,8 +227,8 @@ ON_FD_RETURN(do_mq_timedreceive, arg[0], NO_FD)
 }
 
 /*
- * Door aio: an operation can complete anywhere, even in an interrupt, so its process and account are
- * kept from its start.
+ * Door aio: an operation can complete anywhere, even in an interrupt, so its process and account
+ * are kept from its start.
  */
 static __always_inline void aio_begin(u64 kiocb, u32 account)
 {

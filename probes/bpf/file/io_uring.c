@@ -109,7 +109,10 @@ ON_TRACEPOINT(io_uring_complete)
 }
 
 #ifndef MODE_TRACEPOINT
-/* bool io_req_post_cqe(struct io_kiocb *req, s32 res, u32 flags): a multishot request has one more result */
+/*
+ * bool io_req_post_cqe(struct io_kiocb *req, s32 res, u32 flags): a multishot request has one more
+ * result
+ */
 ON_ENTRY(io_req_post_cqe)
 {
 	return request_done((const struct io_kiocb *)arg[0], arg[1]);
@@ -117,15 +120,19 @@ ON_ENTRY(io_req_post_cqe)
 
 #if IO_URING_COMPLETE_ARITY != 3 && IO_URING_COMPLETE_ARITY != 7
 /*
- * Where the tracepoint does not give the request (before 5.19), it completes in one of two places:
- * void io_req_complete_post(struct io_kiocb *req, s32 res, u32 flags)
+ * Where the tracepoint is not used, before Linux kernel commit c4bb964fa092 ("io_uring: add
+ * tracing for additional CQE32 fields") (in v5.19), a request completes in one of two places: void
+ * io_req_complete_post(struct io_kiocb *req, s32 res, u32 flags)
  */
 ON_ENTRY(io_req_complete_post)
 {
 	return request_done((const struct io_kiocb *)arg[0], arg[1]);
 }
 
-/* void io_submit_flush_completions(struct io_ring_ctx *ctx): all requests that completed at submission */
+/*
+ * void io_submit_flush_completions(struct io_ring_ctx *ctx): all requests that completed at
+ * submission
+ */
 ON_ENTRY(io_submit_flush_completions)
 {
 	const struct io_submit_state *state = &((struct io_ring_ctx *)arg[0])->submit_state;

@@ -56,7 +56,8 @@ ON_RETURN(unix_dgram_recvmsg)
 
 /*
  * ssize_t sock_sendpage(struct file *file, struct page *, int, size_t, loff_t *, int): splice and
- * sendfile to a socket. A protocol without a function of its own calls its sendmsg, which is counted.
+ * sendfile to a socket. A protocol without a function of its own calls its sendmsg, which is
+ * counted.
  */
 ON_RETURN(sock_sendpage)
 {

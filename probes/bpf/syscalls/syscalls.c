@@ -169,8 +169,9 @@ static __always_inline u32 write_side(const struct in_flight *now, struct syscal
 }
 
 /*
- * True if the failed call was no operation: it was given no descriptor that it could use. A call that
- * found no free descriptor can be an operation all the same: reading fanotify's events opens files.
+ * True if the failed call was no operation: it was given no descriptor that it could use. A call
+ * that found no free descriptor can be an operation all the same: reading fanotify's events opens
+ * files.
  */
 static __always_inline bool ends_refused(const struct in_flight *now, struct syscall *call,
 					 const struct pending *then, s64 result)
