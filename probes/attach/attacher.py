@@ -18,7 +18,7 @@ from fdscope.probes.schema.taxonomy import Door, Layer, Mode
 
 _KALLSYMS = Path("/proc/kallsyms")
 _MAX_ACTIVE = 4096
-"""Calls of a function that can be under way at once in kprobe mode (KRETPROBE_MAXACTIVE_MAX)."""
+"""Calls of a function that can be in flight at once in kprobe mode (KRETPROBE_MAXACTIVE_MAX)."""
 _WALKED_AT = ("sched_process_fork", "sched_process_exit")
 """Tracepoints whose programs go through whole tables of descriptors."""
 _TAIL_CALL_DOORS = {
@@ -34,17 +34,17 @@ def _symbols() -> set[str]:
 
 
 def _further(tracepoint: str) -> list[str]:
-    """Programs that run after that of the tracepoint, in their order: they go on with its walk."""
+    """Programs that run after that of the tracepoint, in order: they continue its walk."""
     if tracepoint not in _WALKED_AT:
         return []
     return [f"{tracepoint}_{part}" for part in (*range(source.FURTHER_WALKS), "end")]
 
 
 def _reason(error: Exception) -> str:
-    """What bcc says, without its guess at the user."""
+    """The message of bcc, without its guess about privileges."""
     text = str(error)
     if "super-user privileges" in text and os.geteuid() == 0:
-        return "the kernel refuses programs of this type (EPERM), though we are root"
+        return "the kernel refuses programs of this type (EPERM), even as root"
     return text.replace("b'", "'")
 
 
@@ -105,16 +105,16 @@ class Attacher:
             # What was attached last runs first.
             for further in reversed(_further(name)):
                 self._linked.attach_more(f"function_{further}", name)
-            self._linked.hang_on_tracepoint(f"function_{name}", name)
+            self._linked.attach_tracepoint(f"function_{name}", name)
         elif hook.point is Point.RAW_TRACEPOINT:
             self._bpf.attach_raw_tracepoint(tp=name.encode(), fn_name=f"on_{name}".encode())
             for further in _further(name):
                 self._attach_more(f"on_{further}", name)
         elif self._linked:
             if with_return:
-                self._linked.hang(f"return_{name}", name, at_return=True)
+                self._linked.attach(f"return_{name}", name, at_return=True)
             if keeps_arguments:
-                self._linked.hang(f"enter_{name}", name)
+                self._linked.attach(f"enter_{name}", name)
         elif self._mode is Mode.FENTRY:
             if with_entry:
                 self._bpf.attach_kfunc(fn_name=self._program("kfunc__", name))
@@ -135,7 +135,7 @@ class Attacher:
         self._more.append(libbpf.attach_raw_tracepoint(tracepoint, program))
 
     def _is_function(self, hook: Hook) -> bool:
-        """True of a tracepoint that is hooked by its function."""
+        """True for a tracepoint that is hooked by its function."""
         if self._linked is None or self._btf is None or hook.point is not Point.RAW_TRACEPOINT:
             return False
         if hook.function in WITHOUT_FUNCTION:
