@@ -32,7 +32,7 @@ if folder and folder not in sys.path:
 import importlib
 importlib.import_module(starter).run(*sys.argv[3:])
 """
-"""What the interpreter runs. Nothing of ours is imported before ``sys.path`` is set."""
+"""The code of the interpreter: it imports nothing of fdscope before ``sys.path`` is set."""
 
 
 def _folder() -> str:

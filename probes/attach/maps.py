@@ -165,5 +165,5 @@ def declarations(mode: Mode, settings: Settings, preempted: bool) -> str:
 
 
 def handed_over(mode: Mode, settings: Settings) -> list[BpfMap]:
-    """Those whose descriptors the session is given."""
+    """The maps whose descriptors the session is given."""
     return [each for each in declared(mode, settings) if each.handed_over]

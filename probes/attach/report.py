@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What came of attaching: plain values that the loader sends to its parent as JSON."""
+"""The result of attaching, as plain values that the loader sends to its parent as JSON."""
 
 import json
 from collections.abc import Sequence

@@ -15,7 +15,7 @@ class Settings:
     """Room for threads inside a call."""
     latency: bool = False
     stacks_every: int = 0
-    """Of so many operations of the socket layer on a CPU one stack is sampled; 0 for none."""
+    """One stack is sampled of so many operations of the socket layer on a CPU; 0 for none."""
     stacks_socket: int = 0
     """Inode number of the one socket whose stacks are sampled; 0 for all."""
     exclude_tgid: int | None = None

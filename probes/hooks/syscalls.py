@@ -212,7 +212,7 @@ NUMBERS: dict[str, dict[str, int]] = {
         "pwritev2": 287, "io_pgetevents": 292,
     },
 }  # fmt: skip
-"""Of the calls that are followed, and of those that fdscope makes itself."""
+"""Numbers of the calls that are followed, and of those that fdscope makes itself."""
 
 COMPAT = {"x86_64": "i386"}
 
@@ -235,7 +235,7 @@ _CLONE = Syscall(tail_call=TailCall.FDS_IN_MEMORY, birth=Birth.ANONYMOUS, least=
 _SIGNALFD = replace(_ANONYMOUS, when=When.NEW_SIGNALFD)
 _FCNTL = replace(_OPEN, birth=Birth.DUP, when=When.DUPFD)
 _ANY = -4096
-"""Whatever the result: an error does not keep a descriptor open."""
+"""Any result: the descriptor is closed also if the call returns an error."""
 _DUP2 = Syscall(tail_call=TailCall.FD_ENDED, birth=Birth.DUP, ends=1, least=_ANY)
 _EXEC = Syscall(on_entry=TailCall.EXEC)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is hooked: every kernel function and tracepoint, on which layer, in which attach modes."""
+"""The hooks: every kernel function and tracepoint, its layer and its attach modes."""
 
 import platform
 from collections.abc import Callable, Iterable
@@ -41,7 +41,7 @@ class Hook:
     required: bool = False
     """Without it the attach mode cannot be used; other hooks are reported and left out."""
     arities: tuple[int, ...] = ()
-    """Of a raw tracepoint: the numbers of arguments that its program understands; any if empty."""
+    """Numbers of arguments that the program of a raw tracepoint understands; any if empty."""
     alternative_to: tuple[str, ...] = ()
     """Functions and tracepoints that show the same: the hook is used if the kernel has none."""
 

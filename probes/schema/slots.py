@@ -54,7 +54,7 @@ OVERFLOW_ENTRIES = math.prod(OVERFLOW_SHAPE)
 
 
 class Slot(NamedTuple):
-    """What an amount counts; ``errno`` 0 stands for success."""
+    """What an amount counts; ``errno`` is 0 for success."""
 
     account: Account
     fd_type: FdType

@@ -11,7 +11,7 @@ LATENCY_STRIDE = 64
 """Slots of the ``latency`` map for one fd type and direction; the last holds the sum."""
 LATENCY_LAST_BUCKET = 40
 LATENCY_SLOTS = 2 * len(FdType) * LATENCY_STRIDE
-"""Of the whole map: reads by fd type, then writes."""
+"""Slots of the whole ``latency`` map: reads by fd type, then writes."""
 
 
 class ProcessKey(NamedTuple):

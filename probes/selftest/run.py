@@ -145,7 +145,7 @@ def _cases_done(quick: bool, meanwhile: Callable[[], None]) -> Iterator[dict[str
 
 
 def _line(worker: "subprocess.Popen[bytes]", meanwhile: Callable[[], None]) -> bytes:
-    """What the worker prints when all cases are done."""
+    """The line that the worker prints when all cases are done."""
     output = cast(IO[bytes], worker.stdout)
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     text = b""
