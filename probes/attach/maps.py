@@ -103,52 +103,80 @@ class BpfMap:
 
 # fmt: off
 MAPS = (
-    # The accounts.
+    # The accounts:
+
     BpfMap("counters", Kind.PERCPU_HASH, "counter_key", "amount", "counter_entries",
-            handed_over=True),
+           handed_over=True),
     BpfMap("processes", Kind.HASH, "process_key", "process", "process_entries", handed_over=True),
-    BpfMap("overflow", Kind.PERCPU_ARRAY, "u32", "amount", OVERFLOW_ENTRIES,
-            handed_over=True),
+    # What had no room in `counters`, for the whole host.
+    BpfMap("overflow", Kind.PERCPU_ARRAY, "u32", "amount", OVERFLOW_ENTRIES, handed_over=True),
     BpfMap("losses", Kind.PERCPU_ARRAY, "u32", "u64", len(Loss), handed_over=True),
+    # Bytes by type of filesystem, and the names of the types by their address.
     BpfMap("filesystem_bytes", Kind.PERCPU_HASH, "filesystem_key", "u64", 4 * FILESYSTEM_ENTRIES,
-            handed_over=True),
+           handed_over=True),
     BpfMap("filesystems", Kind.HASH, "u64", "filesystem", FILESYSTEM_ENTRIES, handed_over=True),
-    BpfMap("latency", Kind.PERCPU_ARRAY, "u32", "u64", LATENCY_SLOTS,
-            In.LATENCY, handed_over=True),
-    # The cgroups of processes.
+    BpfMap("latency", Kind.PERCPU_ARRAY, "u32", "u64", LATENCY_SLOTS, In.LATENCY, handed_over=True),
+
+    # The cgroups of processes:
+
+    # Of processes that ended; and the answer about a living process.
     BpfMap("cgroups", Kind.HASH, "u64", "cgroup_name", CGROUP_ENTRIES, handed_over=True),
     BpfMap("cgroup_chain", Kind.ARRAY, "u32", "cgroup_chain", 1, handed_over=True),
-    # Calls in flight.
+
+    # Calls in flight:
+
+    # The files of a thread's call, found on entry; kept until the thread ends.
     BpfMap("pending", Kind.HASH, "u32", "pending", "pending_entries"),
+    # Arguments of a function, by thread, until its return.
     BpfMap("calls", Kind.HASH, "call_key", "call", "pending_entries", In.KPROBE),
+    # Bytes of sendfile and splice that are counted at the socket layer only, and how many calls.
     BpfMap("transfers", Kind.HASH, "u32", "transfer", "pending_entries", handed_over=True),
     BpfMap("transfer_count", Kind.ARRAY, "u32", "u64", 1),
+    # Operations by their struct kiocb; in tracepoint mode by their control block in user memory.
     BpfMap("aio_operations", Kind.HASH, "u64", "aio", "pending_entries", In.FUNCTIONS),
     BpfMap("aio_submissions", Kind.LRU_HASH, "aio_key", "aio", "pending_entries", In.TRACEPOINT),
+    # When a thread began to wait for a fanotify permission group; and the durations.
     BpfMap("fanotify_starts", Kind.LRU_HASH, "u32", "u64", RECENT_ENTRIES, In.FUNCTIONS),
     BpfMap("fanotify_waits", Kind.PERCPU_ARRAY, "u32", "u64", LATENCY_STRIDE, In.FUNCTIONS,
-            handed_over=True),
-    # System calls.
+           handed_over=True),
+
+    # System calls:
+
+    # What system calls do with descriptors, by slot: see `hooks.syscalls`.
     BpfMap("syscalls", Kind.ARRAY, "u32", "syscall", SLOTS, In.TRACEPOINT),
     BpfMap("fd_calls", Kind.ARRAY, "u32", "fd_call", SLOTS, In.FUNCTIONS),
+    # Programs that others call, and how far they have come.
     BpfMap("tail_calls", Kind.PROGRAMS, "u32", "u32", len(TailCall), handed_over=True),
     BpfMap("progress", Kind.SCRATCH, "u32", "progress", 1, In.TRACEPOINT),
-    # Descriptors.
+
+    # Descriptors:
+
+    # Opened, then closed descriptors of the whole host, by fd type: the census is compared with it.
     BpfMap("fd_flow", Kind.PERCPU_ARRAY, "u32", "u64", 2 * len(FdType), handed_over=True),
+    # Sockets of connect() calls that did not wait: counted when they begin.
     BpfMap("connecting", Kind.LRU_HASH, "socket_key", "u32", RECENT_ENTRIES),
+    # Descriptors of a message that is being sent, by the address of its struct msghdr.
     BpfMap("fds_in_message", Kind.LRU_HASH, "u64", "fd_counts", RECENT_ENTRIES, In.FUNCTIONS),
+    # How far the control messages of a call have been read.
     BpfMap("control_walks", Kind.SCRATCH, "u32", "control_walk", 1, In.TRACEPOINT),
+    # Walks over tables of descriptors, and how many of them a further program must continue.
     BpfMap("fd_walks", Kind.SCRATCH, "u32", "fd_walk", 1),
     BpfMap("unfinished_walks", Kind.ARRAY, "u32", "u64", 1),
+    # Of threads that end at once, one counts the descriptors of the process.
     BpfMap("ended_processes", Kind.LRU_HASH, "process_key", "u32", RECENT_ENTRIES),
+    # Descriptors that are closed if the exec succeeds, by the thread that called it.
     BpfMap("exec_fds", Kind.LRU_HASH, "u32", "fd_counts", RECENT_ENTRIES, In.TRACEPOINT),
+    # The answer of the census, its own walk and its own programs.
     BpfMap("census", Kind.ARRAY, "u32", "census", 1, handed_over=True),
     BpfMap("census_walks", Kind.ARRAY, "u32", "fd_walk", 1),
     BpfMap("census_calls", Kind.PROGRAMS, "u32", "u32", len(CENSUS_CALLS), handed_over=True),
-    # Sampled stacks.
+
+    # Sampled stacks:
+
     BpfMap("stacks", Kind.STACK_TRACE, "int", "stack", STACK_ENTRIES, In.STACKS, handed_over=True),
     BpfMap("stack_samples", Kind.HASH, "stack_key", "u64", STACK_ENTRIES, In.STACKS,
-            handed_over=True),
+           handed_over=True),
+    # Operations since the last sample.
     BpfMap("stack_turns", Kind.PERCPU_ARRAY, "u32", "u64", 1, In.STACKS),
 )
 # fmt: on

@@ -201,7 +201,10 @@ static __always_inline u32 task_flags(void)
 	return flags;
 }
 
-/* The file behind a descriptor of the current process; NULL if there is none. */
+/*
+ * The file behind a descriptor of the current process; NULL if there is none. Programs run under
+ * rcu_read_lock(), so the table stays readable if another thread replaces it.
+ */
 static __always_inline struct file *file_of(u32 fd)
 {
 	struct files_struct *files = current_files();

@@ -74,7 +74,11 @@ int on_census(struct bpf_raw_tracepoint_args *ctx)
 	task = living_thread(leader);
 	if (task)
 		PROBE_READ(files, &task->files);
-	/* If all threads are exiting there is no table: its descriptors were counted as closed. */
+	/*
+	 * If all threads are exiting there is no table: its descriptors were counted as closed. A
+	 * task that exits while its table is read, which no lock prevents, gives a wrong count
+	 * of a process that is gone at the next one.
+	 */
 	prepare_walk(walk, task ?: leader, files, ctx->args[1], NO_FD);
 	census_calls.call(ctx, CENSUS_CALL_WALK);
 	return 0;
