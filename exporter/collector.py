@@ -6,7 +6,7 @@ import platform
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +28,7 @@ from fdscope.exporter.catalog import health as catalog
 from fdscope.exporter.catalog.slots import series_of
 from fdscope.exporter.families import build, fds, health, layers, owned
 from fdscope.exporter.families import storage as device_families
+from fdscope.probes.attach.report import HookStatus
 from fdscope.probes.read.census import ProcessFds
 from fdscope.probes.read.session import Session
 from fdscope.probes.schema.snapshot import Accounts, Snapshot
@@ -149,9 +150,9 @@ class Collector(ClientCollector):
                 self._refresh(self._session.snapshot, promote=True)
             return self._last_error or None
 
-    def attachments(self) -> list[Mapping[str, str]]:
+    def attachments(self) -> Sequence[HookStatus]:
         """Each hook: layer, function, mode, state (attached, failed, absent) and why."""
-        return list(self._session.report["hooks"])
+        return self._session.report.hooks
 
     def close(self) -> None:
         """Stop all threads."""

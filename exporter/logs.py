@@ -7,8 +7,9 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fdscope.probes.attach.report import Report, State
 from fdscope.probes.text import printable
 
 if TYPE_CHECKING:
@@ -113,24 +114,23 @@ def start_logging(level: str, form: str, environment: Mapping[str, str] = os.env
             logging.getLogger(name).setLevel(least)
 
 
-def attached(report: Mapping[str, Any], blind_spots: int) -> None:
+def attached(report: Report, blind_spots: int) -> None:
     """Log which hooks are attached, which are not and why, and the number of blind spots."""
-    for refused in report.get("refused", ()):
-        log.info("mode %s does not work here: %s", refused["mode"], _line(refused["why"]))
-    hooks = report["hooks"]
-    for layer in dict.fromkeys(hook["layer"] for hook in hooks):
-        names = [h["function"] for h in hooks if (h["layer"], h["state"]) == (layer, "attached")]
+    for refused in report.refused:
+        log.info("mode %s does not work here: %s", refused.mode, _line(refused.why))
+    hooks = report.hooks
+    for layer in dict.fromkeys(hook.layer for hook in hooks):
+        names = [hook.function for hook in hooks if hook.layer == layer and hook.is_attached]
         log.info("attached, %s layer: %s", layer, ", ".join(names) or "nothing")
     for hook in hooks:
-        if hook["state"] != "attached":
-            level = logging.WARNING if hook["state"] == "failed" else logging.INFO
-            log.log(level, "%s: %s: %s", hook["state"], hook["function"], _line(hook["why"]))
-    mode = report["mode"]
-    log.info("attach mode: %s", mode)
+        if not hook.is_attached:
+            level = logging.WARNING if hook.state is State.FAILED else logging.INFO
+            log.log(level, "%s: %s: %s", hook.state, hook.function, _line(hook.why))
+    log.info("attach mode: %s", report.mode)
     log.info(
         "blind spots of this mode on this kernel: %d (listed on the page, and by"
         " `fdscope doctor --blind-spots --mode %s`)",
-        *(blind_spots, mode),
+        *(blind_spots, report.mode),
     )
 
 

@@ -25,7 +25,7 @@ from fdscope.exporter.settings.options import Options
 from fdscope.exporter.signals import hold, interrupt, on_ending
 from fdscope.exporter.starting import answering
 from fdscope.exporter.web_config.protection import Protection
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks import blind_spots
 from fdscope.probes.kernel import host as capabilities
 from fdscope.probes.kernel import limits

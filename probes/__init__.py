@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From the kernel to snapshots: hooks, BPF programs, maps."""
+"""The way from the kernel to snapshots: hooks, BPF programs, maps."""

@@ -3,7 +3,7 @@
 
 A child starts in ``/``, with an environment that holds nothing of its parent's, and with Python's
 isolated mode: no working directory, no PYTHONPATH, no user's site directory is searched for code,
-and no variable tells BCC, clang or the dynamic linker where to look. It ends with its parent.
+and no variable directs BCC, clang or the dynamic linker elsewhere. It ends with its parent.
 """
 
 import ctypes
@@ -32,7 +32,7 @@ if folder and folder not in sys.path:
 import importlib
 importlib.import_module(starter).run(*sys.argv[3:])
 """
-"""What the interpreter runs. Nothing of ours is imported before ``sys.path`` is set."""
+"""The code of the interpreter: it imports nothing of fdscope before ``sys.path`` is set."""
 
 
 def _folder() -> str:
@@ -95,6 +95,6 @@ def end_with_parent(parent: int) -> None:
 def run(module: str, parent: str, *arguments: str) -> None:
     """Call ``main(*arguments)`` of a module, in a child that ``start`` has started."""
     end_with_parent(int(parent))
-    # A service manager tells all processes of a service to end: the parent ends us.
+    # A service manager sends SIGTERM to all processes of a service: the parent stops us.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     import_module(module).main(*arguments)

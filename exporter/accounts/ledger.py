@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from fdscope.probes.schema.snapshot import NOTHING_UNDER_WAY, Amount, UnderWay, slot
+from fdscope.probes.schema.slots import slot
+from fdscope.probes.schema.snapshot import NOTHING_UNDER_WAY, Amount, UnderWay
 from fdscope.probes.schema.taxonomy import Account, Door, FdType
 
 _READINGS = 4

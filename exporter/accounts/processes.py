@@ -43,14 +43,8 @@ from typing import NamedTuple
 
 from fdscope.exporter.accounts.units import UNKNOWN_UNIT
 from fdscope.exporter.catalog.slots import series_of, shown_as, width
-from fdscope.probes.schema.snapshot import (
-    OTHER_ERRNO,
-    UNKNOWN_ERRNO,
-    Accounts,
-    Amount,
-    Process,
-    ProcessKey,
-)
+from fdscope.probes.schema.slots import ERRNO_SHIFT, OTHER_ERRNO, UNKNOWN_ERRNO, with_errno
+from fdscope.probes.schema.snapshot import Accounts, Amount, Process, ProcessKey
 from fdscope.probes.text import printable
 
 # The labels of an owner.
@@ -135,7 +129,7 @@ class _Account:
     def add(self, more: Mapping[int, Amount]) -> None:
         amounts = self.amounts
         for code, amount in more.items():
-            shown = self._shown(code) if code >> 24 else shown_as(code)
+            shown = self._shown(code) if code >> ERRNO_SHIFT else shown_as(code)
             before = amounts.get(shown)
             if before is None:
                 more_series = width(shown)
@@ -148,7 +142,7 @@ class _Account:
                 )
 
     def _shown(self, code: int) -> int:
-        code, number = shown_as(code), code >> 24
+        code, number = shown_as(code), code >> ERRNO_SHIFT
         if code in self.amounts or number == OTHER_ERRNO:
             return code
         named = number == UNKNOWN_ERRNO or number in errno_names.errorcode
@@ -156,7 +150,7 @@ class _Account:
             self.errors += 1
             return code
         self.folded["errno"] += 1
-        return shown_as(code & 0xFFFFFF | OTHER_ERRNO << 24)
+        return shown_as(with_errno(code, OTHER_ERRNO))
 
     def clear(self) -> None:
         self.pool.series -= self.series
@@ -418,7 +412,7 @@ class Processes:
 
     def _sum_up(self, growth: Amounts) -> None:
         for code, amount in growth.items():
-            if not code >> 24:
+            if not code >> ERRNO_SHIFT:
                 operations, byte_count = self.sums.get(code, (0, 0))
                 self.sums[code] = Amount(operations + amount.operations, byte_count + amount.bytes)
 

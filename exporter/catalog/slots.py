@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from fdscope.exporter.catalog import fds, layers
 from fdscope.exporter.catalog.model import Metric
-from fdscope.probes.schema.snapshot import OTHER_ERRNO, UNKNOWN_ERRNO, Amount, Slot, slot
+from fdscope.probes.schema.slots import OTHER_ERRNO, UNKNOWN_ERRNO, Slot, slot
+from fdscope.probes.schema.snapshot import Amount
 from fdscope.probes.schema.taxonomy import Account, Connection
 
 # Per account: the metric of its operations (None: not exported) and that of its bytes.

@@ -90,7 +90,7 @@ def _session(
     mode: str, tell: Callable[[str], None], stacks_every: int = 0, stacks_socket: int = 0
 ) -> Iterator["Session"]:
     from fdscope.probes.attach.launch import AttachError
-    from fdscope.probes.attach.source import Settings
+    from fdscope.probes.attach.settings import Settings
     from fdscope.probes.read.session import attach
 
     modes = preemption.best_first() if mode == "auto" else (Mode(mode),)

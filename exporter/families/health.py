@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """fdscope itself as metric families."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import Metric as Family
 
 from fdscope.exporter.catalog import health as catalog
 from fdscope.exporter.families.build import gauge
+from fdscope.probes.attach.report import HookStatus
 from fdscope.probes.schema.snapshot import Snapshot
 from fdscope.probes.schema.taxonomy import Mode
 from fdscope.probes.selftest.run import Row
@@ -28,7 +29,7 @@ def selftest_families(rows: Iterable[Row]) -> Iterator[Family]:
 
 
 def probe_families(
-    mode: Mode, preference: Iterable[Mode], hooks: Iterable[Mapping[str, str]]
+    mode: Mode, preference: Iterable[Mode], hooks: Iterable[HookStatus]
 ) -> Iterator[Family]:
     """Hooks and attach mode; ``preference``: the modes, best first."""
     yield gauge(catalog.ATTACH_MODE, (((m.value,), float(m is mode)) for m in Mode))
@@ -36,10 +37,7 @@ def probe_families(
     yield gauge(catalog.ATTACH_MODE_RANK, (((m.value,), rank) for rank, m in ranks))
     yield gauge(
         catalog.PROBE_ATTACHED,
-        (
-            ((hook["layer"], hook["function"], hook["mode"]), float(hook["state"] == "attached"))
-            for hook in hooks
-        ),
+        (((hook.layer, hook.function, hook.mode), float(hook.is_attached)) for hook in hooks),
     )
 
 

@@ -7,7 +7,8 @@ from fdscope.exporter.accounts.processes import Owner
 from fdscope.exporter.catalog import Metric
 from fdscope.exporter.catalog.slots import OF_FDS, OF_LAYERS, metrics_of, own_labels, shown_as
 from fdscope.exporter.families.build import Series, Table, series
-from fdscope.probes.schema.snapshot import Amount, Slot, slot
+from fdscope.probes.schema.slots import Slot, slot
+from fdscope.probes.schema.snapshot import Amount
 
 Totals = Mapping[Owner, Mapping[int, Amount]]
 

@@ -2,7 +2,7 @@
 """The live page at ``/``: ``page.html`` is its content before, and without, its scripts."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -10,6 +10,7 @@ from importlib import resources
 from string import Template
 
 from fdscope.exporter.settings.options import HEALTHY_PATH, READY_PATH
+from fdscope.probes.attach.report import HookStatus
 from fdscope.probes.hooks.blind_spots import BlindSpot
 from fdscope.probes.schema.taxonomy import SOCKET_KINDS, Door, FdKind
 
@@ -29,9 +30,7 @@ class PageData:
 
     version: str
     mode: str
-    attachments: Sequence[Mapping[str, str]]
-    """Rows with ``function``, ``layer``, ``mode``, ``state``, ``why``; see
-    ``probes.attach.loader``."""
+    attachments: Sequence[HookStatus]
     not_traced: Sequence[BlindSpot]
     """What this mode does not count on this kernel."""
 
@@ -41,7 +40,7 @@ def render(data: PageData, telemetry_path: str, has_charts: bool = True) -> str:
     return _template().substitute(
         version=escape(data.version),
         mode=escape(data.mode),
-        attached=sum(row["state"] == "attached" for row in data.attachments),
+        attached=sum(row.is_attached for row in data.attachments),
         hooks=len(data.attachments),
         order=escape(json.dumps(order())),
         charts=_CHARTS if has_charts else "",
@@ -60,13 +59,11 @@ def order() -> dict[str, list[str]]:
     return {"doors": [d.label for d in DOORS], "fd_types": [t.label for t in fd_types]}
 
 
-def _row(row: Mapping[str, str]) -> str:
-    cells = {name: escape(row.get(name, "")) for name in ("function", "layer", "mode", "why")}
-    state = escape(row.get("state", ""))
+def _row(row: HookStatus) -> str:
     return (
-        f"<tr><td><code>{cells['function']}</code>"
-        f'<td><b class="{state}">{state}</b><td>{cells["layer"]}<td>{cells["mode"]}'
-        f"<td>{cells['why']}"
+        f"<tr><td><code>{escape(row.function)}</code>"
+        f'<td><b class="{row.state}">{row.state}</b><td>{escape(row.layer)}<td>{escape(row.mode)}'
+        f"<td>{escape(row.why)}"
     )
 
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From the C text to attached programs."""
+"""The way from the C text to attached programs."""

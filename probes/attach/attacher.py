@@ -3,20 +3,22 @@
 
 import os
 import platform
+from dataclasses import replace
 from pathlib import Path
 
-from fdscope.probes.attach import kprobe_multi, source
+from fdscope.probes.attach import kprobe_multi, maps, source
 from fdscope.probes.attach.compiler import LoadError, compiled, import_bcc
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.report import HookStatus, State
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.syscalls import IN_ALL_MODES, TailCall, meanings, table
-from fdscope.probes.hooks.table import WITHOUT_FUNCTION, Choice, Hook, Point
+from fdscope.probes.hooks.table import WITHOUT_FUNCTION, Hook, Point
 from fdscope.probes.kernel import libbpf
 from fdscope.probes.kernel.btf import Btf
 from fdscope.probes.schema.taxonomy import Door, Layer, Mode
 
 _KALLSYMS = Path("/proc/kallsyms")
 _MAX_ACTIVE = 4096
-"""Calls of a function that can be under way at once in kprobe mode (KRETPROBE_MAXACTIVE_MAX)."""
+"""Calls of a function that can be in flight at once in kprobe mode (KRETPROBE_MAXACTIVE_MAX)."""
 _WALKED_AT = ("sched_process_fork", "sched_process_exit")
 """Tracepoints whose programs go through whole tables of descriptors."""
 _TAIL_CALL_DOORS = {
@@ -32,17 +34,17 @@ def _symbols() -> set[str]:
 
 
 def _further(tracepoint: str) -> list[str]:
-    """Programs that run after that of the tracepoint, in their order: they go on with its walk."""
+    """Programs that run after that of the tracepoint, in order: they continue its walk."""
     if tracepoint not in _WALKED_AT:
         return []
     return [f"{tracepoint}_{part}" for part in (*range(source.FURTHER_WALKS), "end")]
 
 
 def _reason(error: Exception) -> str:
-    """What bcc says, without its guess at the user."""
+    """The message of bcc, without its guess about privileges."""
     text = str(error)
     if "super-user privileges" in text and os.geteuid() == 0:
-        return "the kernel refuses programs of this type (EPERM), though we are root"
+        return "the kernel refuses programs of this type (EPERM), even as root"
     return text.replace("b'", "'")
 
 
@@ -59,7 +61,7 @@ class Attacher:
         self._symbols = _symbols() if btf is None else set()
         self._latency = settings.latency
         self._avoid = settings.avoid
-        self._maps = source.maps(mode, settings)
+        self._maps = maps.handed_over(mode, settings)
         self._more: list[int] = []
         """Descriptors of further programs at a tracepoint, and of their links."""
 
@@ -76,38 +78,22 @@ class Attacher:
             return hook.function in self._symbols
         return self._btf.has_function(hook.function)
 
-    def choose(self, choice: Choice) -> tuple[Hook, ...]:
-        """The first candidate of which this kernel has any hook; the first of all if none."""
-        for candidate in choice.candidates:
-            if any(self.has(hook) for hook in candidate):
-                return candidate
-        return choice.candidates[0]
-
-    def _answer(self, function: str, layer: Layer, door: Door | None) -> dict[str, str]:
-        """What an answer of ``attach`` has whatever the outcome."""
-        return {
-            "function": function,
-            "layer": layer.value,
-            "mode": self._mode.value,
-            "door": "" if door is None else door.label,
-        }
-
-    def attach(self, hook: Hook) -> dict[str, str]:
-        """Attach one hook; the answer says how it went and never raises for an optional one."""
-        answer = self._answer(hook.function, hook.layer, hook.door)
-        if hook.point is Point.RAW_TRACEPOINT and not self._is_function(hook):
-            answer["mode"] = Mode.TRACEPOINT.value
+    def attach(self, hook: Hook) -> HookStatus:
+        """Attach one hook; how it went. LoadError if it is required and cannot be attached."""
+        is_raw = hook.point is Point.RAW_TRACEPOINT and not self._is_function(hook)
+        mode = Mode.TRACEPOINT if is_raw else self._mode
+        status = HookStatus.of(hook.function, hook.layer, mode, hook.door)
         if not self.has(hook):
-            answer |= {"state": "absent", "why": "this kernel has no such function"}
+            why = "this kernel has no such function"
+            status = replace(status, state=State.ABSENT, why=why)
         else:
             try:
                 self._attach(hook)
-                answer |= {"state": "attached", "why": ""}
             except Exception as error:  # bcc raises nothing more precise
-                answer |= {"state": "failed", "why": _reason(error)}
-        if hook.required and answer["state"] != "attached":
-            raise LoadError(f"{hook.function}: {answer['why']}")
-        return answer
+                status = replace(status, state=State.FAILED, why=_reason(error))
+        if hook.required and not status.is_attached:
+            raise LoadError(f"{hook.function}: {status.why}")
+        return status
 
     def _attach(self, hook: Hook) -> None:
         name = hook.function
@@ -119,16 +105,16 @@ class Attacher:
             # What was attached last runs first.
             for further in reversed(_further(name)):
                 self._linked.attach_more(f"function_{further}", name)
-            self._linked.hang_on_tracepoint(f"function_{name}", name)
+            self._linked.attach_tracepoint(f"function_{name}", name)
         elif hook.point is Point.RAW_TRACEPOINT:
             self._bpf.attach_raw_tracepoint(tp=name.encode(), fn_name=f"on_{name}".encode())
             for further in _further(name):
                 self._attach_more(f"on_{further}", name)
         elif self._linked:
             if with_return:
-                self._linked.hang(f"return_{name}", name, at_return=True)
+                self._linked.attach(f"return_{name}", name, at_return=True)
             if keeps_arguments:
-                self._linked.hang(f"enter_{name}", name)
+                self._linked.attach(f"enter_{name}", name)
         elif self._mode is Mode.FENTRY:
             if with_entry:
                 self._bpf.attach_kfunc(fn_name=self._program("kfunc__", name))
@@ -149,7 +135,7 @@ class Attacher:
         self._more.append(libbpf.attach_raw_tracepoint(tracepoint, program))
 
     def _is_function(self, hook: Hook) -> bool:
-        """True of a tracepoint that is hooked by its function."""
+        """True for a tracepoint that is hooked by its function."""
         if self._linked is None or self._btf is None or hook.point is not Point.RAW_TRACEPOINT:
             return False
         if hook.function in WITHOUT_FUNCTION:
@@ -176,29 +162,28 @@ class Attacher:
             for slot, meaning in meanings(machine).items():
                 calls[calls.Key(slot)] = calls.Leaf(*meaning)
 
-    def load_tail_calls(self) -> list[dict[str, str]]:
-        """Load the programs that others go on in; the answers are those of ``attach``."""
+    def load_tail_calls(self) -> list[HookStatus]:
+        """Load the programs that others call; how each went."""
         tails = TailCall if self._mode is Mode.TRACEPOINT else IN_ALL_MODES
         return [self._load_tail_call(tail) for tail in tails]
 
-    def load_on_demand(self) -> list[dict[str, str]]:
+    def load_on_demand(self) -> list[HookStatus]:
         """Load the programs that are run on demand: the census, and the names of cgroups.
 
-        An answer like those of ``attach`` for each that is refused; none else, for they are no
-        hooks.
+        Only those that are refused have a status: they are no hooks.
         """
-        answers = []
+        refused = []
         for name, load in (("census", self._load_census_of_fds), ("cgroups", self._load_cgroups)):
             try:
                 load()
             except Exception as error:  # bcc raises nothing more precise
-                answer = self._answer(name, Layer.PROCESS, None)
-                answers.append(answer | {"state": "failed", "why": _reason(error)})
-        return answers
+                where = (name, Layer.PROCESS, self._mode, None)
+                refused.append(HookStatus.of(*where, State.FAILED, _reason(error)))
+        return refused
 
     def _load_census_of_fds(self) -> None:
         calls = self._bpf[b"census_calls"]
-        for number, name in enumerate(source.CENSUS_CALLS):
+        for number, name in enumerate(maps.CENSUS_CALLS):
             program = f"on_census_{name.lower()}".encode()
             loaded = self._bpf.load_func(program, self._bpf.RAW_TRACEPOINT)
             calls[calls.Key(number)] = calls.Leaf(loaded.fd)
@@ -207,15 +192,15 @@ class Attacher:
     def _load_cgroups(self) -> None:
         self._bpf.load_func(b"on_cgroups", self._bpf.RAW_TRACEPOINT)
 
-    def _load_tail_call(self, tail: TailCall) -> dict[str, str]:
+    def _load_tail_call(self, tail: TailCall) -> HookStatus:
         name = tail.name.lower()
-        answer = self._answer(name, Layer.FILE, _TAIL_CALL_DOORS.get(tail))
+        status = HookStatus.of(name, Layer.FILE, self._mode, _TAIL_CALL_DOORS.get(tail))
         tail_calls = self._bpf[b"tail_calls"]
         try:
             tail_calls[tail_calls.Key(tail)] = tail_calls.Leaf(self._load(f"on_{name}"))
         except Exception as error:  # bcc raises nothing more precise
-            return answer | {"state": "failed", "why": _reason(error)}
-        return answer | {"state": "attached", "why": ""}
+            return replace(status, state=State.FAILED, why=_reason(error))
+        return status
 
     def _load(self, name: str) -> int:
         if self._linked:
@@ -223,10 +208,10 @@ class Attacher:
         fd: int = self._bpf.load_func(name.encode(), self._bpf.RAW_TRACEPOINT).fd
         return fd
 
-    def open_files(self) -> tuple[list[str], list[str], list[int]]:
-        """(map names, program names, file descriptors: maps, programs, then links)."""
+    def open_files(self) -> tuple[list[str], list[int]]:
+        """(program names, file descriptors: maps as in the table, programs, then links)."""
         bpf = self._bpf
-        maps = {name: bpf[name.encode()].map_fd for name in self._maps}
+        map_fds = [bpf[each.name.encode()].map_fd for each in self._maps]
         loaded = {
             name.decode(): function.fd
             for name, function in bpf.funcs.items()
@@ -242,4 +227,4 @@ class Attacher:
         if self._linked:
             loaded |= self._linked.programs
             links += self._linked.links
-        return list(maps), list(loaded), [*maps.values(), *loaded.values(), *links]
+        return list(loaded), [*map_fds, *loaded.values(), *links]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fdscope.probes.attach import source
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.kernel import kheaders
 from fdscope.probes.kernel.btf import Btf
 from fdscope.probes.kernel.struct_layouts import LayoutError
@@ -39,7 +39,7 @@ def import_bcc() -> Any:
 def compiled(mode: Mode, settings: Settings, btf: Btf | None, by_fprobe: bool) -> Any:
     """A ``bcc.BPF`` of the mode's text, nothing of it loaded.
 
-    ``by_fprobe``: its programs are to hang as ``probes.attach.kprobe_multi`` says.
+    ``by_fprobe``: its programs will be attached by ``probes.attach.kprobe_multi``.
     LoadError if the compiler or the kernel's layouts refuse. Without BTF it needs the headers.
     """
     bcc = import_bcc()

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The files by which kprobes are made: where they are, and what loaders leave in them."""
+"""The files of tracefs for kprobes: where they are, and events that loaders left there."""
 
 import ctypes
 import errno
 import os
-import platform
 import struct
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
+
+from fdscope.probes.hooks.syscalls import number
 
 _SYS = Path("/sys")
 _TRACEFS = ("kernel/tracing", "kernel/debug/tracing")
@@ -18,20 +19,19 @@ _PMU = "bus/event_source/devices/kprobe"
 NOT_IN_KERNEL = "no kprobes in this kernel (CONFIG_KPROBE_EVENTS)"
 NOT_MOUNTED = "tracefs is not mounted: no kprobe mode"
 MOUNT = "mount -t tracefs tracefs /sys/kernel/tracing"
-"""What mends ``NOT_MOUNTED``."""
+"""Fixes ``NOT_MOUNTED``."""
 
 NOT_ALLOWED = (
     "the kernel refuses perf events, by which kprobes are attached: while"
     " kernel.perf_event_paranoid is above 2, those of Debian and Ubuntu ask CAP_SYS_ADMIN for them"
 )
 
-_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 # include/uapi/linux/perf_event.h: PERF_TYPE_SOFTWARE, PERF_ATTR_SIZE_VER0, PERF_COUNT_SW_DUMMY.
 _SOFTWARE, _SIZE, _DUMMY = 1, 64, 9
 
 
 def _is_there(path: Path) -> bool:
-    """Path.exists() says no, from Python 3.14 on, where we may not even look."""
+    """Like Path.exists(), which since Python 3.14 returns False on EACCES; PermissionError here."""
     try:
         path.stat()
     except FileNotFoundError:
@@ -40,7 +40,7 @@ def _is_there(path: Path) -> bool:
 
 
 def events_file(sys: Path = _SYS) -> Path | None:
-    """The file that lists and takes kprobes; PermissionError where we may not even look."""
+    """The file that lists and takes kprobes; PermissionError if it may not be read."""
     files = (sys / place / "kprobe_events" for place in _TRACEFS)
     return next((file for file in files if _is_there(file)), None)
 
@@ -48,7 +48,7 @@ def events_file(sys: Path = _SYS) -> Path | None:
 def why_not(sys: Path = _SYS) -> str:
     """Why there can be none: ``NOT_IN_KERNEL``, ``NOT_MOUNTED``, or empty if there can.
 
-    PermissionError where we may not even look.
+    PermissionError if it may not be read.
     """
     if events_file(sys):
         return ""
@@ -57,12 +57,13 @@ def why_not(sys: Path = _SYS) -> str:
 
 def may_attach() -> bool:
     """Whether this process may open perf events of the kernel; found by opening one of nothing."""
-    number = _PERF_EVENT_OPEN.get(platform.machine())
-    if number is None:
-        return True  # attaching will tell
+    try:
+        perf_event_open = number("perf_event_open")
+    except KeyError:
+        return True  # attaching will show it
     attributes = struct.pack("=IIQ", _SOFTWARE, _SIZE, _DUMMY).ljust(_SIZE, b"\0")
     libc = ctypes.CDLL(None, use_errno=True)
-    event = libc.syscall(number, attributes, 0, -1, -1, 0)
+    event = libc.syscall(perf_event_open, attributes, 0, -1, -1, 0)
     if event < 0:
         return ctypes.get_errno() not in (errno.EACCES, errno.EPERM)
     os.close(event)

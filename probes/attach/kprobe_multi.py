@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kprobe programs that hang on the function graph tracer, by kprobe_multi links.
+"""Kprobe programs that are attached to the function graph tracer, by kprobe_multi links.
 
 They run with preemption disabled, so the kernel skips none because a task lost the CPU in the
-middle of one; nothing has to be written to tracefs, and CAP_PERFMON is enough. Before Linux 6.14
-the kernel keeps room for two calls a CPU only whose return is probed; there they are not used.
+middle of one; nothing has to be written to tracefs, and CAP_PERFMON is enough. They are used since
+Linux kernel commit 4346ba160409 ("fprobe: Rewrite fprobe on function-graph tracer") (in v6.14):
+before, the kernel keeps room for two calls a CPU whose return is probed.
 """
 
 import ctypes
@@ -42,7 +43,7 @@ class _LinkOptions(ctypes.Structure):
 
 
 def _link(program: int, function: bytes, at_return: bool) -> int:
-    """Hang a program on the entry or the return of a function; the link. OSError if refused."""
+    """Attach a program to the entry or the return of a function; the link. OSError if refused."""
     options = _LinkOptions(
         size=ctypes.sizeof(_LinkOptions),
         multi_flags=_AT_RETURN if at_return else 0,
@@ -60,7 +61,7 @@ def _load(name: bytes, instructions: Any, count: int) -> int:
 
 
 class Linked:
-    """The programs of one compiled object that hang by such links."""
+    """The programs of one compiled object that are attached by such links."""
 
     def __init__(self, bpf: Any, library: Any) -> None:
         """``bpf``: a ``bcc.BPF`` of which nothing is loaded; ``library``: bcc's ``lib``."""
@@ -77,20 +78,20 @@ class Linked:
         self.programs[name] = program
         return program
 
-    def hang(self, name: str, function: str, at_return: bool = False) -> None:
-        """Load a program and hang it on a function; OSError if refused."""
+    def attach(self, name: str, function: str, at_return: bool = False) -> None:
+        """Load a program and attach it to a function; OSError if refused."""
         self.links.append(_link(self.load(name), function.encode(), at_return))
 
     def attach_more(self, name: str, tracepoint: str) -> None:
-        """One more program for the function of a tracepoint, before ``hang_on_tracepoint``.
+        """One more program for the function of a tracepoint, before ``attach_tracepoint``.
 
         OSError if refused.
         """
-        self.hang(name, f"__traceiter_{tracepoint}")
+        self.attach(name, f"__traceiter_{tracepoint}")
         self.links.append(self.programs.pop(name))
 
-    def hang_on_tracepoint(self, name: str, tracepoint: str) -> None:
-        """Load a program and hang it on the function that calls all programs of a tracepoint.
+    def attach_tracepoint(self, name: str, tracepoint: str) -> None:
+        """Load a program and attach it to the function that calls all programs of a tracepoint.
 
         The kernel calls that function only where there are two, so two that do nothing are put
         there. OSError if refused.
@@ -101,14 +102,14 @@ class Linked:
                 self.links.append(programs.attach_raw_tracepoint(tracepoint, nothing))
         finally:
             os.close(nothing)
-        self.hang(name, f"__traceiter_{tracepoint}")
+        self.attach(name, f"__traceiter_{tracepoint}")
 
 
 @cache
 def work(btf: Btf | None) -> bool:
     """True if this kernel has them, with room for any number of calls, and lets us use them.
 
-    Found once for a BTF by hanging a program that does nothing.
+    Found once for a BTF by attaching a program that does nothing.
     """
     if btf is None or btf.offset("fprobe", "entry_handler") is None:
         return False

@@ -7,11 +7,11 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
 
 from fdscope.probes import child
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.report import Report
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.kernel.limits import reason
 from fdscope.probes.schema.taxonomy import Mode
 
@@ -48,12 +48,13 @@ def _receive_fd(peer: socket.socket) -> int:
     return fds[0]
 
 
-def _receive(peer: socket.socket) -> tuple[dict[str, Any], list[int]]:
+def _receive(peer: socket.socket) -> tuple[Report, list[int]]:
     """The report and the descriptors; none stays open if not all of them come."""
-    report = json.loads(_receive_exactly(peer, int.from_bytes(_receive_exactly(peer, 4), "little")))
+    length = int.from_bytes(_receive_exactly(peer, 4), "little")
+    report = Report.from_json(_receive_exactly(peer, length))
     fds: list[int] = []
     try:
-        for _ in range(report["open_files"]):
+        for _ in range(report.open_files):
             fds.append(_receive_fd(peer))
     except BaseException:
         for fd in fds:
@@ -63,10 +64,10 @@ def _receive(peer: socket.socket) -> tuple[dict[str, Any], list[int]]:
 
 
 def _how_it_ended(status: int, log: str) -> str:
-    """In one line, but for a fault of fdscope: there the log says where it is."""
+    """Why the loader ended: one line, and the log if it is a bug of fdscope."""
     last_line = log.rpartition("\n")[2].strip()
     if "bad_alloc" in log or "MemoryError" in last_line:
-        return f"the process that compiles cannot go on: {reason(MemoryError())}"
+        return f"the process that compiles failed: {reason(MemoryError())}"
     if status == -signal.SIGKILL:
         return (
             "the process that compiles was killed, by the kernel if memory was short: see `dmesg`"
@@ -76,8 +77,8 @@ def _how_it_ended(status: int, log: str) -> str:
     return f"the process that compiles ended with status {status}\n{log}"
 
 
-def launch(modes: Sequence[Mode], settings: Settings) -> tuple[dict[str, Any], list[int]]:
-    """The loader's report as plain values (see ``probes.attach.loader``), and its descriptors.
+def launch(modes: Sequence[Mode], settings: Settings) -> tuple[Report, list[int]]:
+    """The loader's report, and the descriptors that it hands over.
 
     AttachError if no mode works, or the operating system refuses the process.
     """
@@ -87,18 +88,18 @@ def launch(modes: Sequence[Mode], settings: Settings) -> tuple[dict[str, Any], l
         with log:
             report, fds = _launch(request, log.fileno())
             log.seek(0)
-            report["log"] = log.read().decode(errors="replace")
+            report = replace(report, log=log.read().decode(errors="replace"))
     except (OSError, MemoryError) as error:
         raise AttachError(
             f"the process that compiles cannot be started: {reason(error)}"
         ) from error
-    if report["error"]:
-        log_end = report["log"][-_LOG_CHARACTERS:] if "compile" in report["error"] else ""
-        raise AttachError(f"{report['error']}\n{log_end}".strip())
+    if report.error:
+        log_end = report.log[-_LOG_CHARACTERS:] if "compile" in report.error else ""
+        raise AttachError(f"{report.error}\n{log_end}".strip())
     return report, fds
 
 
-def _launch(request: str, log: int) -> tuple[dict[str, Any], list[int]]:
+def _launch(request: str, log: int) -> tuple[Report, list[int]]:
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:

@@ -10,40 +10,22 @@ import json
 import os
 import socket
 import sys
-from dataclasses import asdict, dataclass, field
 
 from fdscope.probes.attach import preflight
 from fdscope.probes.attach.attacher import Attacher
 from fdscope.probes.attach.compiler import LoadError, import_bcc
-from fdscope.probes.attach.source import Settings
-from fdscope.probes.hooks.table import CHOICES, Point
+from fdscope.probes.attach.report import HookStatus, Refused, Report
+from fdscope.probes.attach.settings import Settings
+from fdscope.probes.hooks import table
+from fdscope.probes.hooks.table import Point
 from fdscope.probes.kernel.btf import Btf, BtfError
 from fdscope.probes.kernel.limits import reason
 from fdscope.probes.schema.taxonomy import Mode
 
 
-@dataclass
-class Report:
-    """What came of the attach: plain values that go through JSON."""
-
-    mode: str = ""
-    bcc: str = ""
-    """Version of the compiler."""
-    layouts: str = "btf"
-    """``btf``, or why there is none: the kernel's installed headers are taken then."""
-    hooks: list[dict[str, str]] = field(default_factory=list)
-    refused: list[dict[str, str]] = field(default_factory=list)
-    """The modes that were tried before, each with the reason."""
-    maps: list[str] = field(default_factory=list)
-    programs: list[str] = field(default_factory=list)
-    open_files: int = 0
-    """Number of descriptors that follow: of the maps, the programs, then the links."""
-    error: str = ""
-
-
 def attach(
     mode: Mode, settings: Settings, btf: Btf | None, no_btf: str
-) -> tuple[Attacher, list[dict[str, str]]]:
+) -> tuple[Attacher, list[HookStatus]]:
     """Attach all hooks of a mode; LoadError if a required one is refused.
 
     ``no_btf`` says why there is no ``btf``.
@@ -52,8 +34,8 @@ def attach(
         raise LoadError(why)
     attacher = Attacher(mode, settings, btf)
     attacher.fill_syscalls()
-    chosen = [hook for choice in CHOICES[mode] for hook in attacher.choose(choice)]
-    # What tells that the mode cannot be used comes before what only takes time.
+    chosen = table.chosen(mode, attacher.has)
+    # First those that can show that the mode does not work: the rest only takes time.
     decisive = [hook for hook in chosen if hook.required and hook.point is Point.RETURN]
     hooks = [attacher.attach(hook) for hook in decisive]
     hooks += attacher.load_tail_calls()
@@ -64,25 +46,24 @@ def attach(
 
 def load(modes: list[Mode], settings: Settings) -> tuple[Report, list[int]]:
     """Attach in the first mode that works; the report has ``error`` set if none does."""
-    report = Report()
-    btf = None
+    btf, layouts = None, "btf"
     try:
         btf = Btf.read()
     except BtfError as error:
-        report.layouts = str(error)
+        layouts = str(error)
+    refused: list[Refused] = []
     for mode in modes:
         try:
-            attacher, report.hooks = attach(mode, settings, btf, report.layouts)
+            attacher, hooks = attach(mode, settings, btf, layouts)
         except LoadError as error:
-            report.refused.append({"mode": mode.value, "why": str(error)})
+            refused.append(Refused(mode.value, str(error)))
             continue
-        report.mode = mode.value
-        report.bcc = import_bcc().__version__
-        report.maps, report.programs, fds = attacher.open_files()
-        report.open_files = len(fds)
+        programs, fds = attacher.open_files()
+        version = import_bcc().__version__
+        report = Report(mode.value, version, layouts, hooks, refused, programs, len(fds))
         return report, fds
-    report.error = "; ".join(f"{entry['mode']}: {entry['why']}" for entry in report.refused)
-    return report, []
+    why = "; ".join(f"{each.mode}: {each.why}" for each in refused)
+    return Report(layouts=layouts, refused=refused, error=why), []
 
 
 def main(request: str, channel: str) -> None:
@@ -95,7 +76,7 @@ def main(request: str, channel: str) -> None:
     except (OSError, MemoryError) as error:
         report = Report(error=reason(error))
     with socket.socket(fileno=int(channel)) as peer:
-        payload = json.dumps(asdict(report)).encode()
+        payload = report.to_json()
         peer.sendall(len(payload).to_bytes(4, "little") + payload)
         for fd in fds:
             socket.send_fds(peer, [b"f"], [fd])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What tells at once that an attach mode cannot be used here: the compiler takes seconds."""
+"""Preflight: finds at once that an attach mode cannot work here, before compiling takes seconds."""
 
 import errno
 import os
@@ -44,8 +44,8 @@ def _of_fentry(btf: Btf | None, no_btf: str) -> str:
         _attach_nothing_to(function_id)
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, error.errno)
-        though = ", though we are root" if error.errno == errno.EPERM and not os.geteuid() else ""
-        return f"{_TRIED_FUNCTION}: {error.strerror or error} ({name}){though}"
+        even = ", even as root" if error.errno == errno.EPERM and not os.geteuid() else ""
+        return f"{_TRIED_FUNCTION}: {error.strerror or error} ({name}){even}"
     return ""
 
 
@@ -71,7 +71,7 @@ def _of_kprobes(btf: Btf | None) -> str:
 
 
 def why_not(mode: Mode, btf: Btf | None, no_btf: str = f"no {VMLINUX}") -> str:
-    """Why the mode cannot be used; empty where only attaching for real can tell.
+    """Why the mode cannot be used; empty if only attaching can show it.
 
     ``no_btf`` says why there is no ``btf``.
     """

@@ -2,26 +2,21 @@
 """The text that BCC compiles: generated declarations, then the C files of the attach mode."""
 
 import errno
-import math
 import platform
 import re
 import resource
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from fdscope.probes.attach import maps
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks import syscalls, table
 from fdscope.probes.kernel import struct_layouts
 from fdscope.probes.kernel.btf import Btf
 from fdscope.probes.kernel.preemption import preempts
 from fdscope.probes.schema import records
-from fdscope.probes.schema.snapshot import (
-    KERNEL_SOCKET,
-    LATENCY_LAST_BUCKET,
-    LATENCY_STRIDE,
-    OVERFLOW_SHAPE,
-    UNKNOWN_ERRNO,
-)
+from fdscope.probes.schema.slots import KERNEL_SOCKET, OVERFLOW_SHAPE, UNKNOWN_ERRNO
+from fdscope.probes.schema.snapshot import LATENCY_LAST_BUCKET, LATENCY_SLOTS, LATENCY_STRIDE
 from fdscope.probes.schema.taxonomy import (
     Account,
     Birth,
@@ -46,36 +41,29 @@ PROGRAMS = {
 """The C file of each mode, which includes all that it needs."""
 _INCLUDE = re.compile(r'(?<=\n)#include "([a-z_/]+\.c)"(?=\n)')
 STUB_DIR = BPF_DIR / "stub"
-"""A header tree that stands in for the kernel's: see ``BCC_KERNEL_SOURCE`` of BCC."""
+"""A header tree used in place of the kernel's: see ``BCC_KERNEL_SOURCE`` of BCC."""
 
 NO_FD_TYPE = 0xFF
-FILESYSTEM_ENTRIES = 256
-"""Types of filesystems; a kernel has some thirty."""
-FILESYSTEM_BYTES_ENTRIES = 4 * FILESYSTEM_ENTRIES
-CGROUP_ENTRIES = 8192
-"""Cgroups of processes that ended since the map was last emptied, and those that they are in."""
 MESSAGES_A_CALL = 32
-"""Of sendmmsg and recvmmsg that one tail call handles: they take up to 1024 (UIO_MAXIOV)."""
+"""Messages of sendmmsg and recvmmsg that one tail call handles, of up to 1024 (UIO_MAXIOV)."""
 PASSED_FDS_A_CALL = 32
-"""Descriptors sent by one message that __scm_send tells apart; the verifier walks each of them."""
+"""Descriptors of one message that are counted; the verifier follows each step of the loop."""
 AIO_EVENTS_A_CALL = 8
 """Results of io_getevents that one tail call handles; the kernel allows 33 tail calls."""
 FDS_A_CALL = 704
-"""Descriptors, or words of their bitmap, that one tail call of a walk looks at."""
+"""Descriptors, or words of their bitmap, that one tail call of a walk checks."""
 CENSUS_FDS_A_CALL = 128
-"""The same of the census, which user space runs until it is through."""
+"""Likewise for the census, which user space runs again until it is complete."""
 FD_WALK_CALLS = 30
 """Tail calls of a walk: two more are made around it."""
 FURTHER_WALKS = 10
-"""Programs at fork and exit that go on where the walk of the one before ended."""
-CENSUS_CALLS = ("WALK", "WRITE")
-"""Programs that the census goes on in, by their place in the map."""
+"""Programs at fork and exit that continue the walk of the one before."""
 CONTROL_STEPS_A_CALL = 32
-"""Control messages and descriptors in them that one tail call looks at."""
+"""Control messages, and descriptors in them, that one tail call reads."""
 
 # include/uapi/linux/io_uring.h: READV, READ_FIXED, RECVMSG, READ, RECV, READ_MULTISHOT, RECV_ZC,
 # READV_FIXED; WRITEV, WRITE_FIXED, SENDMSG, WRITE, SEND, SEND_ZC, SENDMSG_ZC, WRITEV_FIXED.
-# SPLICE and TEE are counted where they end up, in do_splice and do_tee.
+# SPLICE and TEE are counted in do_splice and do_tee, which they call.
 IORING_READ_OPCODES = (1, 4, 10, 22, 27, 49, 58, 60)
 IORING_RECEIVES = {"RECVMSG": 10, "RECV": 27}
 IORING_WRITE_OPCODES = (2, 5, 9, 23, 26, 47, 48, 61)
@@ -87,42 +75,6 @@ IOCB_COMMANDS = {"PREAD": 0, "PWRITE": 1, "PREADV": 7, "PWRITEV": 8}
 # Documentation/admin-guide/devices.txt: virtual consoles, /dev/tty and ptmx, ptys
 _TTY_MAJORS = {4, 5, *range(128, 144)}
 _TTY_DRIVERS = Path("/proc/tty/drivers")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the programs are compiled with."""
-
-    counter_entries: int = 32768
-    """Room for (process, fd type, door, errno) combinations."""
-    process_entries: int = 16384
-    pending_entries: int = 16384
-    """Room for threads inside a call."""
-    latency: bool = False
-    stacks_every: int = 0
-    """Of so many operations of the socket layer on a CPU one stack is sampled; 0 for none."""
-    stacks_socket: int = 0
-    """Inode number of the one socket whose stacks are sampled; 0 for all."""
-    exclude_tgid: int | None = None
-    """A process that is left out."""
-    avoid: tuple[str, ...] = ()
-    """Functions and tracepoints that are not hooked: they were found not to fire."""
-
-
-def maps(mode: Mode, settings: Settings) -> list[str]:
-    """Names of the maps that the C text of the mode declares and user space reads."""
-    names = ["counters", "processes", "overflow", "losses", "filesystem_bytes", "filesystems"]
-    names += ["census", "fd_flow", "transfers", "cgroups", "cgroup_chain"]
-    names += ["tail_calls", "census_calls"]  # emptied when their last descriptor is closed
-    if mode is Mode.KPROBE:
-        names.append("calls")
-    if mode is not Mode.TRACEPOINT:
-        names.append("fanotify_waits")
-    if settings.latency:
-        names.append("latency")
-    if settings.stacks_every:
-        names += ["stacks", "stack_samples"]
-    return names
 
 
 def tty_majors(drivers: Path = _TTY_DRIVERS) -> set[int]:
@@ -154,15 +106,12 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
         (DebugMethod, "DEBUG_METHOD"),
     ):
         yield from taxonomy.constants(prefix)
-    yield "LOSS_COUNT", len(Loss)
     yield "KERNEL_SOCKET", KERNEL_SOCKET
     yield "NO_FD_TYPE", NO_FD_TYPE
     yield "NO_ARGUMENT", syscalls.NO_ARGUMENT
     yield "COMPAT_SLOTS", syscalls.COMPAT_SLOTS
     yield "SOCKETCALL_SLOTS", syscalls.SOCKETCALL_SLOTS
     yield "SOCKETCALL_NUMBER", syscalls.SOCKETCALL_NUMBER
-    yield "SYSCALL_SLOTS", syscalls.SLOTS
-    yield "TAIL_CALL_COUNT", len(syscalls.TailCall)
     yield "MESSAGES_A_CALL", MESSAGES_A_CALL
     yield "AIO_EVENTS_A_CALL", AIO_EVENTS_A_CALL
     yield "FDS_A_CALL", FDS_A_CALL
@@ -179,8 +128,7 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "RLIMIT_NOFILE", resource.RLIMIT_NOFILE
     yield "PASSED_FDS_A_CALL", PASSED_FDS_A_CALL
     yield from ((f"TAIL_CALL_{tail.name}", tail.value) for tail in syscalls.TailCall)
-    yield from ((f"CENSUS_CALL_{name}", n) for n, name in enumerate(CENSUS_CALLS))
-    yield "CENSUS_CALL_COUNT", len(CENSUS_CALLS)
+    yield from ((f"CENSUS_CALL_{name}", n) for n, name in enumerate(maps.CENSUS_CALLS))
     yield "ACCOUNT_NONE", 0xFF
     yield from ((f"OPCODE_{name}", number) for name, number in IORING_RECEIVES.items())
     yield "IORING_READ_OPCODES", _cases(IORING_READ_OPCODES)
@@ -192,28 +140,20 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "ACCOUNT_COUNT", accounts
     yield "FD_TYPE_COUNT", fd_types
     yield "VIA_COUNT", vias
-    yield "OVERFLOW_SLOTS", math.prod(OVERFLOW_SHAPE)
-    yield "FILESYSTEM_ENTRIES", FILESYSTEM_ENTRIES
-    yield "FILESYSTEM_BYTES_ENTRIES", FILESYSTEM_BYTES_ENTRIES
     yield "COMM_BYTES", records.COMM_BYTES
-    yield "CGROUP_ENTRIES", CGROUP_ENTRIES
     yield "CGROUPS_A_CALL", records.CGROUPS_A_CALL
     for name in ("EBADF", "ENFILE", "EMFILE", "ENOTSOCK", "EALREADY", "EINPROGRESS"):
         yield name, getattr(errno, name)
     yield "UNKNOWN_ERRNO", UNKNOWN_ERRNO
-    yield "COUNTER_ENTRIES", settings.counter_entries
-    yield "PROCESS_ENTRIES", settings.process_entries
-    yield "PENDING_ENTRIES", settings.pending_entries
     yield "TTY_MAJORS", _cases(tty_majors())
     yield f"MODE_{mode.name}", 1
     yield "LATENCY_STRIDE", LATENCY_STRIDE
     yield "LATENCY_LAST_BUCKET", LATENCY_LAST_BUCKET
     if settings.latency:
         yield "LATENCY", 1
-        yield "LATENCY_SLOTS", 2 * len(FdType) * LATENCY_STRIDE
+        yield "LATENCY_SLOTS", LATENCY_SLOTS
     if settings.stacks_every:
         yield "STACKS_EVERY", settings.stacks_every
-        yield "STACK_ENTRIES", records.STACK_ENTRIES
         yield "NO_STACK", records.NO_STACK
         if settings.stacks_socket:
             yield "STACKS_SOCKET", settings.stacks_socket
@@ -237,6 +177,11 @@ def _kernel_constants(mode: Mode, btf: Btf) -> Iterator[tuple[str, int]]:
 
 def _defines(constants: Iterator[tuple[str, int | str]] | Iterator[tuple[str, int]]) -> str:
     return "".join(f"#define {name} {value}\n" for name, value in constants)
+
+
+def defines(mode: Mode, settings: Settings) -> str:
+    """The constants that the C files of the mode share with Python, as ``#define`` lines."""
+    return _defines(_constants(mode, settings))
 
 
 def joined(name: str, done: set[str] | None = None) -> str:
@@ -263,16 +208,18 @@ def text(mode: Mode, settings: Settings, btf: Btf | None, by_fprobe: bool) -> st
         kernel = '#include "core/kernel_headers.h"\n'
     else:
         kernel = _defines(_kernel_constants(mode, btf)) + struct_layouts.header(btf)
+    preempted = preempts() and not by_fprobe
     return "\n".join(
         (
             "#include <uapi/linux/ptrace.h>",
-            _defines(_constants(mode, settings)),
+            defines(mode, settings),
             "#define BY_FPROBE 1\n" * by_fprobe,
-            "#define PREEMPTED 1\n" * (preempts() and not by_fprobe),
+            "#define PREEMPTED 1\n" * preempted,
             records.c_structs(),
             kernel,
             '#include "core/kernel.h"',
             '#include "core/fd_type.h"',
+            maps.declarations(mode, settings, preempted),
             joined(PROGRAMS[mode]),
         )
     )

@@ -80,7 +80,7 @@ def _try_mode(mode: Mode) -> Trial:
     """Attach all hooks of a mode, read the maps once, and detach."""
     try:
         from fdscope.probes.attach.launch import AttachError
-        from fdscope.probes.attach.source import Settings
+        from fdscope.probes.attach.settings import Settings
         from fdscope.probes.read.session import attach
     except ImportError as error:
         return Trial(mode.value, False, str(error))
@@ -94,7 +94,7 @@ def _try_mode(mode: Mode) -> Trial:
         return Trial(mode.value, False, str(error))
     finally:
         session.close()
-    return Trial(mode.value, True, hooks=session.report["hooks"])
+    return Trial(mode.value, True, hooks=session.report.hooks)
 
 
 def _read(path: Path) -> str | None:

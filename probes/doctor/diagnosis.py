@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What ``fdscope doctor`` found, as tables for a person and as plain values for JSON."""
+"""The findings of ``fdscope doctor``, as tables for a person and as plain values for JSON."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from fdscope.probes.attach.report import HookStatus
 
 _WHY_LENGTH = 160
 _TRIAL_WORDS = {True: "works", False: "refused", None: "not tried"}
@@ -13,7 +15,7 @@ OK, NOTE, PROBLEM = "ok", "note", "problem"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     name: str
     state: str
@@ -30,7 +32,7 @@ class Trial:
     works: bool | None
     """None if it was not tried."""
     why: str = ""
-    hooks: Sequence[dict[str, str]] = ()
+    hooks: Sequence[HookStatus] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Diagnosis:
             problems = [check.name for check in self.checks if check.state == PROBLEM]
             return f"fdscope cannot run here: {', '.join(problems) or 'no attach mode works'}"
         hooks = next(trial.hooks for trial in self.trials if trial.works)
-        attached = sum(hook["state"] == "attached" for hook in hooks)
+        attached = sum(hook.is_attached for hook in hooks)
         return f"fdscope can run here, in {self.mode} mode: {attached} of {len(hooks)} hooks attach"
 
     def as_dict(self) -> dict[str, Any]:
@@ -81,8 +83,8 @@ class Diagnosis:
             ),
         ]
         if chosen:
-            order = sorted(chosen.hooks, key=lambda hook: hook["layer"])
-            rows = ((h["layer"], h["state"], h["function"], _shorten(h["why"])) for h in order)
+            order = sorted(chosen.hooks, key=lambda hook: hook.layer)
+            rows = ((h.layer, h.state, h.function, _shorten(h.why)) for h in order)
             sections.append(_table(rows))
         sections.append(self.verdict)
         remedies = [check for check in self.checks if check.remedy]

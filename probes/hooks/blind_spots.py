@@ -102,6 +102,12 @@ _EVERYWHERE = (
         " socket and the number of bytes, and the kernel keeps no address of a message that is"
         " received without asking for its sender",
     ),
+    BlindSpot(
+        "that a character device is a terminal, if its driver was loaded after fdscope attached (a"
+        " USB serial line)",
+        "the terminal drivers are read at start: later ones are counted as fd type character until"
+        " the next start",
+    ),
 )
 
 _PREEMPTED = BlindSpot(

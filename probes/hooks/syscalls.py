@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The system calls of the file layer, for tracepoint mode: their numbers and their descriptors.
+"""System calls: their numbers, and what those that are followed do with descriptors.
 
 Numbers: arch/x86/entry/syscalls/syscall_{64,32}.tbl and
 include/uapi/asm-generic/unistd.h of the kernel; they never change.
 """
 
+import platform
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -19,7 +20,7 @@ SLOTS = SOCKETCALL_SLOTS + 32
 
 
 class TailCall(IntEnum):
-    """Programs that others go on in, by their place in the map."""
+    """Programs that others call, by their place in the map ``tail_calls``."""
 
     WALK_FDS = 0
     COUNT_FDS = 1
@@ -40,7 +41,7 @@ IN_ALL_MODES = (TailCall.WALK_FDS, TailCall.COUNT_FDS)
 
 
 class When(IntEnum):
-    """How to tell whether a call made a descriptor, or where it wrote those it made."""
+    """How to find out whether a call made a descriptor, or where it wrote those it made."""
 
     ALWAYS = 0
     DUPFD = 1
@@ -61,7 +62,7 @@ class Syscall:
     """Which arguments (counted from 0) of a system call are descriptors, and what it does."""
 
     door: Door = Door.READ_WRITE
-    """Matters only if a descriptor is read from or written to."""
+    """Used only if a descriptor is read from or written to."""
     read: int | None = None
     """The descriptor that is read from."""
     write: int | None = None
@@ -69,9 +70,9 @@ class Syscall:
     flags: int | None = None
     """The MSG_* flags of a receiving call."""
     bytes: int | None = None
-    """The number of bytes, of a call whose result does not tell it."""
+    """The number of bytes, of a call that does not return it."""
     tail_call: TailCall | None = None
-    """The program that takes over at the return, if the result is ``least`` or more."""
+    """The program that is called at the return, if the result is ``least`` or more."""
     least: int = 0
     one_way: bool = False
     """The descriptor is read from or written to, as its file was opened."""
@@ -79,9 +80,9 @@ class Syscall:
     birth: Birth = Birth.OTHER
     when: When = When.ALWAYS
     ends: int | None = None
-    """The descriptor that ends: its type must be found on entry."""
+    """The descriptor that is closed: its type must be found on entry."""
     on_entry: TailCall | None = None
-    """The program that takes over at the entry."""
+    """The program that is called at the entry."""
 
     def record(self) -> tuple[int, ...]:
         """The values of the record ``syscall``, in its order."""
@@ -113,7 +114,7 @@ _MESSAGES = Syscall(Door.SOCKET_CALL, tail_call=TailCall.MESSAGES)
 _RECVMMSG = replace(_MESSAGES, read=0, flags=3)
 
 TRANSFERS = (Door.SENDFILE, Door.SPLICE)
-"""Doors of calls that may go on for long, with a part of their bytes moved."""
+"""Doors of calls that may take long, with a part of their bytes moved."""
 
 SYSCALLS: dict[str, Syscall] = {
     "read": _READ,
@@ -152,36 +153,66 @@ SYSCALLS: dict[str, Syscall] = {
     "mq_timedreceive_time64": _MQ_RECEIVE,
 }
 
+# Since Linux 5.0 all architectures give new calls the same number.
+_COMMON = {
+    "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "open_tree": 428,
+    "fsopen": 430, "fsmount": 432, "fspick": 433, "pidfd_open": 434, "clone3": 435,
+    "close_range": 436, "openat2": 437, "pidfd_getfd": 438, "landlock_create_ruleset": 444,
+    "memfd_secret": 447, "open_tree_attr": 467,
+}  # fmt: skip
+
 NUMBERS: dict[str, dict[str, int]] = {
     "x86_64": {
-        "read": 0, "write": 1, "pread64": 17, "pwrite64": 18, "readv": 19, "writev": 20,
-        "sendfile": 40, "sendto": 44, "recvfrom": 45, "sendmsg": 46, "recvmsg": 47,
-        "getdents": 78, "io_getevents": 208, "io_submit": 209, "getdents64": 217,
-        "mq_timedsend": 242,
-        "mq_timedreceive": 243, "splice": 275, "tee": 276, "vmsplice": 278, "preadv": 295,
-        "pwritev": 296, "recvmmsg": 299, "sendmmsg": 307, "copy_file_range": 326,
-        "preadv2": 327, "pwritev2": 328, "io_pgetevents": 333,
+        **_COMMON,
+        "read": 0, "write": 1, "open": 2, "close": 3, "ioctl": 16, "pread64": 17, "pwrite64": 18,
+        "readv": 19, "writev": 20, "pipe": 22, "dup": 32, "dup2": 33, "sendfile": 40, "socket": 41,
+        "connect": 42, "accept": 43, "sendto": 44, "recvfrom": 45, "sendmsg": 46, "recvmsg": 47,
+        "socketpair": 53, "clone": 56, "execve": 59, "fcntl": 72, "getdents": 78, "creat": 85,
+        "ptrace": 101, "io_setup": 206, "io_destroy": 207, "io_getevents": 208, "io_submit": 209,
+        "epoll_create": 213, "getdents64": 217, "mq_open": 240, "mq_unlink": 241,
+        "mq_timedsend": 242, "mq_timedreceive": 243, "inotify_init": 253, "openat": 257,
+        "splice": 275, "tee": 276, "vmsplice": 278, "signalfd": 282, "timerfd_create": 283,
+        "eventfd": 284, "accept4": 288, "signalfd4": 289, "eventfd2": 290, "epoll_create1": 291,
+        "dup3": 292, "pipe2": 293, "inotify_init1": 294, "preadv": 295, "pwritev": 296,
+        "perf_event_open": 298, "recvmmsg": 299, "fanotify_init": 300, "open_by_handle_at": 304,
+        "sendmmsg": 307, "seccomp": 317, "memfd_create": 319, "bpf": 321, "execveat": 322,
+        "userfaultfd": 323, "copy_file_range": 326, "preadv2": 327, "pwritev2": 328,
+        "io_pgetevents": 333,
     },
     "i386": {
-        "read": 3, "write": 4, "readv": 145, "writev": 146, "pread64": 180, "pwrite64": 181,
-        "sendfile": 187, "sendfile64": 239, "io_getevents": 247, "io_submit": 248, "splice": 313,
-        "tee": 315,
-        "vmsplice": 316, "preadv": 333, "pwritev": 334, "recvmmsg": 337, "sendmmsg": 345,
-        "sendto": 369, "sendmsg": 370, "recvfrom": 371, "recvmsg": 372,
+        **_COMMON,
+        "read": 3, "write": 4, "open": 5, "close": 6, "creat": 8, "execve": 11, "ptrace": 26,
+        "dup": 41, "pipe": 42, "ioctl": 54, "fcntl": 55, "dup2": 63, "clone": 120, "getdents": 141,
+        "readv": 145, "writev": 146, "pread64": 180, "pwrite64": 181, "sendfile": 187,
+        "getdents64": 220, "fcntl64": 221, "sendfile64": 239, "io_getevents": 247, "io_submit": 248,
+        "epoll_create": 254, "mq_open": 277, "mq_timedsend": 279, "mq_timedreceive": 280,
+        "inotify_init": 291, "openat": 295, "splice": 313, "tee": 315, "vmsplice": 316,
+        "signalfd": 321, "timerfd_create": 322, "eventfd": 323, "signalfd4": 327, "eventfd2": 328,
+        "epoll_create1": 329, "dup3": 330, "pipe2": 331, "inotify_init1": 332, "preadv": 333,
+        "pwritev": 334, "perf_event_open": 336, "recvmmsg": 337, "fanotify_init": 338,
+        "open_by_handle_at": 342, "sendmmsg": 345, "seccomp": 354, "memfd_create": 356, "bpf": 357,
+        "execveat": 358, "socket": 359, "socketpair": 360, "connect": 362, "accept4": 364,
+        "sendto": 369, "sendmsg": 370, "recvfrom": 371, "recvmsg": 372, "userfaultfd": 374,
         "copy_file_range": 377, "preadv2": 378, "pwritev2": 379, "io_pgetevents": 385,
-        "getdents": 141, "getdents64": 220, "mq_timedsend": 279, "mq_timedreceive": 280,
         "recvmmsg_time64": 417, "mq_timedsend_time64": 418, "mq_timedreceive_time64": 419,
     },
     "aarch64": {
-        "io_submit": 2, "io_getevents": 4, "read": 63, "write": 64, "readv": 65, "writev": 66,
-        "pread64": 67,
-        "pwrite64": 68, "preadv": 69, "pwritev": 70, "sendfile": 71, "vmsplice": 75,
-        "splice": 76, "tee": 77, "sendto": 206, "recvfrom": 207, "sendmsg": 211,
-        "recvmsg": 212, "recvmmsg": 243, "sendmmsg": 269, "copy_file_range": 285,
-        "getdents64": 61, "mq_timedsend": 182, "mq_timedreceive": 183,
-        "preadv2": 286, "pwritev2": 287, "io_pgetevents": 292,
+        **_COMMON,
+        "io_setup": 0, "io_destroy": 1, "io_submit": 2, "io_getevents": 4, "eventfd2": 19,
+        "epoll_create1": 20, "dup": 23, "dup3": 24, "fcntl": 25, "inotify_init1": 26, "ioctl": 29,
+        "openat": 56, "close": 57, "pipe2": 59, "getdents64": 61, "read": 63, "write": 64,
+        "readv": 65, "writev": 66, "pread64": 67, "pwrite64": 68, "preadv": 69, "pwritev": 70,
+        "sendfile": 71, "signalfd4": 74, "vmsplice": 75, "splice": 76, "tee": 77,
+        "timerfd_create": 85, "ptrace": 117, "mq_open": 180, "mq_unlink": 181, "mq_timedsend": 182,
+        "mq_timedreceive": 183, "socket": 198, "socketpair": 199, "accept": 202, "connect": 203,
+        "sendto": 206, "recvfrom": 207, "sendmsg": 211, "recvmsg": 212, "clone": 220, "execve": 221,
+        "perf_event_open": 241, "accept4": 242, "recvmmsg": 243, "fanotify_init": 262,
+        "open_by_handle_at": 265, "sendmmsg": 269, "seccomp": 277, "memfd_create": 279, "bpf": 280,
+        "execveat": 281, "userfaultfd": 282, "copy_file_range": 285, "preadv2": 286,
+        "pwritev2": 287, "io_pgetevents": 292,
     },
 }  # fmt: skip
+"""Numbers of the calls that are followed, and of those that fdscope makes itself."""
 
 COMPAT = {"x86_64": "i386"}
 
@@ -194,9 +225,7 @@ SOCKETCALLS = {
 }  # fmt: skip
 
 
-# The system calls that open, end and pass descriptors: their numbers and what they do.
-#
-# Numbers as in ``probes.hooks.syscalls``.
+# The system calls that open, close and pass descriptors.
 
 _OPEN = Syscall(tail_call=TailCall.FD_MADE, birth=Birth.OPEN)
 _ANONYMOUS = replace(_OPEN, birth=Birth.ANONYMOUS)
@@ -206,7 +235,7 @@ _CLONE = Syscall(tail_call=TailCall.FDS_IN_MEMORY, birth=Birth.ANONYMOUS, least=
 _SIGNALFD = replace(_ANONYMOUS, when=When.NEW_SIGNALFD)
 _FCNTL = replace(_OPEN, birth=Birth.DUP, when=When.DUPFD)
 _ANY = -4096
-"""Whatever the result: an error does not keep a descriptor open."""
+"""Any result: the descriptor is closed also if the call returns an error."""
 _DUP2 = Syscall(tail_call=TailCall.FD_ENDED, birth=Birth.DUP, ends=1, least=_ANY)
 _EXEC = Syscall(on_entry=TailCall.EXEC)
 
@@ -263,51 +292,8 @@ IOCTLS = (0x5441, 0xAE01, 0xAE41, 0xB701, 0xB702)
 """Requests that answer with a descriptor: TIOCGPTPEER (openpty), KVM_CREATE_VM, KVM_CREATE_VCPU,
 NS_GET_USERNS, NS_GET_PARENT."""
 
-# Since Linux 5.0 all architectures give new calls the same number.
-_COMMON = {
-    "io_uring_setup": 425, "open_tree": 428, "fsopen": 430, "fsmount": 432, "fspick": 433,
-    "pidfd_open": 434, "clone3": 435, "close_range": 436, "openat2": 437, "pidfd_getfd": 438,
-    "landlock_create_ruleset": 444, "memfd_secret": 447, "open_tree_attr": 467,
-}  # fmt: skip
-
-FD_NUMBERS: dict[str, dict[str, int]] = {
-    "x86_64": {
-        "open": 2, "close": 3, "ioctl": 16, "pipe": 22, "dup": 32, "dup2": 33, "socket": 41,
-        "connect": 42, "accept": 43, "socketpair": 53, "clone": 56, "execve": 59, "fcntl": 72,
-        "creat": 85, "ptrace": 101, "epoll_create": 213, "mq_open": 240, "inotify_init": 253,
-        "openat": 257, "signalfd": 282, "timerfd_create": 283, "eventfd": 284, "accept4": 288,
-        "signalfd4": 289, "eventfd2": 290, "epoll_create1": 291, "dup3": 292, "pipe2": 293,
-        "inotify_init1": 294, "perf_event_open": 298, "fanotify_init": 300,
-        "open_by_handle_at": 304, "seccomp": 317, "memfd_create": 319, "bpf": 321,
-        "execveat": 322, "userfaultfd": 323, **_COMMON,
-    },
-    "i386": {
-        "open": 5, "close": 6, "creat": 8, "execve": 11, "ptrace": 26, "dup": 41, "pipe": 42,
-        "fcntl": 55, "ioctl": 54, "dup2": 63, "clone": 120, "fcntl64": 221, "epoll_create": 254,
-        "mq_open": 277, "inotify_init": 291, "openat": 295, "signalfd": 321,
-        "timerfd_create": 322, "eventfd": 323, "signalfd4": 327, "eventfd2": 328,
-        "epoll_create1": 329, "dup3": 330, "pipe2": 331, "inotify_init1": 332,
-        "perf_event_open": 336, "fanotify_init": 338, "open_by_handle_at": 342, "seccomp": 354,
-        "memfd_create": 356, "bpf": 357, "execveat": 358, "socket": 359, "socketpair": 360,
-        "connect": 362, "accept4": 364, "userfaultfd": 374, **_COMMON,
-    },
-    "aarch64": {
-        "eventfd2": 19, "epoll_create1": 20, "dup": 23, "dup3": 24, "fcntl": 25,
-        "inotify_init1": 26, "ioctl": 29, "openat": 56, "close": 57, "pipe2": 59, "signalfd4": 74,
-        "timerfd_create": 85, "ptrace": 117, "mq_open": 180, "socket": 198, "socketpair": 199,
-        "accept": 202, "connect": 203, "clone": 220, "execve": 221, "perf_event_open": 241,
-        "accept4": 242, "fanotify_init": 262, "open_by_handle_at": 265, "seccomp": 277,
-        "memfd_create": 279, "bpf": 280, "execveat": 281, "userfaultfd": 282, **_COMMON,
-    },
-}  # fmt: skip
-
-# What a call that is under way means for a descriptor that comes or goes, besides FD_CALLS:
-# the numbers of recvmsg and its kin, and of io_uring_enter.
-_RECEIVING = {
-    "x86_64": (47, 299),
-    "i386": (372, 337, 417),
-    "aarch64": (212, 243),
-}
+# What a call in flight means for a descriptor that is opened or closed, besides FD_CALLS.
+_RECEIVING = ("recvmsg", "recvmmsg", "recvmmsg_time64")
 _SOCKETCALL_BIRTHS = {
     "socket": Birth.SOCKET,
     "socketpair": Birth.SOCKET,
@@ -316,7 +302,6 @@ _SOCKETCALL_BIRTHS = {
     "recvmsg": Birth.SCM_RIGHTS,
     "recvmmsg": Birth.SCM_RIGHTS,
 }
-_IO_URING_ENTER = 426
 _CAUSES = {
     "close": Cause.CLOSE,
     "close_range": Cause.CLOSE,
@@ -324,18 +309,29 @@ _CAUSES = {
     "dup3": Cause.REPLACED,
     "execve": Cause.EXEC,
     "execveat": Cause.EXEC,
+    "io_uring_enter": Cause.IO_URING,
 }
+
+
+def number(name: str) -> int:
+    """The number of a system call on this machine; KeyError if it is not known."""
+    return NUMBERS[platform.machine()][name]
 
 
 def table(machine: str) -> dict[int, Syscall]:
     """Slot of the ``syscalls`` map to call, for ``uname -m``; KeyError if it is not supported."""
-    calls = SYSCALLS | FD_CALLS
-    slots = {number: calls[name] for name, number in _numbers(machine).items()}
+    slots = _followed(machine)
     if machine in COMPAT:
-        compat = _numbers(COMPAT[machine])
-        slots |= {COMPAT_SLOTS + number: calls[name] for name, number in compat.items()}
+        compat = _followed(COMPAT[machine])
+        slots |= {COMPAT_SLOTS + number: call for number, call in compat.items()}
+        calls = SYSCALLS | FD_CALLS
         slots |= {SOCKETCALL_SLOTS + number: calls[name] for name, number in SOCKETCALLS.items()}
     return slots
+
+
+def _followed(machine: str) -> dict[int, Syscall]:
+    calls = SYSCALLS | FD_CALLS
+    return {number: calls[name] for name, number in NUMBERS[machine].items() if name in calls}
 
 
 def numbers_from_entry(machine: str) -> set[int]:
@@ -346,10 +342,6 @@ def numbers_from_entry(machine: str) -> set[int]:
         if slot < SOCKETCALL_SLOTS
         if call.ends is not None or call.on_entry is not None or call.door in TRANSFERS
     }
-
-
-def _numbers(machine: str) -> dict[str, int]:
-    return NUMBERS[machine] | FD_NUMBERS[machine]
 
 
 def meanings(machine: str) -> dict[int, tuple[Birth, Cause]]:
@@ -366,10 +358,11 @@ def meanings(machine: str) -> dict[int, tuple[Birth, Cause]]:
 
 
 def _meanings(machine: str) -> dict[int, tuple[Birth, Cause]]:
-    births = dict.fromkeys(_RECEIVING[machine], Birth.SCM_RIGHTS)
-    causes = {}
-    for name, number in FD_NUMBERS[machine].items():
-        births[number] = FD_CALLS[name].birth
-        causes[number] = _CAUSES.get(name, Cause.OTHER)
-    births[_IO_URING_ENTER], causes[_IO_URING_ENTER] = Birth.IO_URING, Cause.IO_URING
-    return {number: (birth, causes.get(number, Cause.OTHER)) for number, birth in births.items()}
+    births = {name: call.birth for name, call in FD_CALLS.items()}
+    births |= dict.fromkeys(_RECEIVING, Birth.SCM_RIGHTS)
+    births["io_uring_enter"] = Birth.IO_URING
+    return {
+        number: (births[name], _CAUSES.get(name, Cause.OTHER))
+        for name, number in NUMBERS[machine].items()
+        if name in births
+    }

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is hooked: every kernel function and tracepoint, on which layer, in which attach modes."""
+"""The hooks: every kernel function and tracepoint, its layer and its attach modes."""
 
 import platform
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -9,7 +10,7 @@ from fdscope.probes.schema.taxonomy import Door, Layer, Mode
 
 
 class Point(Enum):
-    """Where in the kernel a hook hangs."""
+    """Where in the kernel a program is attached."""
 
     RETURN = "return"
     """The return of a function: a program of ``ON_RETURN`` in C."""
@@ -22,167 +23,119 @@ class Point(Enum):
     RAW_TRACEPOINT = "raw_tracepoint"
 
 
+FUNCTIONS = (Mode.FENTRY, Mode.KPROBE)
+TRACEPOINTS = (Mode.TRACEPOINT,)
+
+
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """One kernel function or tracepoint that fdscope can hang on."""
+    """A kernel function or tracepoint to which fdscope can attach a program."""
 
     function: str
     layer: Layer
     point: Point
-    required: bool = False
-    """Without it the attach mode is not usable; others are reported and left out."""
+    modes: tuple[Mode, ...]
+    """The attach modes that have it."""
     door: Door | None = None
     """The door that is blind if none of its hooks is attached."""
+    required: bool = False
+    """Without it the attach mode cannot be used; other hooks are reported and left out."""
     arities: tuple[int, ...] = ()
-    """Of a raw tracepoint: the numbers of arguments that its program understands; any if empty."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Sets of hooks that see the same; the first whose hooks the kernel has is taken."""
-
-    candidates: tuple[tuple[Hook, ...], ...]
-
-
-def _returns(
-    layer: Layer, *functions: str, required: bool = False, door: Door | None = None
-) -> tuple[Hook, ...]:
-    return tuple(Hook(function, layer, Point.RETURN, required, door) for function in functions)
-
-
-def _calls(door: Door, *functions: str) -> tuple[Hook, ...]:
-    return tuple(Hook(function, Layer.FILE, Point.CALL, door=door) for function in functions)
-
-
-def _entries(door: Door, *functions: str) -> tuple[Hook, ...]:
-    return tuple(Hook(function, Layer.FILE, Point.ENTRY, door=door) for function in functions)
-
-
-def _tracepoints(layer: Layer, *names: str, required: bool = False) -> tuple[Hook, ...]:
-    return tuple(Hook(name, layer, Point.RAW_TRACEPOINT, required) for name in names)
+    """Numbers of arguments that the program of a raw tracepoint understands; any if empty."""
+    alternative_to: tuple[str, ...] = ()
+    """Functions and tracepoints that show the same: the hook is used if the kernel has none."""
 
 
 _X86 = platform.machine() != "aarch64"
 
 
-def _entry_points(call: str) -> tuple[str, ...]:
-    """Functions of a system call that has no other home; 32-bit programs have their own on x86."""
-    abis = ("x64", "ia32") if _X86 else ("arm64",)
+def _entry_points(call: str, compat: str = "ia32") -> tuple[str, ...]:
+    """Functions of a system call that calls no other one; on x86 32-bit programs have their own."""
+    abis = ("x64", compat) if _X86 else ("arm64",)
     return tuple(f"__{abi}_sys_{call}" for abi in abis)
 
 
-_OLD_GETDENTS = ("__x64_sys_getdents", "__ia32_compat_sys_getdents") if _X86 else ()
-
-PTRACE = (
-    ("__arm64_sys_ptrace",)
-    if platform.machine() == "aarch64"
-    else ("__x64_sys_ptrace", "__ia32_compat_sys_ptrace")
-)
-
-PROCESS_LIFE = Choice(
-    (
-        (
-            *_tracepoints(Layer.PROCESS, "sched_process_exit", "task_rename", required=True),
-            *_tracepoints(Layer.PROCESS, "cgroup_attach_task", "sched_process_fork"),
-        ),
+def _hooks(
+    layer: Layer,
+    point: Point,
+    functions: Iterable[str],
+    modes: tuple[Mode, ...] = FUNCTIONS,
+    door: Door | None = None,
+    required: bool = False,
+    arities: tuple[int, ...] = (),
+    alternative_to: tuple[str, ...] = (),
+) -> tuple[Hook, ...]:
+    """Hooks that differ in their function only."""
+    return tuple(
+        Hook(function, layer, point, modes, door, required, arities, alternative_to)
+        for function in functions
     )
-)
 
-EXEC = Choice((_tracepoints(Layer.PROCESS, "sched_process_exec"),))
 
-FD_FUNCTIONS = Choice(
-    (
-        (
-            *(Hook(name, Layer.PROCESS, Point.ENTRY) for name in ("fd_install",)),
-            *_returns(Layer.PROCESS, "do_dup2", "__sys_connect", "__scm_send"),
-            *_returns(Layer.PROCESS, *PTRACE),
-            Hook("fanotify_handle_event", Layer.PROCESS, Point.CALL),
-            Hook("alloc_empty_file", Layer.PROCESS, Point.RESULT),
-        ),
-    )
-)
-
-# The first since Linux kernel commit aa384d10f3d0 ("file: Merge __alloc_fd into alloc_fd")
-# (in v5.11)
-FREE_FD = Choice(
-    tuple((Hook(name, Layer.PROCESS, Point.RESULT),) for name in ("alloc_fd", "__alloc_fd"))
-)
-
-# The first since 6.6: there a close ends in filp_flush, and only some in filp_close.
-FD_CLOSE = Choice(
-    tuple((Hook(name, Layer.PROCESS, Point.ENTRY),) for name in ("filp_flush", "filp_close"))
-)
-
-# With the request and the completion, or with the request and its result; kernels before 5.19
-# do not tell the request.
-IO_URING = Hook(
-    "io_uring_complete", Layer.FILE, Point.RAW_TRACEPOINT, door=Door.IO_URING, arities=(3, 7)
-)
-IO_URING_FUNCTIONS = Choice(
-    (
-        (IO_URING, *_entries(Door.IO_URING, "io_req_post_cqe")),
-        _entries(Door.IO_URING, "io_req_complete_post", "io_submit_flush_completions"),
-    )
-)
-
-SYSTEM_CALLS = Choice(
-    ((*_tracepoints(Layer.FILE, "sys_enter", "sys_exit", required=True), IO_URING),)
-)
-
-FILE_FUNCTIONS = Choice(
-    (
-        (
-            *_returns(Layer.FILE, "vfs_read", "vfs_write", required=True),
-            *_returns(Layer.FILE, "vfs_readv", "vfs_writev", door=Door.VECTORED),
-            *_calls(Door.SOCKET_CALL, "__sys_sendto", "__sys_recvfrom"),
-            *_returns(Layer.FILE, "___sys_sendmsg", "___sys_recvmsg", door=Door.SOCKET_CALL),
-            *_calls(Door.SENDFILE, "do_sendfile"),
-            *_calls(Door.SPLICE, "do_splice", *_entry_points("vmsplice")),
-            *_returns(Layer.FILE, "do_tee", door=Door.SPLICE),
-            *_calls(Door.COPY_FILE_RANGE, *_entry_points("copy_file_range")),
-            *_calls(Door.DIRECTORY_CALL, *_entry_points("getdents64"), *_OLD_GETDENTS),
-            *_calls(Door.MQUEUE_CALL, "do_mq_timedsend", "do_mq_timedreceive"),
-            *_calls(Door.AIO, "aio_read", "aio_write"),
-            *_entries(Door.AIO, "aio_complete_rw"),
-        ),
-    )
-)
-
-SOCKET_TRACEPOINTS = _tracepoints(Layer.SOCKET, "sock_send_length", "sock_recv_length")
-
-PROTOCOL_OPERATIONS = _returns(
-    Layer.SOCKET,
+_GETDENTS = ("__x64_sys_getdents", "__ia32_compat_sys_getdents") if _X86 else ()
+SOCKET_TRACEPOINTS = ("sock_send_length", "sock_recv_length")
+_IO_URING = ("io_uring_complete", "io_req_post_cqe")
+_PROTOCOLS = (
     *(
         f"{family}_{operation}"
         for operation in ("sendmsg", "recvmsg")
         for family in ("inet", "inet6", "unix_stream", "unix_dgram", "netlink", "packet")
     ),
-    "unix_seqpacket_recvmsg",
-    "sock_common_recvmsg",
-    "sock_sendpage",
+    *("unix_seqpacket_recvmsg", "sock_common_recvmsg", "sock_sendpage"),
 )
 
-CHOICES: dict[Mode, tuple[Choice, ...]] = {
-    Mode.FENTRY: (
-        PROCESS_LIFE,
-        FD_FUNCTIONS,
-        FD_CLOSE,
-        FREE_FD,
-        FILE_FUNCTIONS,
-        IO_URING_FUNCTIONS,
-        Choice((SOCKET_TRACEPOINTS, PROTOCOL_OPERATIONS)),
-    ),
-    Mode.KPROBE: (
-        PROCESS_LIFE,
-        FD_FUNCTIONS,
-        FD_CLOSE,
-        FREE_FD,
-        FILE_FUNCTIONS,
-        IO_URING_FUNCTIONS,
-        Choice((SOCKET_TRACEPOINTS, PROTOCOL_OPERATIONS)),
-    ),
-    Mode.TRACEPOINT: (PROCESS_LIFE, EXEC, SYSTEM_CALLS, Choice((SOCKET_TRACEPOINTS,))),
-}
+# fmt: off
+HOOKS = (
+    # Processes.
+    *_hooks(Layer.PROCESS, Point.RAW_TRACEPOINT, ("sched_process_exit", "task_rename"),
+            tuple(Mode), required=True),
+    *_hooks(Layer.PROCESS, Point.RAW_TRACEPOINT, ("cgroup_attach_task", "sched_process_fork"),
+            tuple(Mode)),
+    *_hooks(Layer.PROCESS, Point.RAW_TRACEPOINT, ("sched_process_exec",), TRACEPOINTS),
+    # Descriptors.
+    *_hooks(Layer.PROCESS, Point.ENTRY, ("fd_install",)),
+    *_hooks(Layer.PROCESS, Point.RETURN, ("do_dup2", "__sys_connect", "__scm_send")),
+    *_hooks(Layer.PROCESS, Point.RETURN, _entry_points("ptrace", "ia32_compat")),
+    *_hooks(Layer.PROCESS, Point.CALL, ("fanotify_handle_event",)),
+    *_hooks(Layer.PROCESS, Point.RESULT, ("alloc_empty_file",)),
+    # A close calls filp_flush(), and only some closes call filp_close(), since
+    # Linux kernel commit 021a160abf62 ("fs: use __fput_sync in close(2)") (in v6.6)
+    *_hooks(Layer.PROCESS, Point.ENTRY, ("filp_flush",)),
+    *_hooks(Layer.PROCESS, Point.ENTRY, ("filp_close",), alternative_to=("filp_flush",)),
+    # Linux kernel commit aa384d10f3d0 ("file: Merge __alloc_fd into alloc_fd") (in v5.11)
+    *_hooks(Layer.PROCESS, Point.RESULT, ("alloc_fd",)),
+    *_hooks(Layer.PROCESS, Point.RESULT, ("__alloc_fd",), alternative_to=("alloc_fd",)),
+    # The file layer.
+    *_hooks(Layer.FILE, Point.RETURN, ("vfs_read", "vfs_write"), required=True),
+    *_hooks(Layer.FILE, Point.RETURN, ("vfs_readv", "vfs_writev"), door=Door.VECTORED),
+    *_hooks(Layer.FILE, Point.CALL, ("__sys_sendto", "__sys_recvfrom"), door=Door.SOCKET_CALL),
+    *_hooks(Layer.FILE, Point.RETURN, ("___sys_sendmsg", "___sys_recvmsg"),
+            door=Door.SOCKET_CALL),
+    *_hooks(Layer.FILE, Point.CALL, ("do_sendfile",), door=Door.SENDFILE),
+    *_hooks(Layer.FILE, Point.CALL, ("do_splice", *_entry_points("vmsplice")), door=Door.SPLICE),
+    *_hooks(Layer.FILE, Point.RETURN, ("do_tee",), door=Door.SPLICE),
+    *_hooks(Layer.FILE, Point.CALL, _entry_points("copy_file_range"), door=Door.COPY_FILE_RANGE),
+    *_hooks(Layer.FILE, Point.CALL, (*_entry_points("getdents64"), *_GETDENTS),
+            door=Door.DIRECTORY_CALL),
+    *_hooks(Layer.FILE, Point.CALL, ("do_mq_timedsend", "do_mq_timedreceive"),
+            door=Door.MQUEUE_CALL),
+    *_hooks(Layer.FILE, Point.CALL, ("aio_read", "aio_write"), door=Door.AIO),
+    *_hooks(Layer.FILE, Point.ENTRY, ("aio_complete_rw",), door=Door.AIO),
+    *_hooks(Layer.FILE, Point.RAW_TRACEPOINT, ("sys_enter", "sys_exit"), TRACEPOINTS,
+            required=True),
+    # With the request and its result (7 arguments), or with the completion (3), since
+    # Linux kernel commit c4bb964fa092
+    # ("io_uring: add tracing for additional CQE32 fields") (in v5.19)
+    *_hooks(Layer.FILE, Point.RAW_TRACEPOINT, ("io_uring_complete",), tuple(Mode),
+            Door.IO_URING, arities=(3, 7)),
+    *_hooks(Layer.FILE, Point.ENTRY, ("io_req_post_cqe",), door=Door.IO_URING),
+    *_hooks(Layer.FILE, Point.ENTRY, ("io_req_complete_post", "io_submit_flush_completions"),
+            door=Door.IO_URING, alternative_to=_IO_URING),
+    # The socket layer.
+    *_hooks(Layer.SOCKET, Point.RAW_TRACEPOINT, SOCKET_TRACEPOINTS, tuple(Mode)),
+    *_hooks(Layer.SOCKET, Point.RETURN, _PROTOCOLS, alternative_to=SOCKET_TRACEPOINTS),
+)
+# fmt: on
 
 
 WITHOUT_FUNCTION = () if _X86 else ("cgroup_attach_task", "io_uring_complete")
@@ -190,12 +143,26 @@ WITHOUT_FUNCTION = () if _X86 else ("cgroup_attach_task", "io_uring_complete")
 calls it, and where the kernel has no static calls the compiler puts it inline there."""
 
 
+def of_mode(mode: Mode) -> list[Hook]:
+    """All hooks of an attach mode, alternatives among them, in the order of the table."""
+    return [hook for hook in HOOKS if mode in hook.modes]
+
+
 def functions(mode: Mode) -> list[str]:
-    """All functions that the mode's C text names, in a fixed order."""
-    return [
-        hook.function
-        for choice in CHOICES[mode]
-        for candidate in choice.candidates
-        for hook in candidate
-        if hook.point is not Point.RAW_TRACEPOINT
-    ]
+    """All functions that the mode's C text names, in the order of the table."""
+    return [hook.function for hook in of_mode(mode) if hook.point is not Point.RAW_TRACEPOINT]
+
+
+def chosen(mode: Mode, has: Callable[[Hook], bool]) -> list[Hook]:
+    """The hooks to attach on a kernel that ``has`` some of them.
+
+    Alternatives replace what they are alternatives to where the kernel has none of that and any of
+    them. What the kernel has neither of is chosen as well: attaching it says so.
+    """
+    hooks = of_mode(mode)
+    there = {hook.function for hook in hooks if has(hook)}
+    left_out: set[str] = set()
+    for usual in {hook.alternative_to for hook in hooks if hook.alternative_to}:
+        others = {hook.function for hook in hooks if hook.alternative_to == usual}
+        left_out |= set(usual) if there & others and not there & set(usual) else others
+    return [hook for hook in hooks if hook.function not in left_out]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the running kernel is, has and allows."""
+"""The running kernel: what it has and allows."""

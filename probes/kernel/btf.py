@@ -131,7 +131,7 @@ class Btf:
         return None if bits is None else bits // 8
 
     def bit_offset(self, struct_name: str, field: str) -> int | None:
-        """The same in bits, for members that are a part of a byte."""
+        """Like ``offset``, in bits, for members that are a part of a byte."""
         at = self._structs.get(struct_name)
         return None if at is None else self._find(at, field)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where a machine tells of itself."""
+"""The files and names by which a machine describes itself."""
 
 import platform
 from collections.abc import Collection
@@ -66,7 +66,7 @@ _BITS = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
 
 
 def held(proc: Path = Path("/proc")) -> set[str]:
-    """Those that this process holds, of the ones that matter; OSError where /proc is missing."""
+    """Capabilities of this process, as far as BPF needs them; OSError if /proc is missing."""
     status = (proc / "self/status").read_text()
     lines = (line.split() for line in status.splitlines() if line.startswith("CapEff:"))
     effective = next((int(line[1], 16) for line in lines), 0)
@@ -74,7 +74,7 @@ def held(proc: Path = Path("/proc")) -> set[str]:
 
 
 def missing(names: Collection[str]) -> list[str]:
-    """Those that who holds ``names`` lacks; CAP_SYS_ADMIN stands for the two others."""
+    """Capabilities missing from ``names``; CAP_SYS_ADMIN includes the two others."""
     if "CAP_SYS_ADMIN" in names:
         return []
     return [name for name in ("CAP_PERFMON", "CAP_BPF") if name not in names]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From addresses of kernel code to names of functions, by /proc/kallsyms."""
+"""Names of kernel functions by address, from /proc/kallsyms."""
 
 from bisect import bisect_left
 from collections.abc import Collection

@@ -30,7 +30,7 @@ def libbpf() -> ctypes.CDLL:
 
 
 def failed(what: str) -> OSError:
-    """What a call that has just failed is to raise."""
+    """The error to raise after a call that has just failed."""
     number = ctypes.get_errno()
     return OSError(number, f"{what}: {os.strerror(number)}")
 

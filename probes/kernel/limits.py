@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the operating system refuses: in which words, and what to do about it."""
+"""Messages for what the operating system refuses, and what to do about it."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ _ADVICE = {
 
 
 def reason(error: OSError | MemoryError) -> str:
-    """What was refused, why, and what to look at: one line."""
+    """One line: what was refused, why, and what to check."""
     if isinstance(error, MemoryError):
         return f"out of memory ({_ADVICE[errno.ENOMEM]})"
     words = error.strerror or str(error) or type(error).__name__
@@ -35,7 +35,7 @@ def reason(error: OSError | MemoryError) -> str:
 
 
 def refused(error: Exception) -> str:
-    """What to say of an exception that the operating system's refusal has raised; else empty."""
+    """The message for an exception that a refusal of the operating system raised; else empty."""
     if isinstance(error, OSError | MemoryError):
         return reason(error)
     if isinstance(error, ImportError):

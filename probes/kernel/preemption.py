@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tasks that take the CPU from the kernel, in the middle of a probe or of a look at its maps.
+"""Preemption: what the kernel skips if a task loses the CPU in a program or while reading a map.
 
-The kernel does not start a fentry program, nor since Linux 7.0 one of a raw tracepoint, on a CPU
-where another task was interrupted in the middle of the same program: whatever runs there until that
-task goes on is not seen by it. Where tasks preempt the kernel, kprobe programs are exact, and come
-first. These the kernel does not start while a task on that CPU is at work on any BPF map.
+The kernel does not start a fentry program (nor, since Linux 7.0, a raw tracepoint program) on a CPU
+where another task was interrupted in the middle of the same program. Until that task continues, the
+program sees nothing there. Where tasks preempt the kernel, kprobe programs are exact and are tried
+first. The kernel does not start these while a task on that CPU works on any BPF map.
 """
 
 import gzip
@@ -28,10 +28,11 @@ _CONFIGURED_AS = {
     "_NONE": "none",
 }
 _ALWAYS_SINCE = 7
-"""Linux 7.0 has only the models lazy and full on the architectures that fdscope knows."""
+"""The architectures that fdscope knows have only the models lazy and full since
+Linux kernel commit 7dadeaa6e851 ("sched: Further restrict the preemption modes") (in v7.0)."""
 _PRIORITY = 1
 _SCHED_DEADLINE = 6
-"""Linux has it, the module ``os`` does not name it."""
+"""Linux has it; the module ``os`` has no name for it."""
 _ABOVE_ORDINARY = (os.SCHED_FIFO, os.SCHED_RR, _SCHED_DEADLINE)
 
 
@@ -42,7 +43,7 @@ def _text(path: Path) -> str:
 
 
 def _configured(host: Host) -> str:
-    """The model that the kernel was built with; empty if its configuration is nowhere."""
+    """The model that the kernel was built with; empty if its configuration is not found."""
     places = (
         host.proc / "config.gz",
         host.boot / f"config-{host.release}",
@@ -56,7 +57,7 @@ def _configured(host: Host) -> str:
 
 
 def model(host: Host | None = None) -> str:
-    """The preemption model: ``none``, ``voluntary``, ``lazy`` or ``full``; empty if not told."""
+    """The preemption model: ``none``, ``voluntary``, ``lazy`` or ``full``; empty if unknown."""
     host = host or Host()
     if chosen := re.search(r"\((\w+)\)", _text(host.sys / "kernel/debug/sched/preempt")):
         return chosen[1]
@@ -77,14 +78,14 @@ def preempts(host: Host | None = None) -> bool:
 
 
 def best_first(host: Host | None = None) -> tuple[Mode, ...]:
-    """The attach modes, in the order in which they are to be tried here."""
+    """The attach modes in the order in which to try them, best first."""
     if preempts(host):
         return (Mode.KPROBE, Mode.FENTRY, Mode.TRACEPOINT)
     return (Mode.FENTRY, Mode.KPROBE, Mode.TRACEPOINT)
 
 
 def allow_undisturbed() -> None:
-    """Let this process use ``undisturbed`` also when it has given up its privileges.
+    """Allow ``undisturbed`` to this process also after it has given up its privileges.
 
     RLIMIT_NICE is what the kernel asks for where the policy is SCHED_IDLE.
     """

@@ -107,7 +107,8 @@ FIELDS: dict[str, dict[str, str]] = {
 
 # Fields that some kernels lack; the C text can ask with #ifdef HAVE_<struct>_<field>.
 OPTIONAL = {
-    ("kernfs_node", "parent"),  # __parent since 6.15
+    # Linux kernel commit 633488947ef6 ("kernfs: Use RCU to access kernfs_node::parent.") (in v6.15)
+    ("kernfs_node", "parent"),
     ("kernfs_node", "__parent"),
     ("thread_info", "status"),
     ("io_kiocb", "task"),

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From the maps to snapshots."""
+"""The way from the maps to snapshots."""

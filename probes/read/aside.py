@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Processes that have ended and left the maps before anybody keeps the accounts."""
+"""Processes that have ended and were removed from the maps before the accounts are kept."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -7,20 +7,20 @@ from dataclasses import replace
 from fdscope.probes.schema.snapshot import NOTHING, Accounts, Amount, Process, ProcessKey
 
 _GRACE_SECONDS = 0.5
-"""After the end of a process for what was counted while it was read."""
+"""After the end of a process: what is counted during a reading is in the next one."""
 
 
 class Aside:
-    """The amounts of such processes, until they are forgotten."""
+    """The amounts of these processes, until ``forget`` is called."""
 
     def __init__(self) -> None:
         self._amounts: Mapping[ProcessKey, Mapping[int, Amount]] = {}
         self._processes: Mapping[ProcessKey, Process] = {}
         self._ended: dict[ProcessKey, float] = {}
-        """Those that have ended and are in the maps, and when they were seen first."""
+        """Processes that have ended and are in the maps, and when that was seen first."""
 
     def due(self, accounts: Accounts, now: float) -> list[ProcessKey]:
-        """Keep whom an earlier call saw ended, as they are in this reading.
+        """Keep those that an earlier call saw ended, as they are in this reading.
 
         Returns them: they must leave the maps before the next reading.
         """
@@ -52,7 +52,7 @@ class Aside:
         )
 
     def forget(self, processes: Collection[ProcessKey]) -> None:
-        """They have been taken into the accounts for good."""
+        """Drop processes that the accounts have taken over."""
         if not self._processes or not processes:
             return
         gone = set(processes)

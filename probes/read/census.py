@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The open descriptors of one process, as a BPF program finds them: it is run on demand.
+"""The census: counts the open descriptors of one process by a BPF program that is run on demand.
 
-It tells fd types as the probes do, in every attach mode and network namespace, and needs some
+It finds fd types as the probes do, in every attach mode and network namespace, and takes some
 microseconds a process. The program gets a descriptor of /proc/PID, so a process that hidepid=
 hides is not readable.
 """
@@ -21,14 +21,13 @@ from fdscope.probes.schema.snapshot import Process, ProcessKey
 from fdscope.probes.schema.taxonomy import FdType, Stdio
 
 PROGRAM = "on_census"
-MAP = "census"
 _NO_FD_TYPE = 0xFF
 _FOUND = 1
 _DTYPE = dtype("census")
 
 
 class Missing(Enum):
-    """Why nothing is known of a process."""
+    """Why a process has no result."""
 
     GONE = "gone"
     UNREADABLE = "unreadable"
@@ -36,7 +35,7 @@ class Missing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ProcessFds:
-    """What stood in the table of one process."""
+    """The table of descriptors of one process."""
 
     key: ProcessKey
     process: Process
@@ -47,7 +46,7 @@ class ProcessFds:
     stdio: Mapping[Stdio, FdType]
     """The standard fds that are open."""
     permission_groups: int
-    """Descriptors of fanotify groups that answer before an access goes on."""
+    """Descriptors of fanotify groups that permit or deny accesses."""
 
     @property
     def total(self) -> int:
@@ -56,7 +55,7 @@ class ProcessFds:
 
 
 class Census:
-    """Asks the kernel for one process at a time; not for several threads at once."""
+    """Counts one process at a time; not thread-safe."""
 
     def __init__(self, program: int, results: int, proc: Path = Path("/proc")) -> None:
         """``program`` and ``results``: descriptors of the program and of its map."""
@@ -65,7 +64,7 @@ class Census:
         self._proc = proc
 
     def processes(self) -> list[int]:
-        """All process ids there are."""
+        """The ids of all processes."""
         return [int(entry.name) for entry in self._proc.iterdir() if entry.name.isdecimal()]
 
     def fds_of(self, pid: int) -> ProcessFds | Missing:

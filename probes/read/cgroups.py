@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Names of cgroups from the kernel: of processes that ended, as they come, and of living ones.
+"""Names of cgroups from the kernel, for processes that have ended and for living ones.
 
-The kernel side notes the cgroups of each process that ends, so that a name is known however short
-it was there. For a living process a program is run on demand. Both give the whole way from the
-root of the host's hierarchy, whatever cgroup namespace this process is in.
+The kernel side keeps the cgroups of each process that ends, so that a name is known however short
+it existed. For a living process a program is run on demand. Both give the whole path from the root
+of the host's hierarchy, whatever cgroup namespace this process is in.
 """
 
 import os
@@ -17,20 +17,18 @@ from fdscope.probes.schema.records import dtype
 from fdscope.probes.schema.snapshot import Cgroup, MapFill
 
 PROGRAM = "on_cgroups"
-MAP = "cgroups"
-CHAIN = "cgroup_chain"
 _FOUND = 1
 _CHAIN_DTYPE = dtype("cgroup_chain")
 
 
 class Cgroups:
-    """The kernel side's names of cgroups; not for several threads at once."""
+    """The kernel side's names of cgroups; not thread-safe."""
 
     def __init__(self, noted: HashMap, program: int | None, chain: int) -> None:
-        """``noted``: the map ``cgroups``. ``program`` and ``chain``: descriptors, see below.
+        """``noted``: the map ``cgroups``. ``program`` and ``chain``: descriptors.
 
-        The program is the one that is run on demand, None if it could not be loaded; its answer
-        is in the map ``chain``.
+        The program is run on demand, None if it could not be loaded; its result is in the map
+        ``cgroup_chain``.
         """
         self._noted = noted
         self._program = program
@@ -41,7 +39,7 @@ class Cgroups:
         return MapFill(len(self._noted.read()[0]), self._noted.capacity)
 
     def take(self) -> list[Cgroup]:
-        """The cgroups of processes that ended since the last call, and up to 31 around each.
+        """The cgroups of processes that ended since the last call, and up to 31 ancestors of each.
 
         OSError if the kernel refuses.
         """
@@ -50,9 +48,9 @@ class Cgroups:
         return [_cgroup(record) for record in values[:, 0]]
 
     def of_process(self, pid: int) -> Iterator[Cgroup]:
-        """The cgroup of a living process, then those that it is in, up to the root.
+        """The cgroup of a living process, then its ancestors, up to the root.
 
-        Ends early if it cannot be told: the process has gone, or the kernel refuses.
+        Stops early if the process has ended, or the kernel refuses.
         """
         try:
             pidfd = os.pidfd_open(pid)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From the arrays that the maps were read into to the plain values of a snapshot."""
+"""Decodes the arrays that the maps were read into: plain values of a snapshot."""
 
 from itertools import islice
 from typing import Any
@@ -8,10 +8,9 @@ import numpy as np
 
 from fdscope.probes.read.maps import Array, over_cpus
 from fdscope.probes.schema.records import dtype
+from fdscope.probes.schema.slots import overflow_code
 from fdscope.probes.schema.snapshot import (
     LATENCY_STRIDE,
-    OVERFLOW_SHAPE,
-    UNKNOWN_ERRNO,
     Amount,
     FdFlow,
     Latency,
@@ -22,21 +21,21 @@ from fdscope.probes.schema.taxonomy import Account, FdType, Loss
 from fdscope.probes.text import printable
 
 UNKNOWN_FILESYSTEM = "(unknown)"
-"""Where the map of names is full."""
+"""If the map of names was full."""
 
 
 class AmountsReader:
-    """The map ``counters`` as plain values, reading after reading.
+    """Decodes the map ``counters``, reading after reading.
 
-    Most processes do nothing from one reading to the next: what was made of their entries serves
-    again, the same objects.
+    Most processes do nothing from one reading to the next: for these the objects of the last
+    reading are used again.
     """
 
     def __init__(self) -> None:
         self._owners = np.empty(0, "<u8")
         """Tgid and start of each process, in order; shape (m,)."""
         self._starts = np.zeros(1, "<i8")
-        """Where the entries of each begin, and the end; shape (m + 1,)."""
+        """Index of the first entry of each, and the end; shape (m + 1,)."""
         self._codes = np.empty(0, "<u4")
         self._sums = np.empty((0, 2), "<u8")
         self._amounts: dict[ProcessKey, dict[int, Amount]] = {}
@@ -132,16 +131,14 @@ def overflow(values: Any) -> dict[int, Amount]:
     sums = over_cpus(values)
     overflow = {}
     for index in np.flatnonzero(sums[:, 0]).tolist():
-        failed, via, fd_type, account = map(int, np.unravel_index(index, OVERFLOW_SHAPE))
-        code = account | fd_type << 8 | via << 16 | (UNKNOWN_ERRNO << 24 if failed else 0)
-        overflow[code] = Amount(*sums[index].tolist())
+        overflow[overflow_code(index)] = Amount(*sums[index].tolist())
     return overflow
 
 
 def filesystems(
     counted: tuple[Any, Any], named: tuple[Any, Any]
 ) -> dict[tuple[str, FdType, Account], int]:
-    """Bytes by name: the names are read last, so that each is there."""
+    """Bytes by name of the filesystem; the names are read last, so that each is known."""
     names = {
         int(address): printable(name)
         for address, (name,) in zip(named[0], named[1][:, 0].tolist(), strict=True)
@@ -173,7 +170,7 @@ def waits(values: Any) -> Latency:
     return Latency(tuple(slots[:-1]), slots[-1])
 
 
-def under_way(values: Any) -> dict[FdType, int]:
+def in_flight(values: Any) -> dict[FdType, int]:
     """The map ``transfers``: bytes by fd type."""
     sums: dict[FdType, int] = {}
     for byte_count, fd_type in values[:, 0].tolist():

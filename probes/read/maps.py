@@ -136,7 +136,11 @@ class PerCpuArray:
         return values
 
     def _read_one_by_one(self) -> Array:
-        """Kernels before 5.13 have no batches for per-CPU arrays."""
+        """Read a per-CPU array without batches.
+
+        For kernels before Linux kernel commit f008d732ab18 ("bpf: Add batched ops support for
+        percpu array") (in v5.13).
+        """
         values = np.empty((self.entries, self.cpus), self.value)
         for index in range(self.entries):
             key = ctypes.c_uint32(index)

@@ -1,23 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Attached probes: holds what the loader attached, reads the maps into snapshots."""
 
-import math
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
-from fdscope.probes.attach import kprobe_events
+from fdscope.probes.attach import kprobe_events, maps
 from fdscope.probes.attach.launch import launch
-from fdscope.probes.attach.source import (
-    CGROUP_ENTRIES,
-    FILESYSTEM_BYTES_ENTRIES,
-    FILESYSTEM_ENTRIES,
-    Settings,
-)
+from fdscope.probes.attach.report import Report
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.table import functions
 from fdscope.probes.kernel import libbpf
 from fdscope.probes.kernel.preemption import allow_undisturbed, best_first
@@ -25,12 +19,11 @@ from fdscope.probes.read import census, cgroups, decode
 from fdscope.probes.read.aside import Aside
 from fdscope.probes.read.census import Census
 from fdscope.probes.read.cgroups import Cgroups
-from fdscope.probes.read.maps import HashMap, PerCpuArray, host_cpus
+from fdscope.probes.read.maps import Array
+from fdscope.probes.read.open_maps import OpenMaps
 from fdscope.probes.read.stacks import Stacks
 from fdscope.probes.schema.records import dtype
 from fdscope.probes.schema.snapshot import (
-    LATENCY_STRIDE,
-    OVERFLOW_SHAPE,
     Accounts,
     FdFlow,
     MapFill,
@@ -39,7 +32,7 @@ from fdscope.probes.schema.snapshot import (
     Snapshot,
     UnderWay,
 )
-from fdscope.probes.schema.taxonomy import FdType, Layer, Loss, Mode
+from fdscope.probes.schema.taxonomy import Layer, Loss, Mode
 
 _GRACE_SECONDS = 5
 
@@ -47,75 +40,50 @@ _GRACE_SECONDS = 5
 class Session:
     """Probes that are attached until ``close()`` or the end of the process."""
 
-    def __init__(self, report: dict[str, Any], fds: Sequence[int], settings: Settings) -> None:
+    def __init__(self, report: Report, fds: Sequence[int], settings: Settings) -> None:
         self.report = report
         self.settings = settings
         self.preference = best_first()
-        """The attach modes, best first on this kernel: the mode in use may be another than [0]."""
+        """The attach modes, best first on this kernel; the mode in use may be a later one."""
         self._fds = list(fds)
-        by_name = dict(zip(report["maps"], fds, strict=False))
-        self._programs = dict(zip(report["programs"], fds[len(by_name) :], strict=False))
-        self._census = by_name[census.MAP]
+        opened = OpenMaps(maps.handed_over(self.mode, settings), fds, settings)
+        self._programs = dict(zip(report.programs, fds[len(opened) :], strict=False))
+        self._census = opened.descriptor("census")
         self.cgroups = Cgroups(
-            HashMap(by_name[cgroups.MAP], np.dtype("<u8"), dtype("cgroup_name"), CGROUP_ENTRIES),
+            opened.hash_map("cgroups"),
             self._programs.get(cgroups.PROGRAM),
-            by_name[cgroups.CHAIN],
+            opened.descriptor("cgroup_chain"),
         )
         self._reading = threading.Lock()
         self._aside = Aside()
         self._counter_keys = np.empty(0, dtype("counter_key"))
-        """As of the last reading of ``accounts()``: what was read may be removed."""
+        """Keys that ``accounts()`` has read last: only these may be removed."""
         self._amounts = decode.AmountsReader()
         self._known_processes = decode.ProcessesReader()
-        cpus = host_cpus()
-
-        def numbers(name: str, entries: int) -> PerCpuArray:
-            return PerCpuArray(by_name[name], np.dtype("<u8"), entries, cpus)
-
-        self._counters = HashMap(
-            by_name["counters"],
-            dtype("counter_key"),
-            dtype("amount"),
-            settings.counter_entries,
-            cpus,
-        )
-        self._processes = HashMap(
-            by_name["processes"], dtype("process_key"), dtype("process"), settings.process_entries
-        )
-        self._transfers = HashMap(
-            by_name["transfers"], np.dtype("<u4"), dtype("transfer"), settings.pending_entries
-        )
-        self._filesystem_bytes = HashMap(
-            by_name["filesystem_bytes"],
-            dtype("filesystem_key"),
-            np.dtype("<u8"),
-            FILESYSTEM_BYTES_ENTRIES,
-            cpus,
-        )
-        self._filesystems = HashMap(
-            by_name["filesystems"], np.dtype("<u8"), dtype("filesystem"), FILESYSTEM_ENTRIES
-        )
-        self._overflow = PerCpuArray(
-            by_name["overflow"], dtype("amount"), math.prod(OVERFLOW_SHAPE), cpus
-        )
-        self._fd_flow = numbers("fd_flow", 2 * len(FdType))
-        self._losses = numbers("losses", len(Loss))
+        self._counters = opened.hash_map("counters")
+        self._processes = opened.hash_map("processes")
+        self._transfers = opened.hash_map("transfers")
+        self._filesystem_bytes = opened.hash_map("filesystem_bytes")
+        self._filesystems = opened.hash_map("filesystems")
+        self._overflow = opened.per_cpu_array("overflow")
+        self._fd_flow = opened.per_cpu_array("fd_flow")
+        self._losses = opened.per_cpu_array("losses")
         self._waits = (
-            numbers("fanotify_waits", LATENCY_STRIDE)
-            if self._has_attached("function", "fanotify_handle_event")
+            opened.per_cpu_array("fanotify_waits")
+            if any(h.function == "fanotify_handle_event" and h.is_attached for h in report.hooks)
             else None
         )
-        self._latency = (
-            numbers("latency", 2 * len(FdType) * LATENCY_STRIDE) if "latency" in by_name else None
-        )
+        self._latency = opened.per_cpu_array("latency") if settings.latency else None
         self._stacks = (
-            Stacks(by_name["stacks"], by_name["stack_samples"]) if "stacks" in by_name else None
+            Stacks(opened.hash_map("stacks"), opened.hash_map("stack_samples"))
+            if settings.stacks_every
+            else None
         )
 
     @property
     def mode(self) -> Mode:
         """The attach mode in use."""
-        return Mode(self.report["mode"])
+        return Mode(self.report.mode)
 
     @property
     def census(self) -> Census | None:
@@ -126,43 +94,42 @@ class Session:
     @property
     def sees_sockets(self) -> bool:
         """True if the socket layer is hooked: some kernels leave tracepoint mode without it."""
-        return self._has_attached("layer", Layer.SOCKET.value)
-
-    def _has_attached(self, field: str, value: str) -> bool:
         return any(
-            hook[field] == value and hook["state"] == "attached" for hook in self.report["hooks"]
+            hook.layer == Layer.SOCKET.value and hook.is_attached for hook in self.report.hooks
         )
 
     @property
     def blind_doors(self) -> frozenset[str]:
         """Doors of which no hook could be attached on this kernel."""
-        hooks = [hook for hook in self.report["hooks"] if hook["door"]]
-        seen = {hook["door"] for hook in hooks if hook["state"] == "attached"}
-        return frozenset(hook["door"] for hook in hooks) - seen
+        hooks = [hook for hook in self.report.hooks if hook.door]
+        seen = {hook.door for hook in hooks if hook.is_attached}
+        return frozenset(hook.door for hook in hooks) - seen
 
     def accounts(self, of_the_living: bool = True) -> Accounts:
-        """Read who did how much, and no more; OSError if the kernel refuses.
+        """Read the amounts of all processes; OSError if the kernel refuses.
 
-        Without ``of_the_living`` only those that have ended, and the amounts of those of which the
-        kernel side has no record. A process is read after its counters, so that it is known.
+        Without ``of_the_living`` only of processes that have ended or that the kernel side does not
+        know. A process is read after its counters, so that it is known.
         """
         return self._aside.with_them(self._read(of_the_living))
 
     def peek(self) -> Accounts:
-        """Read the same for another thread than that which calls ``accounts()`` and ``forget()``.
+        """Like ``accounts()``, for a thread that does not call ``accounts()`` and ``forget()``.
 
         OSError if the kernel refuses.
         """
-        keys, values = self._counters.read()
-        process_keys, processes = self._processes.read()
+        (keys, values), (process_keys, processes) = self._read_both()
         amounts = decode.AmountsReader().read(keys, values)
         return self._aside.with_them(
             Accounts(amounts, decode.ProcessesReader().read(process_keys, processes[:, 0]))
         )
 
+    def _read_both(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        """Counters, then processes: a process that is counted is known."""
+        return self._counters.read(), self._processes.read()
+
     def _read(self, of_the_living: bool) -> Accounts:
-        keys, values = self._counters.read()
-        process_keys, processes = self._processes.read()
+        (keys, values), (process_keys, processes) = self._read_both()
         self._counter_keys = keys
         maps = {
             "counters": MapFill(len(keys), self._counters.capacity),
@@ -182,16 +149,17 @@ class Session:
         return Accounts(amounts, known, maps)
 
     def exited(self) -> list[ProcessKey]:
-        """Processes that have ended and are still in the map: much cheaper than their amounts."""
+        """Processes that have ended and are still in the map; much cheaper than their amounts."""
         keys, processes = self._processes.read()
         ended = keys[processes["exited"][:, 0] != 0]
         return [ProcessKey(*key) for key in ended.tolist()]
 
     def set_aside(self) -> None:
-        """Take those that have ended out of the maps; they come with all readings nonetheless.
+        """Remove processes that have ended from the maps; later readings still include them.
 
-        For the time until somebody keeps the accounts, so that a storm does not fill the maps.
-        Call it now and then: it takes out whom an earlier call found ended, half a second before.
+        For the time until the accounts are kept, so that many short processes do not fill the maps.
+        To be called repeatedly: a call removes those that an earlier one, half a second before, saw
+        ended.
         """
         ended = self._aside.due(self._read(of_the_living=False), time.monotonic())
         self._remove(ended)
@@ -206,9 +174,9 @@ class Session:
             return self._snapshot()
 
     def _snapshot(self) -> Snapshot:
-        before = decode.under_way(self._transfers.read()[1])
+        before = decode.in_flight(self._transfers.read()[1])
         accounts = self.accounts()
-        under_way = UnderWay(before, decode.under_way(self._transfers.read()[1]))
+        under_way = UnderWay(before, decode.in_flight(self._transfers.read()[1]))
         filesystem_bytes = self._filesystem_bytes.read()
         return Snapshot(
             accounts.amounts,

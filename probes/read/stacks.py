@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Sampled kernel stacks as paths: from the door down to the socket layer, and nothing else."""
+"""Sampled kernel stacks as paths, from the door down to the socket layer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from fdscope.probes.kernel.kallsyms import Symbols
 from fdscope.probes.read.maps import HashMap
-from fdscope.probes.schema.records import NO_STACK, STACK_ENTRIES, dtype
+from fdscope.probes.schema.records import NO_STACK
 from fdscope.probes.schema.taxonomy import Account, FdType
 
 UNKNOWN_PATH = "(unknown)"
@@ -21,7 +19,7 @@ _INSIDE = (
     "arch_rethook_", "rethook_", "ftrace_", "trampoline_handler",
 )  # fmt: skip
 _TRAMPOLINE = "bpf_trampoline_"
-"""Through it a function was called on which a fentry program hangs."""
+"""The kernel calls a function with a fentry program through it."""
 # Functions between the processor's entry into the kernel and the door.
 _OUTSIDE = (
     "__x64_sys_", "__ia32_", "__arm64_", "__se_", "x64_sys_call", "ia32_sys_call",
@@ -47,10 +45,9 @@ def path(functions: Sequence[str]) -> str:
 class Stacks:
     """The maps of the sampled stacks; each stack is read and named once."""
 
-    def __init__(self, stacks: int, samples: int) -> None:
-        """Take the descriptors of the two maps."""
-        self._stacks = HashMap(stacks, np.dtype("<u4"), dtype("stack"), STACK_ENTRIES)
-        self._samples = HashMap(samples, dtype("stack_key"), np.dtype("<u8"), STACK_ENTRIES)
+    def __init__(self, stacks: HashMap, samples: HashMap) -> None:
+        """Take the two maps."""
+        self._stacks, self._samples = stacks, samples
         self._symbols = Symbols()
         self._paths: dict[int, str] = {NO_STACK: UNKNOWN_PATH}
 

@@ -11,15 +11,15 @@ COMM_BYTES = 16
 CGROUP_NAME_BYTES = 256
 """NAME_MAX and a NUL: no name is cut."""
 CGROUPS_A_CALL = 32
-"""A cgroup and those that it is in, as many as one run of a program looks at."""
+"""A cgroup and its ancestors: as many as one run of a program reads."""
 FILESYSTEM_NAME_BYTES = 32
 STACK_DEPTH = 32
 STACK_ENTRIES = 8192
 """Room for distinct stacks; a power of 2, as the kernel wants it."""
 NO_STACK = 0xFFFFFFFF
-"""The kernel could not keep the stack: its place was taken by another."""
+"""The kernel could not keep the stack: another one has its place."""
 
-_TYPES = {"u8": "u1", "s32": "<i4", "u32": "<u4", "u64": "<u8"}
+_TYPES = {"u8": "u1", "int": "<i4", "s32": "<i4", "u32": "<u4", "u64": "<u8"}
 _COUNTS = (f"count[{len(FdType)}]", "u32")
 
 RECORDS: dict[str, list[tuple[str, str]]] = {
@@ -38,13 +38,13 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
     "process": [("cgroup_id", "u64"), ("exited", "u64"), (f"comm[{COMM_BYTES}]", "char")],
     # value of `cgroups`, whose key is the id; the root has no parent (0) and no name
     "cgroup_name": [("id", "u64"), ("parent", "u64"), (f"name[{CGROUP_NAME_BYTES}]", "char")],
-    # value of `cgroup_chain`: from a cgroup outward; `next` goes on there, 0 after the root
+    # value of `cgroup_chain`: a cgroup and ancestors; `next`: where to continue, 0 at the root
     "cgroup_chain": [
         ("next", "u64"),
         ("count", "u64"),
         (f"cgroup[{CGROUPS_A_CALL}]", "struct cgroup_name"),
     ],
-    # what an operation is done on; `filesystem`: address of its struct file_system_type, or 0
+    # what an operation works on; `filesystem`: address of its struct file_system_type, or 0
     "target": [("filesystem", "u64"), ("fd_type", "u32"), ("unused", "u32")],
     # key of `filesystem_bytes`; value of `filesystems`, whose key is `type`
     "filesystem_key": [("type", "u64"), ("fd_type", "u32"), ("account", "u32")],
@@ -54,12 +54,12 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
     "stack_key": [("stack", "u32"), ("fd_type", "u32"), ("account", "u32")],
     # value of `pending`: what is behind the two descriptors, found on entry
     "pending": [("target[2]", "struct target"), ("started", "u64"), ("call", "u64")],
-    # value of `transfers`: what a call under way has given to a socket
+    # value of `transfers`: what a call in flight has sent to a socket
     "transfer": [("bytes", "u64"), ("fd_type", "u64")],
     # key and value of `calls`: first arguments of a function that will return
     "call_key": [("tid", "u32"), ("function", "u32")],
     "call": [("arg[4]", "u64")],
-    # value of `progress`: how far a tail call has come
+    # value of `progress`: how far a chain of tail calls has come
     "progress": [("bytes", "u64"), ("position", "u64")],
     # key of `aio_submissions`, value of it and of `aio_operations`
     "aio_key": [("iocb", "u64"), ("tgid", "u64")],
@@ -81,11 +81,11 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         ("ends_argument", "u8"),
         ("on_entry", "u8"),
     ],
-    # key of `connecting`: a socket's file, and the number that tells it from a later one there
+    # key of `connecting`: a socket's file, and its inode number: file addresses are reused
     "socket_key": [("file", "u64"), ("inode", "u64")],
-    # value of `fd_calls`: what a system call under way means for the descriptors it makes and ends
+    # value of `fd_calls`: what a system call means for descriptors that are opened or closed in it
     "fd_call": [("birth", "u32"), ("cause", "u32")],
-    # value of `fd_walks`: how far a walk over the descriptors of a process has come
+    # value of `fd_walks` and `census_walks`: how far a walk over a table of descriptors has come
     "fd_walk": [
         ("fds", "u64"),
         ("open_fds", "u64"),
@@ -130,7 +130,7 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
 
 
 def _c_struct(name: str) -> str:
-    fields = "".join(f"\t{c_type} {field};\n" for field, c_type in RECORDS[name])
+    fields = "".join(f"\t{of} {field};\n" for field, of in RECORDS[name])
     layout = dtype(name)
     sizes = f'_Static_assert(sizeof(struct {name}) == {layout.itemsize}, "{name}");\n'
     offsets = "".join(
@@ -141,19 +141,25 @@ def _c_struct(name: str) -> str:
 
 
 def c_structs() -> str:
-    """C declarations of all records; the compiler holds them against the layouts of Python."""
+    """C declarations of all records; the compiler checks sizes and offsets against Python's."""
     return "\n".join(map(_c_struct, RECORDS))
 
 
-def dtype(name: str) -> np.dtype[np.void]:
-    """Numpy type of a record, laid out as the C compiler does (natural alignment)."""
+def c_type(name: str) -> str:
+    """The C type of a record or integer type, e.g. ``struct amount`` or ``u64``."""
+    return f"struct {name}" if name in RECORDS else name
+
+
+def dtype(name: str) -> "np.dtype[Any]":
+    """Numpy type of a record or integer type, laid out as the C compiler does."""
+    if name not in RECORDS:
+        return np.dtype(_TYPES[name])
     fields: list[tuple[Any, ...]] = []
-    for field, c_type in RECORDS[name]:
+    for field, of in RECORDS[name]:
         base, _, length = field.rstrip("]").partition("[")
-        if c_type == "char":
+        if of == "char":
             fields.append((base, f"S{length}"))
             continue
-        record = c_type.removeprefix("struct ")
-        kind = _TYPES[c_type] if record == c_type else dtype(record)
+        kind = dtype(of.removeprefix("struct "))
         fields.append((base, kind, int(length)) if length else (base, kind))
     return np.dtype(fields, align=True)

@@ -1,59 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the maps held at one moment: plain values, no kernel and no clock in sight."""
+"""What the maps held at one moment, as plain values; no I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import NamedTuple
 
-from fdscope.probes.schema.taxonomy import (
-    Account,
-    Birth,
-    Cause,
-    Connection,
-    DebugMethod,
-    Door,
-    FdType,
-    Loss,
-    Passing,
-    Scope,
-    Stdio,
-)
+from fdscope.probes.schema.taxonomy import Account, FdType, Loss
 
 LATENCY_STRIDE = 64
 """Slots of the ``latency`` map for one fd type and direction; the last holds the sum."""
 LATENCY_LAST_BUCKET = 40
-
-KERNEL_SOCKET = 4
-"""Added to the scope of a socket that no ``struct file`` stands for."""
-UNKNOWN_ERRNO = 0xFF
-"""Stands in a slot code for an error whose errno was not kept."""
-OTHER_ERRNO = 0x100
-"""Stands for errnos that are summed; the kernel side has no such code."""
-
-Via = Door | Scope | Birth | Cause | Passing | Stdio | Connection | DebugMethod
-
-_FD_VIAS: dict[Account, type[Via]] = {
-    Account.FD_OPENED: Birth,
-    Account.FD_CLOSED: Cause,
-    Account.FD_PASSED: Passing,
-    Account.STDIO_SOCKET: Stdio,
-    Account.CONNECTION: Connection,
-    Account.DEBUG_ACCESS: DebugMethod,
-    Account.FD_REFUSED: Birth,
-}
-
-OVERFLOW_SHAPE = (
-    2,
-    max(len(Door), 2 * KERNEL_SOCKET, *map(len, _FD_VIAS.values())),
-    len(FdType),
-    len(Account),
-)
-"""The overflow array, the last fastest: succeeded or failed, via, fd type, account."""
+LATENCY_SLOTS = 2 * len(FdType) * LATENCY_STRIDE
+"""Slots of the whole ``latency`` map: reads by fd type, then writes."""
 
 
 class ProcessKey(NamedTuple):
-    """Which process, such that a reused pid is another one."""
+    """A process: tgid and start time, so that a reused pid is another process."""
 
     tgid: int
     start: int
@@ -61,50 +23,26 @@ class ProcessKey(NamedTuple):
 
 
 class Amount(NamedTuple):
-    """How much was done."""
+    """Operations and bytes."""
 
     operations: int
     bytes: int
 
     def plus(self, other: "Amount") -> "Amount":
-        """Both together."""
+        """The sum of both."""
         return Amount(self.operations + other.operations, self.bytes + other.bytes)
 
     def minus(self, other: "Amount") -> "Amount":
-        """What remains without ``other``."""
+        """The difference to ``other``."""
         return Amount(self.operations - other.operations, self.bytes - other.bytes)
 
 
 NOTHING = Amount(0, 0)
 
 
-class Slot(NamedTuple):
-    """What an amount counts; ``errno`` 0 stands for success."""
-
-    account: Account
-    fd_type: FdType
-    via: Via
-    """A door at the file layer, a scope at the socket layer, else a word of the account's own."""
-    errno: int
-    kernel: bool = False
-    """At the socket layer: the kernel's own socket, no process's."""
-
-
-@lru_cache(maxsize=4096)
-def slot(code: int) -> Slot:
-    """The slot behind the last four bytes of a ``counters`` key, read as a little-endian u32."""
-    account, fd_type = Account(code & 0xFF), FdType(code >> 8 & 0xFF)
-    via, errno = code >> 16 & 0xFF, code >> 24
-    if account.is_file:
-        return Slot(account, fd_type, Door(via), errno)
-    if account.is_fd:
-        return Slot(account, fd_type, _FD_VIAS[account](via), errno)
-    return Slot(account, fd_type, Scope(via & ~KERNEL_SOCKET), errno, bool(via & KERNEL_SOCKET))
-
-
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What the kernel said of a process."""
+    """What the kernel side knows of a process."""
 
     name: bytes
     """``comm`` of the thread-group leader: up to 15 bytes of anything."""
@@ -126,7 +64,7 @@ class Cgroup(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FdFlow:
-    """Descriptors that came and went on the whole host, by fd type."""
+    """Descriptors opened and closed on the whole host, by fd type."""
 
     opened: Mapping[FdType, int]
     closed: Mapping[FdType, int]
@@ -142,7 +80,7 @@ class MapFill:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """What the kernel measured of a BPF program."""
+    """How often a BPF program ran, and for how long."""
 
     count: int
     nanoseconds: int
@@ -150,20 +88,20 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """Who did how much; amounts only ever grow from one reading to the next."""
+    """The amounts of each process; they only grow from one reading to the next."""
 
     amounts: Mapping[ProcessKey, Mapping[int, Amount]]
-    """Per process: slot code (see ``slot``) to amount, host-wide sums over the CPUs."""
+    """Per process: slot code (see ``slots``) to amount, host-wide sums over the CPUs."""
     processes: Mapping[ProcessKey, Process]
     maps: Mapping[str, MapFill] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """Bytes that calls have given to sockets and that no door has yet: sendfile and splice.
+    """Bytes in flight: calls of sendfile and splice have sent them, and have not returned yet.
 
-    Read before the amounts and again after them: a call that returned meanwhile is in the first
-    only, one that began in the second.
+    They are read before the amounts and again after them: a call that returned meanwhile is in
+    ``before`` only, one that began meanwhile in ``after`` only.
     """
 
     before: Mapping[FdType, int]
@@ -178,7 +116,7 @@ class Snapshot(Accounts):
     """One consistent reading of every map."""
 
     overflow: Mapping[int, Amount] = field(default_factory=dict)
-    """Slot code to the amount that found no room in the map; errno is not kept there."""
+    """Slot code to the amount that had no room in the map; errno is not kept there."""
     under_way: UnderWay = NOTHING_UNDER_WAY
     losses: Mapping[Loss, int] = field(default_factory=dict)
     """Events since the start."""
@@ -188,7 +126,7 @@ class Snapshot(Accounts):
     """Program name to its runs; empty unless the kernel keeps statistics."""
     latency: Mapping[tuple[FdType, Account], "Latency"] = field(default_factory=dict)
     fanotify_waits: "Latency | None" = None
-    """Accesses that waited for a permission group; None where that cannot be hooked."""
+    """How long accesses waited for a permission group; None where that cannot be hooked."""
     stacks: Mapping[tuple[FdType, Account, str], int] = field(default_factory=dict)
     """Sampled stacks by fd type, account of the socket layer and path: see
     ``probes.read.stacks``."""

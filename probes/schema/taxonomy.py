@@ -23,7 +23,7 @@ class Taxonomy(enum.IntEnum):
 
 
 class FdType(Taxonomy):
-    """What a file descriptor refers to, as its inode (and socket) in the kernel tells."""
+    """What a file descriptor refers to, by its inode (and socket) in the kernel."""
 
     OTHER = 0
     REGULAR = 1
@@ -63,17 +63,17 @@ class FdType(Taxonomy):
 
     @property
     def is_socket(self) -> bool:
-        """True of all that the socket layer knows."""
+        """True for sockets of every family."""
         return self in SOCKETS
 
     @property
     def is_internet(self) -> bool:
-        """True of sockets whose data goes over IP."""
+        """True for sockets whose data goes over IP."""
         return self in INTERNET
 
 
 class FdKind(enum.Enum):
-    """What stands behind an fd, coarser than its type: each fd type is of one kind."""
+    """Groups of fd types: each fd type is of one kind."""
 
     TCP = (FdType.TCP,)
     UDP = (FdType.UDP,)
@@ -133,7 +133,7 @@ class Scope(Taxonomy):
 
 
 class Birth(Taxonomy):
-    """How a process came by an fd."""
+    """How an fd was opened."""
 
     OTHER = 0
     OPEN = 1
@@ -150,7 +150,7 @@ class Birth(Taxonomy):
 
 
 class Cause(Taxonomy):
-    """What ended an fd."""
+    """Why an fd was closed."""
 
     OTHER = 0
     CLOSE = 1
@@ -161,7 +161,7 @@ class Cause(Taxonomy):
 
 
 class Passing(Taxonomy):
-    """Which way an fd went through a unix socket, seen from the process."""
+    """Whether an fd was sent or received through a unix socket, seen from the process."""
 
     RECEIVED = 0
     SENT = 1
@@ -181,7 +181,7 @@ class Stdio(Taxonomy):
 
 
 class Connection(Taxonomy):
-    """Which end of a connection a socket became, and where the other is."""
+    """Which end of a connection a socket is, and where the other end is."""
 
     CONNECT_LOOPBACK = 0
     CONNECT_REMOTE = 1
@@ -204,7 +204,7 @@ class Connection(Taxonomy):
 
 
 class DebugMethod(Taxonomy):
-    """How a process reached into another one."""
+    """How a process accessed another one like a debugger."""
 
     PIDFD_GETFD = 0
     PTRACE_ATTACH = 1
@@ -246,15 +246,15 @@ class Account(Taxonomy):
 
     @property
     def is_fd(self) -> bool:
-        """True for events in the life of fds: there are operations and no bytes."""
+        """True for the lifecycle of fds: events have operations and no bytes."""
         return Account.FD_OPENED <= self <= Account.FD_REFUSED
 
 
 class Loss(Taxonomy):
     """Why something was not counted where it belongs.
 
-    ``TAIL_CALLS``: the kernel did not run the program that goes on. ``SCRATCH``: its memory was
-    given to another thread. ``USER_MEMORY``: memory of the counted program was not there.
+    ``TAIL_CALLS``: the kernel did not run the next program. ``SCRATCH``: its memory was given to
+    another thread. ``USER_MEMORY``: memory of the counted program could not be read.
     """
 
     COUNTERS_FULL = 0
@@ -273,7 +273,7 @@ class Loss(Taxonomy):
 
 
 class Mode(enum.Enum):
-    """How the probes attach. Which is best depends on the kernel: ``preemption.best_first()``."""
+    """The attach modes. Which is best depends on the kernel: ``preemption.best_first()``."""
 
     FENTRY = "fentry"
     KPROBE = "kprobe"
@@ -281,7 +281,7 @@ class Mode(enum.Enum):
 
 
 class Layer(enum.Enum):
-    """Where on the way of the data a hook observes."""
+    """The layer that a hook observes."""
 
     FILE = "file"
     SOCKET = "socket"

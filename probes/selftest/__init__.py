@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Known bytes through every door, compared with what the probes counted."""
+"""The self-test: known bytes through every door, compared with what the probes counted."""

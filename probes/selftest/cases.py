@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Known bytes through each door: a case moves them and tells how many it moved, by fd type."""
+"""The cases of the self-test: each moves bytes through a door and counts them, by fd type."""
 
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -29,11 +29,28 @@ class Moved:
     written: dict[FdType, int] = field(default_factory=dict)
 
     def add(self, fd_type: FdType, read: int = 0, written: int = 0) -> None:
-        """Note more."""
+        """Add bytes."""
         if read:
             self.read[fd_type] = self.read.get(fd_type, 0) + read
         if written:
             self.written[fd_type] = self.written.get(fd_type, 0) + written
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the process of a case reports, as plain values that go through JSON."""
+
+    pid: int
+    read: Mapping[str, int] = field(default_factory=dict)
+    """Bytes by label of the fd type."""
+    written: Mapping[str, int] = field(default_factory=dict)
+    unsupported: str = ""
+    """Why the kernel cannot do it."""
+
+    def moved(self, direction: str) -> Mapping[FdType, int]:
+        """Bytes that were ``read`` or ``written``, by fd type."""
+        bytes_of = self.read if direction == "read" else self.written
+        return {FdType[label.upper()]: count for label, count in bytes_of.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +119,7 @@ def sendmsg_recvmsg(fd_type: FdType) -> Moved:
 
 
 def sendmmsg_recvmmsg(fd_type: FdType) -> Moved:
-    """Many messages in a call, sent and received."""
+    """Several messages in a call, sent and received."""
     messages = Messages(MESSAGES, SIZE)
     return _both_ways(
         fd_type,
@@ -120,14 +137,14 @@ def packet_frame() -> Moved:
 
 
 def timer() -> Moved:
-    """The eight bytes of a timer that ran out."""
+    """The eight bytes of a timer that has expired."""
     moved = Moved()
     moved.add(FdType.TIMERFD, read=len(os.read(MAKERS[FdType.TIMERFD]().read, EVENTFD_BYTES)))
     return moved
 
 
 def _filled() -> int:
-    """A regular file that holds SIZE bytes, written without a door: by its truncation."""
+    """A regular file of SIZE bytes that were not written: it was truncated to that size."""
     ends = MAKERS[FdType.REGULAR]()
     os.truncate(ends.write, SIZE)
     return ends.write

@@ -52,7 +52,7 @@ def zero() -> Ends:
 
 
 def eventfd() -> Ends:
-    """A counter, of eight bytes."""
+    """An event counter, of eight bytes."""
     fd = os.eventfd(0)
     return Ends(fd, fd)
 
@@ -78,12 +78,12 @@ def tcp() -> Ends:
 
 
 def tcp6() -> Ends:
-    """The same over IPv6."""
+    """A connection over loopback, by IPv6."""
     return _connected(socket.AF_INET6, socket.SOCK_STREAM, ("::1", 0))
 
 
 def udp() -> Ends:
-    """Two sockets that know each other."""
+    """Two sockets, connected to each other."""
     return _connected(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
 
 
@@ -115,14 +115,14 @@ def packet() -> Ends:
 
 
 def timerfd() -> Ends:
-    """A timer that has run out."""
+    """A timer that has expired."""
     fd = LIBC.timerfd_create(time.CLOCK_MONOTONIC, 0)
     LIBC.timerfd_settime(fd, 0, (ctypes.c_long * 4)(0, 0, 0, 1), None)
     return Ends(fd, fd)
 
 
 def mqueue() -> Ends:
-    """A POSIX message queue, of no name any more."""
+    """A POSIX message queue, unlinked."""
     name = f"fdscope-selftest-{os.urandom(8).hex()}".encode()
     fd = call("mq_open", name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600, None)
     call("mq_unlink", name)

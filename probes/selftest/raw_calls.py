@@ -4,31 +4,11 @@
 import ctypes
 import mmap
 import os
-import platform
 import struct
 
-LIBC = ctypes.CDLL(None, use_errno=True)
+from fdscope.probes.hooks.syscalls import number
 
-_NUMBERS = {
-    "x86_64": {
-        "io_setup": 206, "io_destroy": 207, "io_getevents": 208, "io_submit": 209, "tee": 276,
-        "vmsplice": 278,
-        "perf_event_open": 298, "recvmmsg": 299, "fanotify_init": 300, "sendmmsg": 307,
-        "getdents64": 217, "mq_open": 240, "mq_unlink": 241, "mq_timedsend": 242,
-        "mq_timedreceive": 243, "epoll_create1": 291, "bpf": 321, "userfaultfd": 323,
-        "dup3": 292,
-    },
-    "aarch64": {
-        "io_setup": 0, "io_destroy": 1, "io_submit": 2, "io_getevents": 4, "vmsplice": 75,
-        "tee": 77,
-        "perf_event_open": 241, "recvmmsg": 243, "fanotify_init": 262, "sendmmsg": 269,
-        "getdents64": 61, "mq_open": 180, "mq_unlink": 181, "mq_timedsend": 182,
-        "mq_timedreceive": 183, "epoll_create1": 20, "bpf": 280, "userfaultfd": 282, "dup3": 24,
-    },
-}[platform.machine()] | {
-    "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "fsopen": 430,
-    "close_range": 436, "pidfd_getfd": 438, "landlock_create_ruleset": 444,
-}  # fmt: skip
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 Argument = int | bytes | ctypes.Array[ctypes.c_char] | None
 
@@ -36,10 +16,10 @@ Argument = int | bytes | ctypes.Array[ctypes.c_char] | None
 def call(name: str, *arguments: Argument) -> int:
     """One system call; OSError if it fails."""
     converted = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
-    result: int = LIBC.syscall(ctypes.c_long(_NUMBERS[name]), *converted)
+    result: int = LIBC.syscall(ctypes.c_long(number(name)), *converted)
     if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")
+        error = ctypes.get_errno()
+        raise OSError(error, f"{name}: {os.strerror(error)}")
     return result
 
 
@@ -52,7 +32,7 @@ def buffer(size: int) -> Buffer:
 
 
 def address(array: Buffer) -> int:
-    """Where it is."""
+    """Its address in memory."""
     return ctypes.addressof(array)
 
 
@@ -75,11 +55,11 @@ class Messages:
         self._headers = ctypes.create_string_buffer(headers, len(headers))
 
     def send(self, fd: int) -> int:
-        """Send all; the number that were."""
+        """Send all; returns how many were sent."""
         return call("sendmmsg", fd, self._headers, self.count, 0)
 
     def receive(self, fd: int, flags: int = 0) -> int:
-        """Receive up to as many; the number that were."""
+        """Receive up to as many; returns how many were received."""
         return call("recvmmsg", fd, self._headers, self.count, flags, None)
 
 
@@ -118,7 +98,7 @@ class Aio:
         """Submit and wait; the result of the operation."""
         iocb = self.submit(opcode, fd, data)
         result = self.result()
-        del iocb  # not before: its memory is not to be used again meanwhile
+        del iocb  # not earlier: its memory must not be used again before
         return result
 
 

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Attached is not firing: known bytes through each door, and what the probes counted of them."""
+"""The self-test: moves known bytes through each door and compares them with what was counted."""
 
 import json
 import os
 import selectors
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, cast
 
 from fdscope.probes import child
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.table import SOCKET_TRACEPOINTS
 from fdscope.probes.read.session import Session, attach
-from fdscope.probes.schema.snapshot import Accounts, Amount, slot
+from fdscope.probes.schema.slots import Slot, slot
+from fdscope.probes.schema.snapshot import Accounts, Amount
 from fdscope.probes.schema.taxonomy import Account, Door, FdType, Loss, Mode
-from fdscope.probes.selftest.cases import CASES, Case
+from fdscope.probes.selftest.cases import CASES, Answer, Case
 
 _DIRECTIONS = {
     "read": (Account.FILE_READ, Account.SOCKET_RECEIVE),
@@ -28,14 +29,14 @@ _BLIND = {(Door.SPLICE, "read"), (Door.SENDFILE, "read")}
 _TIMEOUT_SECONDS = 60
 _STEP_SECONDS = 0.1
 _ROOM_SECONDS = 1.0
-"""Between two tries, for what empties the maps."""
+"""Between two tries: others empty the maps meanwhile."""
 _TRIES = 3
-_FOR_WANT_OF_ROOM = (Loss.COUNTERS_FULL, Loss.PENDING_FULL, Loss.CALLS_FULL)
+_FULL_MAPS = (Loss.COUNTERS_FULL, Loss.PENDING_FULL, Loss.CALLS_FULL)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one case moved through a door on a fd type in one direction, and what was counted."""
+    """Bytes of one case, fd type and direction: moved and counted."""
 
     case: str
     door: str
@@ -45,10 +46,10 @@ class Row:
     expected_bytes: int
     file_bytes: int
     socket_bytes: int | None
-    """None where the socket layer has no part in it, is not hooked, or is known to be blind."""
+    """None if it does not pass the socket layer, or that is not hooked or known to be blind."""
     ok: bool
     unsupported: str = ""
-    """Why it cannot be done, or is not traced, on this kernel at all; such a row is ok."""
+    """Why this kernel cannot do it, or cannot trace it; such a row is ok."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -57,20 +58,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one self-test."""
+    """The result of one self-test."""
 
     rows: Sequence[Row]
     lost: int
-    """Updates of any process that were lost meanwhile because a map was full."""
+    """Updates of any process that were lost during the test because a map was full."""
 
     @property
     def ok(self) -> bool:
-        """True if all that was moved was counted."""
+        """True if all bytes were counted."""
         return all(row.ok for row in self.rows)
 
     @property
     def judges(self) -> bool:
-        """False if what is wrong may be for want of room: that tells nothing about the probes."""
+        """False if rows may be wrong because a map was full, and not because of the probes."""
         return self.ok or not self.lost
 
 
@@ -78,7 +79,7 @@ def _nothing() -> None:
     pass
 
 
-def _counted(accounts: Accounts, pid: int) -> list[tuple[Any, Amount]]:
+def _counted(accounts: Accounts, pid: int) -> list[tuple[Slot, Amount]]:
     return [
         (slot(code), amount)
         for key, amounts in accounts.amounts.items()
@@ -92,7 +93,7 @@ def _row(
     direction: str,
     fd_type: FdType,
     expected: int,
-    counted: list[tuple[Any, Amount]],
+    counted: list[tuple[Slot, Amount]],
     sockets: bool,
 ) -> Row:
     file_account, socket_account = _DIRECTIONS[direction]
@@ -111,35 +112,32 @@ def _row(
     return Row(*words, expected, file_bytes, socket_bytes, ok)
 
 
-def _rows(
-    case: Case, answer: Mapping[str, Any], accounts: Accounts, session: Session
-) -> Iterator[Row]:
-    why = answer.get("unsupported", "")
+def _rows(case: Case, answer: Answer, accounts: Accounts, session: Session) -> Iterator[Row]:
+    why = answer.unsupported
     if case.door.label in session.blind_doors:
         why = "no hook of this door could be attached"
     if why:
         yield Row(case.name, case.door.label, "", "", 0, 0, None, True, why)
         return
-    counted = _counted(accounts, answer["pid"])
+    counted = _counted(accounts, answer.pid)
     for direction in _DIRECTIONS:
-        for label, expected in answer[direction].items():
-            yield _row(
-                case, direction, FdType[label.upper()], expected, counted, session.sees_sockets
-            )
+        for fd_type, expected in answer.moved(direction).items():
+            yield _row(case, direction, fd_type, expected, counted, session.sees_sockets)
 
 
 @contextmanager
-def _cases_done(quick: bool, meanwhile: Callable[[], None]) -> Iterator[dict[str, Any]]:
+def _cases_done(quick: bool, meanwhile: Callable[[], None]) -> Iterator[dict[str, Answer]]:
     """The answers of the worker; the processes of its cases live until the context is left.
 
-    So nobody takes what was counted of them out of the maps before it has been read.
+    As long as they live, nobody removes their counters from the maps.
     """
     pipe = subprocess.PIPE
     with child.start(
         "selftest.worker", "quick" if quick else "all", commands=pipe, output=pipe, errors=pipe
     ) as worker:
         try:
-            yield json.loads(_line(worker, meanwhile))
+            answers = json.loads(_line(worker, meanwhile))
+            yield {case: Answer(**answer) for case, answer in answers.items()}
             worker.communicate(timeout=_TIMEOUT_SECONDS)  # closes its input: it ends
         except BaseException:
             worker.kill()
@@ -147,7 +145,7 @@ def _cases_done(quick: bool, meanwhile: Callable[[], None]) -> Iterator[dict[str
 
 
 def _line(worker: "subprocess.Popen[bytes]", meanwhile: Callable[[], None]) -> bytes:
-    """What the worker prints when all cases are done."""
+    """The line that the worker prints when all cases are done."""
     output = cast(IO[bytes], worker.stdout)
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     text = b""
@@ -192,13 +190,13 @@ def run(session: Session, quick: bool = False, meanwhile: Callable[[], None] = _
 
 def _lost(session: Session) -> int:
     losses = session.losses()
-    return sum(losses[loss] for loss in _FOR_WANT_OF_ROOM)
+    return sum(losses[loss] for loss in _FULL_MAPS)
 
 
 def judge(
     session: Session, quick: bool = False, meanwhile: Callable[[], None] = _nothing
 ) -> Result:
-    """Like ``run``, and again if its own bytes found no room: three times at most."""
+    """Like ``run``, and again if a map was full: three times at most."""
     result = run(session, quick, meanwhile)
     for _ in range(_TRIES - 1):
         if result.judges:
@@ -214,19 +212,18 @@ def judge(
 def next_try(
     rows: Sequence[Row], mode: Mode, modes: Sequence[Mode], settings: Settings
 ) -> tuple[Sequence[Mode], Settings] | None:
-    """What to attach instead, if hooks are attached and do not fire; None if that is fine or all.
+    """What to attach instead if hooks are attached and do not fire; None if there is nothing.
 
-    Where the file layer's first doors are wrong the next mode is tried; where the socket layer
-    sees nothing, its next candidates.
+    If the file layer's first doors are wrong the next mode is tried; if the socket layer counts
+    nothing, the hooks that are alternatives to its tracepoints.
     """
     later = list(modes)[list(modes).index(mode) + 1 :]
     core = [row for row in rows if row.door == Door.READ_WRITE.label and not row.unsupported]
     if any(row.file_bytes != row.expected_bytes for row in core):
         return (later, settings) if later else None
     seen = [row.socket_bytes for row in rows if row.socket_bytes is not None]
-    tracepoints = tuple(hook.function for hook in SOCKET_TRACEPOINTS)
-    if seen and not any(seen) and settings.avoid != tracepoints:
-        return [mode, *later], replace(settings, avoid=tracepoints)
+    if seen and not any(seen) and settings.avoid != SOCKET_TRACEPOINTS:
+        return [mode, *later], replace(settings, avoid=SOCKET_TRACEPOINTS)
     return None
 
 

@@ -12,34 +12,36 @@ import mmap
 import os
 import signal
 import sys
+from dataclasses import asdict
 
 from fdscope.probes.child import end_with_parent
-from fdscope.probes.selftest.cases import CASES, Case
+from fdscope.probes.selftest.cases import CASES, Answer, Case
 
 NAME = b"fdscope-test"
 _PR_SET_NAME = 15  # include/uapi/linux/prctl.h
 _SHARED_BYTES = 4096
 
 
-def _answer(case: Case) -> dict[str, object]:
+def _answer(case: Case) -> Answer:
     try:
         moved = case.run()
     except OSError as error:
-        return {"unsupported": error.strerror or str(error)}
-    return {
-        "read": {fd_type.label: count for fd_type, count in moved.read.items()},
-        "written": {fd_type.label: count for fd_type, count in moved.written.items()},
-    }
+        return Answer(os.getpid(), unsupported=error.strerror or str(error))
+    return Answer(
+        os.getpid(),
+        {fd_type.label: count for fd_type, count in moved.read.items()},
+        {fd_type.label: count for fd_type, count in moved.written.items()},
+    )
 
 
-def _run(case: Case, stopped: list[int]) -> dict[str, object]:
+def _run(case: Case, stopped: list[int]) -> Answer:
     shared = mmap.mmap(-1, _SHARED_BYTES)
     worker = os.getpid()
     pid = os.fork()
     if pid == 0:
         try:
             end_with_parent(worker)
-            text = json.dumps(_answer(case)).encode()
+            text = json.dumps(asdict(_answer(case))).encode()
             shared[: len(text)] = text
             if os.getppid() == worker:
                 os.kill(os.getpid(), signal.SIGSTOP)
@@ -49,15 +51,15 @@ def _run(case: Case, stopped: list[int]) -> dict[str, object]:
     if os.WIFSTOPPED(status):
         stopped.append(pid)
     text = shared[:].rstrip(b"\0")
-    answer: dict[str, object] = json.loads(text) if text else {"unsupported": "the case failed"}
-    return answer | {"pid": pid}
+    return Answer(**json.loads(text)) if text else Answer(pid, unsupported="the case failed")
 
 
 def main(which: str) -> None:
     """Run the ``quick`` cases or ``all``, under a name that says whose bytes they are."""
     ctypes.CDLL(None).prctl(_PR_SET_NAME, NAME)
     stopped: list[int] = []
-    answers = {case.name: _run(case, stopped) for case in CASES if case.quick or which == "all"}
+    cases = [case for case in CASES if case.quick or which == "all"]
+    answers = {case.name: asdict(_run(case, stopped)) for case in cases}
     sys.stdout.write(f"{json.dumps(answers)}\n")
     sys.stdout.flush()
     sys.stdin.read()

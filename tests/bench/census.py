@@ -14,7 +14,7 @@ from prometheus_client.exposition import generate_latest
 
 from fdscope.exporter.accounts.census import CensusTaker
 from fdscope.exporter.collector import Collector
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.read.session import Session, attach
 from fdscope.probes.schema.taxonomy import Mode
 from tests.bench.scrape import seconds

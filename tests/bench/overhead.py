@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fdscope.probes.attach.compiler import import_bcc
-from fdscope.probes.attach.source import STUB_DIR, Settings
+from fdscope.probes.attach.settings import Settings
+from fdscope.probes.attach.source import STUB_DIR
 from fdscope.probes.read.session import attach
 from fdscope.probes.schema.taxonomy import Mode
 

@@ -18,6 +18,7 @@ from fdscope.probes.attach.compiler import import_bcc
 from fdscope.probes.attach.source import STUB_DIR
 from fdscope.probes.read.maps import HashMap, host_cpus, over_cpus
 from fdscope.probes.schema.records import dtype
+from fdscope.probes.schema.slots import code_of
 from fdscope.probes.schema.snapshot import Amount, Process, ProcessKey, Snapshot
 
 ENTRIES = 10_000
@@ -74,7 +75,7 @@ class _Fixed(Collector):
 
 def scrape_of_series() -> list[str]:
     """Markdown rows: a scrape of 10 000 series without the maps."""
-    codes = [door << 16 | fd_type << 8 for door in range(2) for fd_type in range(1, 6)]
+    codes = [code_of(0, fd_type, door) for door in range(2) for fd_type in range(1, 6)]
     amounts = {ProcessKey(n, 1): dict.fromkeys(codes, Amount(3, 4)) for n in range(1, 501)}
     known = {key: Process(f"name-{key.tgid}".encode(), 1, False) for key in amounts}
     snapshot = Snapshot(amounts, known)

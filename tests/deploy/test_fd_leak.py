@@ -18,7 +18,7 @@ import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
 from fdscope.exporter.collector import Collector
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.kernel.preemption import best_first
 from fdscope.probes.read.session import Session, attach
 

@@ -8,8 +8,9 @@ done to them, and fails where the wishes say so.
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import cast
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector as ClientCollector
@@ -18,20 +19,18 @@ from fdscope.exporter.cli import main
 from fdscope.exporter.collector import Collector
 from fdscope.exporter.run import Parts, RunError, run_exporter
 from fdscope.exporter.settings.options import Options
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.report import HookStatus, Refused, Report, State
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.read.session import Session
 from fdscope.probes.schema.taxonomy import Mode
 from fdscope.probes.selftest.run import Row
 
-HOOK = {"function": "sys_exit", "layer": "file", "mode": "tracepoint", "state": "attached"}
-REPORT: Mapping[str, Any] = {
-    "mode": "tracepoint",
-    "refused": [{"mode": "fentry", "why": "refused\nlong log"}],
-    "hooks": [
-        {**HOOK, "why": ""},
-        {**HOOK, "function": "vfs_x", "state": "failed", "why": "no such thing"},
-    ],
-}
+HOOK = HookStatus("sys_exit", "file", "tracepoint", "", State.ATTACHED)
+REPORT = Report(
+    mode="tracepoint",
+    refused=[Refused("fentry", "refused\nlong log")],
+    hooks=[HOOK, replace(HOOK, function="vfs_x", state=State.FAILED, why="no such thing")],
+)
 
 
 def tell(text: str) -> None:
@@ -54,8 +53,8 @@ class FakeCollector(ClientCollector):
     def ready(self) -> None:
         pass
 
-    def attachments(self) -> list[Mapping[str, str]]:
-        return list(REPORT["hooks"])
+    def attachments(self) -> Sequence[HookStatus]:
+        return REPORT.hooks
 
     def close(self) -> None:
         tell("collector closed")

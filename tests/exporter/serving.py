@@ -22,14 +22,15 @@ from fdscope.exporter.settings import config
 from fdscope.exporter.settings.addresses import Address
 from fdscope.exporter.settings.options import Options
 from fdscope.exporter.web_config.protection import Protection
+from fdscope.probes.attach.report import HookStatus, State
 from fdscope.probes.hooks.blind_spots import BlindSpot
 
 PAGE = PageData(
     version="1.2.3",
     mode="tracepoint",
     attachments=[
-        {"function": "sys_exit", "layer": "file", "mode": "tracepoint", "state": "attached"},
-        {"function": "<b>", "layer": "socket", "mode": "x", "state": "failed", "why": "a & b"},
+        HookStatus("sys_exit", "file", "tracepoint", "", State.ATTACHED),
+        HookStatus("<b>", "socket", "x", "", State.FAILED, "a & b"),
     ],
     not_traced=[BlindSpot("mmap", "no operation"), BlindSpot("<script>", "evil")],
 )

@@ -13,7 +13,9 @@ from prometheus_client import CollectorRegistry
 from fdscope.exporter import collector as collector_module
 from fdscope.exporter.accounts.selftester import SelfTester
 from fdscope.exporter.collector import Collector
+from fdscope.probes.attach.report import Report
 from fdscope.probes.read.session import Session
+from fdscope.probes.schema.slots import code_of
 from fdscope.probes.schema.snapshot import (
     Accounts,
     Amount,
@@ -27,7 +29,7 @@ from fdscope.probes.schema.taxonomy import Account, Door, FdType, Mode
 from fdscope.probes.selftest.run import Result
 
 KEY = ProcessKey(5, 1)
-CODE = Account.FILE_READ | FdType.FIFO << 8 | Door.READ_WRITE << 16
+CODE = code_of(Account.FILE_READ, FdType.FIFO, Door.READ_WRITE)
 
 
 class NoCgroups:
@@ -48,7 +50,7 @@ class Kernel:
     sees_sockets = True
     census: Any = None
     cgroups = NoCgroups()
-    report: dict[str, Any] = {"hooks": []}  # noqa: RUF012 # as Session has it
+    report = Report()
 
     def __init__(self) -> None:
         self.failure: Exception | None = None

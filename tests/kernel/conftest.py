@@ -6,15 +6,17 @@ import json
 import os
 import platform
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.syscalls import TailCall
 from fdscope.probes.kernel import preemption
 from fdscope.probes.read.session import Session, attach
-from fdscope.probes.schema.snapshot import Accounts, Amount, ProcessKey, Via, slot
+from fdscope.probes.schema.slots import Via, slot
+from fdscope.probes.schema.snapshot import Accounts, Amount, ProcessKey
 from fdscope.probes.schema.taxonomy import Account, FdType, Mode
 from fdscope.probes.selftest import run as selftest
 from tests.kernel import skipped
@@ -135,13 +137,14 @@ def write_support_report(session: Session, directory: Path) -> None:
         notes.append(skipped_runs(missed))
     report = {
         "kernel": platform.release(),
-        "bcc": session.report["bcc"],
+        "bcc": session.report.bcc,
         "mode": session.mode.value,
         "arch": platform.machine(),
         "hooks": [
-            hook | {"fired": any(runs[p].count for p in runs if p.endswith(f"_{hook['function']}"))}
-            for hook in session.report["hooks"]
-            if hook["function"] not in tail_calls  # the kernel keeps no statistics of these
+            asdict(hook)
+            | {"fired": any(runs[p].count for p in runs if p.endswith(f"_{hook.function}"))}
+            for hook in session.report.hooks
+            if hook.function not in tail_calls  # the kernel keeps no statistics of these
         ],
         "doors": [
             {"door": row.door, "fd_type": row.fd_type, "ok": row.ok}

@@ -10,6 +10,7 @@ import pytest
 
 from fdscope.probes.attach import compiler
 from fdscope.probes.attach.compiler import LoadError
+from fdscope.probes.attach.report import HookStatus, State
 from fdscope.probes.doctor import checks as doctor
 from fdscope.probes.doctor.checks import examine, usable_mode
 from fdscope.probes.doctor.diagnosis import NOTE, OK, PROBLEM, Check, Diagnosis, Trial
@@ -18,8 +19,8 @@ from fdscope.probes.kernel.preemption import best_first
 from fdscope.probes.schema.taxonomy import Mode
 
 EMPTY_BTF = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 0, 0, 1) + b"\0"
-HOOK = {"function": "sys_exit", "layer": "file", "mode": "tracepoint", "state": "attached"}
-ABSENT = {**HOOK, "function": "sock_send_length", "layer": "socket", "state": "absent"}
+HOOK = HookStatus("sys_exit", "file", "tracepoint", "", State.ATTACHED)
+ABSENT = HookStatus("sock_send_length", "socket", "tracepoint", "", State.ABSENT, "no such")
 
 
 def write(path: Path, content: bytes | str = "") -> None:
@@ -41,7 +42,7 @@ def host(tmp_path: Path) -> Host:
 
 def only_tracepoint(mode: Mode) -> Trial:
     if mode is Mode.TRACEPOINT:
-        return Trial(mode.value, True, hooks=[{**HOOK, "why": ""}, {**ABSENT, "why": "no such"}])
+        return Trial(mode.value, True, hooks=[HOOK, ABSENT])
     return Trial(mode.value, False, "vfs_read:\n  refused " + "x" * 300)
 
 

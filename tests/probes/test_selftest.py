@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The next attach mode after one whose hooks do not fire."""
 
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.schema.taxonomy import Mode
 from fdscope.probes.selftest.run import Row, next_try
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fdscope.probes.attach.launch import AttachError
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.read.session import Session, attach
 from fdscope.probes.schema.taxonomy import Mode
 from tests.paths import ROOT

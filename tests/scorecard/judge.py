@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from fdscope.exporter.accounts.ledger import ledger
-from fdscope.probes.schema.snapshot import NOTHING, Amount, ProcessKey, Snapshot, slot
+from fdscope.probes.schema.slots import slot
+from fdscope.probes.schema.snapshot import NOTHING, Amount, ProcessKey, Snapshot
 from fdscope.probes.schema.taxonomy import Door, FdType, Scope
 from tests.scorecard.model import Line
 from tests.scorecard.tally import Entry

@@ -59,7 +59,7 @@ def of_session(session: Session, scale: float, verdicts: list[Verdict]) -> Run:
     return Run(
         kernel=platform.release(),
         arch=platform.machine(),
-        bcc=session.report["bcc"],
+        bcc=session.report.bcc,
         mode=session.mode.value,
         scale=scale,
         losses={loss.label: count for loss, count in after.losses.items() if count},

@@ -3,6 +3,7 @@
 
 import pytest
 
+from fdscope.probes.schema.slots import code_of
 from fdscope.probes.schema.snapshot import Amount, Process, ProcessKey, Snapshot
 from fdscope.probes.schema.taxonomy import Account, Door, FdType, Mode, Scope
 from tests.scorecard import judge, load, results, table
@@ -17,12 +18,8 @@ PEEKED = Entry(PID, "sc", "peeked", "tcp", "socket_call", Amount(1, 5))
 SPLICED = Entry(PID, "sc", "read", "tcp", "splice", Amount(1, 4))
 
 
-def code(account: Account, fd_type: FdType, via: int, errno: int = 0) -> int:
-    return account | fd_type << 8 | via << 16 | errno << 24
-
-
-FILE = code(Account.FILE_WRITE, FdType.TCP, Door.SOCKET_CALL)
-SOCKET = code(Account.SOCKET_SEND, FdType.TCP, Scope.LOOPBACK)
+FILE = code_of(Account.FILE_WRITE, FdType.TCP, Door.SOCKET_CALL)
+SOCKET = code_of(Account.SOCKET_SEND, FdType.TCP, Scope.LOOPBACK)
 
 
 def wrong(codes: dict[int, Amount], *entries: Entry) -> list[Line]:
@@ -44,7 +41,7 @@ def test_a_byte_or_an_operation_more_or_less_is_not(amount: Amount) -> None:
 
 
 def test_another_door_is_two_wrongs() -> None:
-    other = code(Account.FILE_WRITE, FdType.TCP, Door.VECTORED)
+    other = code_of(Account.FILE_WRITE, FdType.TCP, Door.VECTORED)
     assert {line.door for line in wrong({other: Amount(2, 10), SOCKET: Amount(2, 10)}, SENT)} == {
         "socket_call",
         "vectored",
@@ -52,8 +49,8 @@ def test_another_door_is_two_wrongs() -> None:
 
 
 def test_errors_are_no_bytes_and_splice_passes_the_socket_layer_by() -> None:
-    failed = code(Account.FILE_WRITE, FdType.TCP, Door.SOCKET_CALL, 11)
-    spliced = code(Account.FILE_READ, FdType.TCP, Door.SPLICE)
+    failed = code_of(Account.FILE_WRITE, FdType.TCP, Door.SOCKET_CALL, 11)
+    spliced = code_of(Account.FILE_READ, FdType.TCP, Door.SPLICE)
     assert not wrong({failed: Amount(5, 0), spliced: Amount(1, 4)}, SPLICED)
     assert len(wrong({}, PEEKED)) == 2
 

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The one account of an operation, whatever the layer and the attach mode. */
+/* Counts an operation: the same in every layer and attach mode. */
 
-BPF_PERCPU_HASH(counters, struct counter_key, struct amount, COUNTER_ENTRIES);
-BPF_TABLE("hash", struct process_key, struct process, processes, PROCESS_ENTRIES);
-BPF_PERCPU_ARRAY(overflow, struct amount, OVERFLOW_SLOTS);
-BPF_PERCPU_ARRAY(losses, u64, LOSS_COUNT);
-BPF_PERCPU_HASH(filesystem_bytes, struct filesystem_key, u64, FILESYSTEM_BYTES_ENTRIES);
-BPF_TABLE("hash", u64, struct filesystem, filesystems, FILESYSTEM_ENTRIES);
 
-/* The answers of the kernel to itself that a system call is to be made again: no errors. */
+/* Results by which the kernel asks itself to restart a system call: they are no errors. */
 static __always_inline bool is_restart(s64 result)
 {
 	switch (result) {
@@ -34,7 +28,7 @@ static __always_inline void lose(u32 loss)
 	lose_many(loss, 1);
 }
 
-/* What a call has just used in the memory of its program; false, and told, if it is gone. */
+/* Reads user memory that the call has just used; false, and counted as lost, if it is gone. */
 static __always_inline bool read_user(void *to, u32 size, u64 address)
 {
 	if (!bpf_probe_read_user(to, size, (const void *)address))
@@ -43,6 +37,7 @@ static __always_inline bool read_user(void *to, u32 size, u64 address)
 	return false;
 }
 
+/* Atomic: also on per-CPU values, for a task can lose the CPU to another one in a program. */
 static __always_inline void add(struct amount *amount, u64 operations, u64 bytes)
 {
 	__sync_fetch_and_add(&amount->operations, operations);
@@ -50,7 +45,7 @@ static __always_inline void add(struct amount *amount, u64 operations, u64 bytes
 		__sync_fetch_and_add(&amount->bytes, bytes);
 }
 
-/* What finds no room under its process is kept for the host as a whole. */
+/* What has no room under its process is counted for the whole host. */
 static __always_inline void account_overflow(struct counter_key *key, u64 operations, u64 bytes)
 {
 	u32 row = key->via + (key->error ? VIA_COUNT : 0);
@@ -62,7 +57,7 @@ static __always_inline void account_overflow(struct counter_key *key, u64 operat
 		add(amount, operations, bytes);
 }
 
-/* `task`: any thread of the process that has not ended, for a dead leader stays where it was. */
+/* `task`: any thread that has not ended; a leader that has ended keeps its last cgroup. */
 static __always_inline void describe(struct process *process, const struct task_struct *task)
 {
 	const struct task_struct *leader = NULL;
@@ -76,7 +71,10 @@ static __always_inline void note_process(struct process_key key, const struct ta
 {
 	struct process process = {};
 
-	/* Known when it is compiled: the verifier would follow both ways wherever a task is given. */
+	/*
+	 * Decided by the compiler: the verifier would follow both branches wherever a task is
+	 * given.
+	 */
 	if (__builtin_constant_p(!task) && !task)
 		return;
 	if (processes.lookup(&key))
@@ -107,8 +105,8 @@ static __always_inline bool is_excluded(struct process_key owner)
 }
 
 /*
- * What `task`, whose key is `owner`, has done; NULL for the task of a process that is noted already.
- * `result`: the bytes that were moved, or a negative errno.
+ * Counts what `task` has done, for the process `owner`; `task` is NULL if the process is known
+ * already. `result`: the bytes that were moved, or a negative errno.
  */
 static __always_inline void account_of(const struct task_struct *task, struct process_key owner,
 				       u32 account, u32 fd_type, u32 via, s64 result,
@@ -156,7 +154,7 @@ static __always_inline u64 *new_filesystem(struct filesystem_key *key)
 	return filesystem_bytes.lookup(key);
 }
 
-/* The same bytes by what is behind the file, for the whole host. */
+/* Counts the bytes by type of filesystem too, for the whole host. */
 static __always_inline void account_filesystem(struct target target, u32 account, u64 bytes)
 {
 	struct filesystem_key key = {
@@ -174,7 +172,7 @@ static __always_inline void account_filesystem(struct target target, u32 account
 		lose(LOSS_FILESYSTEMS_FULL);
 }
 
-/* What `task` has done at the file layer. */
+/* Counts what `task` has done at the file layer. */
 static __always_inline void account_file(const struct task_struct *task, struct process_key owner,
 					 u32 account, struct target target, u32 door, s64 result,
 					 u64 operations)
@@ -184,7 +182,7 @@ static __always_inline void account_file(const struct task_struct *task, struct 
 		account_filesystem(target, account, result);
 }
 
-/* What the current process has done. */
+/* Counts what the current process has done. */
 static __always_inline void account_current(u32 account, u32 fd_type, u32 via, s64 result,
 					    u64 operations)
 {
@@ -192,7 +190,7 @@ static __always_inline void account_current(u32 account, u32 fd_type, u32 via, s
 		   operations);
 }
 
-/* A call that the descriptor it was given, or asked for, kept from becoming an operation. */
+/* Counts a call that failed because of a descriptor: one it was given, or one it asked for. */
 static __always_inline void fd_refused(u32 birth, s64 result)
 {
 	account_current(ACCOUNT_FD_REFUSED, FD_TYPE_OTHER, birth, result, 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* From the kernel's objects to the closed sets: what a file is, where a socket's peer is. */
+/* The fd type of a file, and the scope of a socket: where its peer is. */
 #pragma once
 
 #ifndef S_IFMT /* the kernel's own headers have the rest too */
@@ -51,6 +51,16 @@
 #define NAME8(a, b, c, d, e, f, g, h)                                                     \
 	((u64)(a) | (u64)(b) << 8 | (u64)(c) << 16 | (u64)(d) << 24 | (u64)(e) << 32 |    \
 	 (u64)(f) << 40 | (u64)(g) << 48 | (u64)(h) << 56)
+
+static __always_inline bool is_socket(u32 fd_type)
+{
+	return fd_type >= FD_TYPE_TCP && fd_type <= FD_TYPE_SOCKET_OTHER;
+}
+
+static __always_inline bool is_unix_socket(u32 fd_type)
+{
+	return fd_type >= FD_TYPE_UNIX_STREAM && fd_type <= FD_TYPE_UNIX_SEQPACKET;
+}
 
 static __always_inline u32 inet_fd_type(u16 type, u16 protocol)
 {
@@ -143,7 +153,7 @@ static __always_inline u32 regular_fd_type(const struct super_block *sb)
 	return FD_TYPE_REGULAR;
 }
 
-/* Anonymous inodes have no type: the name of the dentry tells what they are. */
+/* Anonymous inodes have no type: the name of the dentry says what they are. */
 static __always_inline u32 anonymous_fd_type(const struct file *file)
 {
 	const unsigned char *name = NULL;
@@ -209,7 +219,7 @@ static __always_inline struct target socket_target(const struct socket *sock)
 	return target;
 }
 
-/* `fd_type`: what a file of this mode is, unless its filesystem tells better. */
+/* `fd_type`: what a file of this mode is, unless its filesystem is a special one. */
 static __always_inline struct target filesystem_target(const struct inode *inode, u32 fd_type)
 {
 	struct target target = {.fd_type = fd_type};
@@ -251,7 +261,7 @@ static __always_inline struct target target_of(const struct file *file)
 	return target;
 }
 
-/* True of a descriptor that only names a place: O_PATH, with which no operation gets to the file. */
+/* True for a descriptor opened with O_PATH: no operation reaches the file through it. */
 static __always_inline bool is_path(const struct file *file)
 {
 	return file_mode(file) & FMODE_PATH;
@@ -262,7 +272,7 @@ static __always_inline u32 file_fd_type(const struct file *file)
 	return is_path(file) ? FD_TYPE_PATH : target_of(file).fd_type;
 }
 
-/* True if MSG_ERRQUEUE asks for the error queue; other sockets do not know the flag. */
+/* True if MSG_ERRQUEUE asks for the error queue; other sockets ignore the flag. */
 static __always_inline bool has_error_queue(u32 fd_type)
 {
 	switch (fd_type) {
@@ -279,8 +289,8 @@ static __always_inline bool has_error_queue(u32 fd_type)
 }
 
 /*
- * The account of a receive: with these flags bytes are copies of what was sent, stay in the queue,
- * or need not reach memory.
+ * The account of a receive. With these flags the bytes are copies of what was sent (MSG_ERRQUEUE),
+ * stay in the queue (MSG_PEEK), or may not all reach memory (MSG_TRUNC).
  */
 static __always_inline u32 receive_account(u64 flags, u32 fd_type, bool at_file_layer)
 {
@@ -330,7 +340,7 @@ static __always_inline u32 scope_v6(const struct sock *sk)
 	return peer[0] == own[0] && peer[1] == own[1] ? SCOPE_LOOPBACK : SCOPE_REMOTE;
 }
 
-/* The socket of MPTCP that programs have sends nothing itself: its first subflow has a route. */
+/* The MPTCP socket of a program sends nothing itself: its first subflow has the route. */
 static __always_inline const struct sock *first_subflow(const struct sock *sk)
 {
 	const struct sock *first = NULL;
@@ -344,7 +354,7 @@ static __always_inline const struct sock *first_subflow(const struct sock *sk)
 	return first;
 }
 
-/* One of this host's addresses can be reached from another: the route tells. */
+/* True if the route goes to the loopback device: the peer can be another address of this host. */
 static __always_inline bool routed_to_loopback(const struct sock *sk)
 {
 	const struct sock *subflow = first_subflow(sk);

@@ -14,6 +14,17 @@
 #define TASK_READ(destination, pointer) PROBE_READ(destination, pointer)
 #endif
 
+/*
+ * Stores a value in `place` and loads it again: from then on the verifier no longer knows which
+ * constant it is, and follows what comes next once instead of once for each. A barrier_var() would
+ * not do: it hides the value from the compiler only.
+ */
+#define THROUGH_MEMORY(place, value)             \
+	({                                       \
+		*(volatile u32 *)&(place) = (value); \
+		*(volatile u32 *)&(place);           \
+	})
+
 #ifndef PF_EXITING /* the kernel's own headers have the rest too */
 #define PF_EXITING 0x4
 #define PF_IO_WORKER 0x10
@@ -55,7 +66,7 @@ static __always_inline struct process_key current_process_key(void)
 	return key;
 }
 
-/* The same of any task. */
+/* Like current_process_key(), for any task. */
 static __always_inline struct process_key process_key_of(const struct task_struct *task)
 {
 	struct task_struct *leader = NULL;
@@ -69,10 +80,6 @@ static __always_inline struct process_key process_key_of(const struct task_struc
 	return key;
 }
 
-#ifndef PF_EXITING
-#define PF_EXITING 0x4
-#endif
-
 static __always_inline bool is_exiting(const struct task_struct *task)
 {
 	u32 flags = 0;
@@ -81,13 +88,13 @@ static __always_inline bool is_exiting(const struct task_struct *task)
 	return flags & PF_EXITING;
 }
 
-/* Most threads that are looked at: what exits stays in the list only for a moment. */
+/* How many threads are looked at: one that exits is in the list only for a moment. */
 #define THREADS_LOOKED_AT 64
 
 /*
- * A thread of the process that does not exit: `task` itself if it does not. A process goes on
- * without its leader, whose descriptors and moves between cgroups are then those of the others.
- * NULL if there is none among the first threads.
+ * A thread of the process that is not exiting: `task` itself if possible. A process can live on
+ * without its leader, and then only its other threads have descriptors and change their cgroup.
+ * NULL if none of the first threads is alive.
  */
 static __always_inline const struct task_struct *living_thread(const struct task_struct *task)
 {
@@ -113,7 +120,7 @@ static __always_inline const struct task_struct *living_thread(const struct task
 
 #define PIDTYPE_TGID 1
 
-/* The leader of the process with this number; NULL if it is gone. */
+/* The leader of the process with this number; NULL if it has ended. */
 static __always_inline const struct task_struct *leader_of(const struct pid *pid)
 {
 	const char *task = NULL;
@@ -169,8 +176,8 @@ static __always_inline bool fds_are_shared(void)
 }
 
 /*
- * True if another thread may have used this thread's descriptors since its call began: one that has
- * ended meanwhile left its running time with the process.
+ * True if another thread may have used this thread's descriptors since its call began. A thread
+ * that has ended meanwhile has added its running time to that of the process.
  */
 static __always_inline bool fds_were_shared(void)
 {
@@ -194,7 +201,10 @@ static __always_inline u32 task_flags(void)
 	return flags;
 }
 
-/* The file behind a descriptor of the current process; NULL if there is none. */
+/*
+ * The file behind a descriptor of the current process; NULL if there is none. Programs run under
+ * rcu_read_lock(), so the table stays readable if another thread replaces it.
+ */
 static __always_inline struct file *file_of(u32 fd)
 {
 	struct files_struct *files = current_files();

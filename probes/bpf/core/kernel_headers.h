@@ -52,6 +52,7 @@ struct io_sr_msg {
 #define OFFSET_task_struct_pid_links __builtin_offsetof(struct task_struct, pid_links)
 #define OFFSET_task_struct_thread_node __builtin_offsetof(struct task_struct, thread_node)
 
+/* Linux kernel commit 633488947ef6 ("kernfs: Use RCU to access kernfs_node::parent.") (in v6.15) */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
 #define HAVE_kernfs_node___parent 1
 #endif
@@ -62,6 +63,10 @@ struct io_sr_msg {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
 #define HAVE_io_kiocb_tctx 1
 #endif
+/*
+ * Linux kernel commit c4bb964fa092 ("io_uring: add tracing for additional CQE32 fields") (in
+ * v5.19)
+ */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 19, 0)
 #define IO_URING_COMPLETE_ARITY 4
 /* Linux kernel commit 2946f08ae9ed ("io_uring: clean up cqe trace points") (in v6.13) */

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The census: what stands in the table of descriptors of one process, found on demand. */
+/* The census: counts the open descriptors of one process, on demand. */
 #include "core/account.c"
-#include "core/pending.c"
 #include "fds/walk.c"
 
-BPF_ARRAY(census, struct census, 1);
 /*
- * Of its own: one is made at a time, and a task that takes the CPU from it may fork or exit. The
- * programs of an array are of one type, and these are run, not attached.
+ * The census has its own walk and its own array of programs. Its walk: a task that takes the CPU
+ * from it may fork or exit. Its programs: those of an array are of one type, and these are run,
+ * not attached.
  */
-BPF_ARRAY(census_walks, struct fd_walk, 1);
-BPF_PROG_ARRAY(census_calls, CENSUS_CALL_COUNT);
 
 #ifdef OFFSET_proc_inode_pid
 
@@ -32,7 +29,7 @@ static __always_inline u32 fd_type_in(const struct fd_walk *walk, u32 fd)
 	return file ? file_fd_type(file) : NO_FD_TYPE;
 }
 
-/* For `fdscope.probes.read.census`: what stands in the table of one process. */
+/* Writes the answer for fdscope.probes.read.census. */
 static __always_inline void write_census(const struct fd_walk *walk)
 {
 	const struct task_struct *task = (const struct task_struct *)walk->task;
@@ -55,8 +52,8 @@ static __always_inline void write_census(const struct fd_walk *walk)
 }
 
 /*
- * Not attached: `fdscope.probes.read.census` runs it with a descriptor of /proc/PID and the first descriptor of
- * that process to look at.
+ * Not attached: fdscope.probes.read.census runs it with a descriptor of /proc/PID and the number of
+ * the first descriptor to look at.
  */
 int on_census(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -77,13 +74,17 @@ int on_census(struct bpf_raw_tracepoint_args *ctx)
 	task = living_thread(leader);
 	if (task)
 		PROBE_READ(files, &task->files);
-	/* Without a table if all exits: what that had open was counted as closed. */
-	set_out(walk, task ?: leader, files, ctx->args[1], NO_FD);
+	/*
+	 * If all threads are exiting there is no table: its descriptors were counted as closed. A
+	 * task that exits while its table is read, which no lock prevents, gives a wrong count
+	 * of a process that is gone at the next one.
+	 */
+	prepare_walk(walk, task ?: leader, files, ctx->args[1], NO_FD);
 	census_calls.call(ctx, CENSUS_CALL_WALK);
 	return 0;
 }
 
-/* Tail call: goes through the descriptors. */
+/* Tail call: walks the descriptors. */
 int on_census_walk(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct fd_walk *walk = census_walk();
@@ -97,7 +98,7 @@ int on_census_walk(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* Tail call: tells what was found. */
+/* Tail call: writes what was found. */
 int on_census_write(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct fd_walk *walk = census_walk();

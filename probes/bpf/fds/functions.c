@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The life of a descriptor where functions can be hooked: each is one of the kernel's own steps. */
-#include "attach/returns.c"
+/* The lifecycle of a descriptor in fentry and kprobe mode: the kernel's own functions. */
+#include "attach.c"
 #include "core/account.c"
 #include "fds/lifecycle.c"
 #include "fds/walk.c"
 
-#define PTRACE_ATTACH 16
-#define PTRACE_SEIZE 0x4206
-
-BPF_ARRAY(fd_calls, struct fd_call, SYSCALL_SLOTS);
-
-/* What the system call under way means for descriptors that come and go; NULL if it is unknown. */
+/* What the system call in flight means for descriptors; NULL if it is unknown. */
 static __always_inline struct fd_call *fd_call(void)
 {
 	struct syscall_entry entry = current_syscall();
@@ -47,7 +42,7 @@ static __always_inline u32 current_cause(void)
 	return call ? call->cause : CAUSE_OTHER;
 }
 
-/* The process, or the whole host, has as many as it may have. */
+/* No new descriptor: the process, or the host, has as many open files as it may have. */
 static __always_inline int no_free_fd(s64 result)
 {
 	if ((result == -EMFILE || result == -ENFILE) && !(task_flags() & PF_KTHREAD))
@@ -92,8 +87,8 @@ ON_RETURN(do_dup2)
 }
 
 /*
- * The descriptors of a process that exits are counted before; a close on behalf of others has
- * another owner.
+ * Not for a process that exits: its descriptors were counted by the walk. Not for another owner:
+ * the kernel closes that file for others.
  */
 static __always_inline int closed(u64 file, u64 owner)
 {
@@ -127,20 +122,16 @@ ON_RETURN(__sys_connect)
 }
 
 /*
- * Descriptors in the messages that are under way, by the address of the kernel's struct msghdr:
- * whether they are passed on is not known before the message is sent.
+ * int __scm_send(struct socket *sock, struct msghdr *message, struct scm_cookie *cookie): the
+ * message has these descriptors. Whether they are passed on is not known before it is sent.
  */
-BPF_TABLE("lru_hash", u64, struct fd_counts, fds_in_message, 4096);
-
-/* int __scm_send(struct socket *sock, struct msghdr *message, struct scm_cookie *cookie) */
 ON_RETURN(__scm_send)
 {
 	const struct scm_fp_list *passed = NULL;
 	struct fd_counts none = {}, *counts;
 	u64 message = arg[1];
-	volatile u32 in_memory; /* or the verifier forgets that the fd type is bounded */
 	struct file *file;
-	u32 i, fd_type;
+	u32 i, fd_type, in_memory;
 	s16 count = 0;
 
 	if ((s32)result < 0)
@@ -158,8 +149,7 @@ ON_RETURN(__scm_send)
 			return 0;
 		file = NULL;
 		PROBE_READ(file, &passed->fp[i]);
-		in_memory = file ? file_fd_type(file) : NO_FD_TYPE;
-		fd_type = in_memory;
+		fd_type = THROUGH_MEMORY(in_memory, file ? file_fd_type(file) : NO_FD_TYPE);
 		if (fd_type < FD_TYPE_COUNT)
 			counts->count[fd_type]++;
 	}
@@ -168,7 +158,7 @@ ON_RETURN(__scm_send)
 	return 0;
 }
 
-/* A message was sent, or could not be. */
+/* Sending a message has ended, well or not. */
 static __always_inline void message_ends(u64 message, u32 fd_type, s32 result)
 {
 	struct fd_counts *counts = fds_in_message.lookup(&message);
@@ -181,17 +171,12 @@ static __always_inline void message_ends(u64 message, u32 fd_type, s32 result)
 	fds_in_message.delete(&message);
 }
 
-/* long ptrace(long request, long pid, unsigned long, unsigned long), behind its saved registers */
+/* long ptrace(long request, long pid, unsigned long, unsigned long), given its saved registers */
 #define ON_PTRACE(fn)                                                                     \
 	ON_RETURN(fn)                                                                     \
 	{                                                                                 \
-		u32 request = syscall_entry((struct pt_regs *)arg[0]).first;              \
-		if (!result && (request == PTRACE_ATTACH || request == PTRACE_SEIZE))     \
-			account_current(ACCOUNT_DEBUG_ACCESS, FD_TYPE_OTHER,              \
-					request == PTRACE_SEIZE ?                         \
-						DEBUG_METHOD_PTRACE_SEIZE :               \
-						DEBUG_METHOD_PTRACE_ATTACH,               \
-					0, 1);                                            \
+		if (!result)                                                              \
+			debugged(FIRST(arg[0]));                                          \
 		return 0;                                                                 \
 	}
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The life of a descriptor: opened, closed, passed on, connected. How these events are seen differs
- * by attach mode; fork and exit are the same in all.
+ * The lifecycle of a descriptor: opened, closed, passed on, connected. Each attach mode sees these
+ * events in its own way; fork and exit are the same in all.
  */
 #include "core/account.c"
 
 #define AF_UNSPEC 0
+#define PTRACE_ATTACH 16
+#define PTRACE_SEIZE 0x4206
 
-/* Descriptors opened, then those closed, by fd type: what the census is compared with. */
-BPF_PERCPU_ARRAY(fd_flow, u64, 2 * FD_TYPE_COUNT);
-
+/* Counts descriptors of the whole host by fd type: the census is compared with these. */
 static __always_inline void count_flow(u32 account, u32 fd_type, u64 count)
 {
 	u32 slot = fd_type + (account == ACCOUNT_FD_CLOSED ? FD_TYPE_COUNT : 0);
@@ -19,23 +19,13 @@ static __always_inline void count_flow(u32 account, u32 fd_type, u64 count)
 		__sync_fetch_and_add(sum, count);
 }
 
-static __always_inline bool is_socket(u32 fd_type)
-{
-	return fd_type >= FD_TYPE_TCP && fd_type <= FD_TYPE_SOCKET_OTHER;
-}
-
-static __always_inline bool is_unix_socket(u32 fd_type)
-{
-	return fd_type >= FD_TYPE_UNIX_STREAM && fd_type <= FD_TYPE_UNIX_SEQPACKET;
-}
-
-/* Descriptors travel with bytes in a stream, and with the message elsewhere. */
+/* True if a message took its descriptors along: in a stream they need at least one byte. */
 static __always_inline bool takes_fds_along(u32 fd_type, s64 result)
 {
 	return result > 0 || (!result && fd_type != FD_TYPE_UNIX_STREAM);
 }
 
-/* The end of a connection that a socket became; `role` is its first word, of loopback. */
+/* The number of a connection in the counter; `role`: the first of those of its role. */
 static __always_inline u32 connection_of(const struct file *file, u32 role)
 {
 	const struct sock *sk = sock_of(socket_of(file));
@@ -51,10 +41,8 @@ static __always_inline void count_connection(const struct file *file, u32 role)
 		account_current(ACCOUNT_CONNECTION, fd_type, connection_of(file, role), 0, 1);
 }
 
-/* Sockets whose connection was counted when it began, for the program would not wait. */
-BPF_TABLE("lru_hash", struct socket_key, u32, connecting, 4096);
 
-/* connect() has returned: one that does not wait counts when it begins, and not again. */
+/* connect() has returned. On a non-blocking socket it counts when it begins, and not again. */
 static __always_inline void connected(const struct file *file, u64 address, s64 result)
 {
 	struct socket_key key = {};
@@ -108,4 +96,14 @@ static __always_inline void fd_closed(u32 fd_type, u32 cause)
 		return;
 	count_flow(ACCOUNT_FD_CLOSED, fd_type, 1);
 	account_current(ACCOUNT_FD_CLOSED, fd_type, cause, 0, 1);
+}
+
+/* ptrace() has succeeded. */
+static __always_inline void debugged(u32 request)
+{
+	if (request == PTRACE_ATTACH || request == PTRACE_SEIZE)
+		account_current(ACCOUNT_DEBUG_ACCESS, FD_TYPE_OTHER,
+				request == PTRACE_SEIZE ? DEBUG_METHOD_PTRACE_SEIZE :
+							  DEBUG_METHOD_PTRACE_ATTACH,
+				0, 1);
 }

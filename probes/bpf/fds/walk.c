@@ -1,25 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Goes through the descriptors of a process, for fork, exec, exit, close_range and the census. */
+/* Walks the table of descriptors of a process, for fork, exec, exit, close_range and the census. */
+#include "attach.c"
 #include "core/account.c"
-#include "core/scratch.c"
+#include "core/in_flight.c"
 #include "fds/lifecycle.c"
-
-/*
- * What needs a loop runs in a program of its own, a few steps at a time, and calls itself for the
- * rest: the verifier walks a loop once for each state that leads to it, and gives up after a
- * million instructions.
- */
-BPF_PROG_ARRAY(tail_calls, TAIL_CALL_COUNT);
-BPF_TABLE(SCRATCH, u32, struct fd_walk, fd_walks, SCRATCH_ENTRIES);
-/* Walks that further programs of the same event go on with. */
-BPF_ARRAY(unfinished_walks, u64, 1);
-
-/* Goes on in another program: returns only if that cannot run. */
-static __always_inline void go_on(void *ctx, u32 tail_call)
-{
-	tail_calls.call(ctx, tail_call);
-	lose(LOSS_TAIL_CALLS);
-}
 
 static __always_inline struct fd_walk *current_walk(void)
 {
@@ -39,8 +23,8 @@ static __always_inline struct fd_walk *new_walk(void)
 	return current_walk();
 }
 
-/* Sets out for the open descriptors from `first` to before `end`. */
-static __always_inline void set_out(struct fd_walk *walk, const struct task_struct *task,
+/* Prepares a walk over the open descriptors from `first` up to `end` - 1. */
+static __always_inline void prepare_walk(struct fd_walk *walk, const struct task_struct *task,
 				    const struct files_struct *files, u32 first, u32 end)
 {
 	struct fdtable *table = NULL;
@@ -59,7 +43,7 @@ static __always_inline void set_out(struct fd_walk *walk, const struct task_stru
 	walk->owner = process_key_of(task);
 }
 
-/* Begins a walk that ends before this program or those that it calls end. */
+/* Begins a walk that this program and those that it calls finish. */
 static __always_inline struct fd_walk *begin_walk(const struct task_struct *task,
 						  const struct files_struct *files, u32 first,
 						  u32 end)
@@ -67,13 +51,13 @@ static __always_inline struct fd_walk *begin_walk(const struct task_struct *task
 	struct fd_walk *walk = new_walk();
 
 	if (walk)
-		set_out(walk, task, files, first, end);
+		prepare_walk(walk, task, files, first, end);
 	else
 		lose(LOSS_SCRATCH);
 	return walk;
 }
 
-/* `with_groups`: tell the groups of fanotify apart, as the census does. */
+/* `with_groups`: count fanotify groups with permission events too, as the census does. */
 static __always_inline void walk_fd(struct fd_walk *walk, u32 fd, bool with_groups)
 {
 	struct fsnotify_group *group = NULL;
@@ -83,9 +67,7 @@ static __always_inline void walk_fd(struct fd_walk *walk, u32 fd, bool with_grou
 	PROBE_READ(file, walk->fds + fd * sizeof(file));
 	if (!file)
 		return;
-	/* Through memory, or the verifier follows each fd type separately. */
-	*(volatile u32 *)&walk->fd_type = file_fd_type(file);
-	fd_type = *(volatile u32 *)&walk->fd_type;
+	fd_type = THROUGH_MEMORY(walk->fd_type, file_fd_type(file));
 	if (fd_type >= FD_TYPE_COUNT)
 		return;
 	walk->count[fd_type]++;
@@ -117,13 +99,13 @@ static __always_inline void walk_step(struct fd_walk *walk, bool with_groups)
 	}
 }
 
-/* At most so many steps; true if the program is to be called again for more. */
+/* Makes up to `steps` steps; true if the program must be called again. */
 static __always_inline bool walk_on(struct fd_walk *walk, u32 steps, bool with_groups)
 {
 	u32 i;
 
 	for (i = 0; i < steps; i++) {
-		/* Not after each step: the verifier follows every way out of the loop. */
+		/* Not after each step: the verifier follows every exit of the loop. */
 		if (i % 32 == 0 && walk->position >= walk->end)
 			break;
 		if (walk->position < walk->end)
@@ -132,7 +114,7 @@ static __always_inline bool walk_on(struct fd_walk *walk, u32 steps, bool with_g
 	return walk->position < walk->end && ++walk->calls < FD_WALK_CALLS;
 }
 
-/* Tail call: goes through the descriptors of `current_walk()`. */
+/* Tail call: walks the descriptors of `current_walk()`. */
 int on_walk_fds(void *ctx)
 {
 	struct fd_walk *walk = current_walk();
@@ -167,8 +149,6 @@ static __always_inline void mark_ended(struct process_key *key)
 }
 
 #ifdef MODE_TRACEPOINT
-/* Descriptors that are closed if the exec goes well, by the thread that asked for it. */
-BPF_TABLE("lru_hash", u32, struct fd_counts, exec_fds, 4096);
 
 static __always_inline void keep_for_exec(const struct fd_walk *walk)
 {
@@ -191,7 +171,7 @@ static __always_inline void add_unfinished(u64 number)
 		__sync_fetch_and_add(count, number);
 }
 
-/* The programs that follow at the same event take up a walk that has more to see. */
+/* Leaves the rest of the walk to the next programs of the same event. */
 static __always_inline void leave_unfinished(struct fd_walk *walk)
 {
 	__builtin_memset(walk->count, 0, sizeof(walk->count));
@@ -200,7 +180,7 @@ static __always_inline void leave_unfinished(struct fd_walk *walk)
 	add_unfinished(1);
 }
 
-/* Tail call: does with the descriptors that were found what they were looked up for. */
+/* Tail call: counts the descriptors that were found, as the purpose of the walk asks. */
 int on_count_fds(void *ctx)
 {
 	struct fd_walk *walk = current_walk();
@@ -226,36 +206,111 @@ int on_count_fds(void *ctx)
 	return 0;
 }
 
-/* The kernel lets one program call 33 others: the next at the same event sees what is left. */
-static __always_inline void walk_further(void *ctx, u64 task)
+/* The unfinished walk of this task, taken over by the caller; NULL if there is none. */
+static __always_inline struct fd_walk *take_unfinished(u64 task)
 {
 	struct fd_walk *walk;
 	u32 zero = 0;
 	u64 *count = unfinished_walks.lookup(&zero);
 
 	if (!count || !*count)
-		return;
+		return NULL;
 	walk = current_walk();
 	if (!walk || !walk->unfinished || walk->task != task)
-		return;
+		return NULL;
 	walk->unfinished = 0;
 	add_unfinished(-1);
+	return walk;
+}
+
+/* The kernel lets one program call 33 others: the next one at the same event continues. */
+static __always_inline void walk_further(void *ctx, u64 task)
+{
+	if (take_unfinished(task))
+		go_on(ctx, TAIL_CALL_WALK_FDS);
+}
+
+/* After the last of them, the rest is counted as not seen. */
+static __always_inline void end_walk(u64 task)
+{
+	if (take_unfinished(task))
+		lose(LOSS_FDS_UNSEEN);
+}
+
+/* Whole tables: copied at fork, closed at exit. */
+
+/*
+ * sched_process_fork(struct task_struct *parent, struct task_struct *child): the table is copied,
+ * unless both share one
+ */
+ON_TRACEPOINT(sched_process_fork)
+{
+	const struct task_struct *child = (const struct task_struct *)arg[1];
+	struct files_struct *files = NULL;
+	struct fd_walk *walk;
+
+	PROBE_READ(files, &child->files);
+	if (!files || files == current_files())
+		return 0;
+	walk = begin_walk(child, files, 0, NO_FD);
+	if (!walk)
+		return 0;
+	walk->purpose = PURPOSE_FORK;
+	walk->account = ACCOUNT_FD_OPENED;
+	walk->via = BIRTH_FORK;
+	go_on(ctx, TAIL_CALL_WALK_FDS);
+	return 0;
+}
+
+/* The last thread of a process ends; its table is closed, unless another process shares it. */
+static __always_inline void fds_at_exit(void *ctx)
+{
+	struct process_key key = current_process_key();
+	struct files_struct *files = current_files();
+	struct signal_struct *signal;
+	struct fd_walk *walk;
+	int users, threads;
+	u32 one = 1;
+
+	if (!files || ended_processes.insert(&key, &one))
+		return;
+	TASK_READ(signal, &this_task()->signal);
+	TASK_READ(threads, &signal->nr_threads);
+	TASK_READ(users, &files->count.counter);
+	if (users > threads)
+		return;
+	walk = begin_walk(this_task(), files, 0, NO_FD);
+	if (!walk)
+		return;
+	walk->purpose = PURPOSE_EXIT;
+	walk->account = ACCOUNT_FD_CLOSED;
+	walk->via = CAUSE_EXIT;
 	go_on(ctx, TAIL_CALL_WALK_FDS);
 }
 
-/* After the last of them, what is still left stays unseen. */
-static __always_inline void end_walk(u64 task)
-{
-	struct fd_walk *walk;
-	u32 zero = 0;
-	u64 *count = unfinished_walks.lookup(&zero);
+/* Programs that continue the walk of the one before: FURTHER_WALKS of them at each event. */
+#define ON_FURTHER(number)                                 \
+	ON_TRACEPOINT(sched_process_fork_##number)         \
+	{                                                  \
+		walk_further(ctx, arg[1]);                 \
+		return 0;                                  \
+	}                                                  \
+	ON_TRACEPOINT(sched_process_exit_##number)         \
+	{                                                  \
+		walk_further(ctx, (u64)this_task());       \
+		return 0;                                  \
+	}
 
-	if (!count || !*count)
-		return;
-	walk = current_walk();
-	if (!walk || !walk->unfinished || walk->task != task)
-		return;
-	walk->unfinished = 0;
-	add_unfinished(-1);
-	lose(LOSS_FDS_UNSEEN);
+FURTHER_WALKS
+
+ON_TRACEPOINT(sched_process_fork_end)
+{
+	end_walk(arg[1]);
+	return 0;
+}
+
+ON_TRACEPOINT(sched_process_exit_end)
+{
+	end_walk((u64)this_task());
+	return 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The file layer's door io_uring: operations count when they complete, for the process of the
- * ring, whichever thread completes them.
+ * Door io_uring: operations are counted when they complete, for the process of the ring, whichever
+ * thread completes them.
  */
-#include "attach/tracepoints.c"
+#include "attach.c"
 #include "core/account.c"
 
 #define IO_COMPL_BATCH 32
@@ -22,7 +22,7 @@ static __always_inline const struct task_struct *request_task(const struct io_ki
 	return task;
 }
 
-/* The account that an opcode belongs to; ACCOUNT_NONE if it moves nothing, or others count it. */
+/* The account of an opcode; ACCOUNT_NONE if it moves nothing, or is counted elsewhere. */
 static __always_inline u32 opcode_account(u8 opcode)
 {
 	switch (opcode) {
@@ -34,7 +34,7 @@ static __always_inline u32 opcode_account(u8 opcode)
 	return ACCOUNT_NONE;
 }
 
-/* The flags of a receive stand in the request, of which struct io_sr_msg is the beginning. */
+/* The flags of a receive are in the request, which begins with a struct io_sr_msg. */
 static __always_inline u32 request_account(const struct io_kiocb *request, u8 opcode, u32 fd_type)
 {
 	u32 flags = 0;
@@ -48,7 +48,7 @@ static __always_inline u32 request_account(const struct io_kiocb *request, u8 op
 	return opcode_account(opcode);
 }
 
-/* True of a request that was refused for want of a descriptor; elsewhere alloc_fd() tells. */
+/* True if no descriptor was free for the request; in the other modes alloc_fd() is hooked. */
 static __always_inline bool found_no_fd(u8 opcode, s32 result)
 {
 #ifdef MODE_TRACEPOINT
@@ -109,7 +109,10 @@ ON_TRACEPOINT(io_uring_complete)
 }
 
 #ifndef MODE_TRACEPOINT
-/* bool io_req_post_cqe(struct io_kiocb *req, s32 res, u32 flags): a multishot request goes on */
+/*
+ * bool io_req_post_cqe(struct io_kiocb *req, s32 res, u32 flags): a multishot request has one more
+ * result
+ */
 ON_ENTRY(io_req_post_cqe)
 {
 	return request_done((const struct io_kiocb *)arg[0], arg[1]);
@@ -117,15 +120,19 @@ ON_ENTRY(io_req_post_cqe)
 
 #if IO_URING_COMPLETE_ARITY != 3 && IO_URING_COMPLETE_ARITY != 7
 /*
- * Where the tracepoint does not tell the request (before 5.19), it completes in one of two places:
- * void io_req_complete_post(struct io_kiocb *req, s32 res, u32 flags)
+ * Where the tracepoint is not used, before Linux kernel commit c4bb964fa092 ("io_uring: add
+ * tracing for additional CQE32 fields") (in v5.19), a request completes in one of two places: void
+ * io_req_complete_post(struct io_kiocb *req, s32 res, u32 flags)
  */
 ON_ENTRY(io_req_complete_post)
 {
 	return request_done((const struct io_kiocb *)arg[0], arg[1]);
 }
 
-/* void io_submit_flush_completions(struct io_ring_ctx *ctx): all that were done at submission */
+/*
+ * void io_submit_flush_completions(struct io_ring_ctx *ctx): all requests that completed at
+ * submission
+ */
 ON_ENTRY(io_submit_flush_completions)
 {
 	const struct io_submit_state *state = &((struct io_ring_ctx *)arg[0])->submit_state;

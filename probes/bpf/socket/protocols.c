@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The socket layer where the kernel has no tracepoints of it: the operations of each protocol
- * family. unix_seqpacket_sendmsg calls unix_dgram_sendmsg on every kernel, which stands for both;
- * unix_seqpacket_recvmsg does so on some only, so it stands for itself.
+ * The socket layer of a kernel without its tracepoints: the operations of each protocol family.
+ * unix_seqpacket_sendmsg calls unix_dgram_sendmsg on every kernel, so one hook serves both.
+ * unix_seqpacket_recvmsg calls unix_dgram_recvmsg on some kernels only, so each has its hook.
  */
-#include "attach/returns.c"
+#include "attach.c"
 #include "socket/socket.c"
 
 static __always_inline int protocol_operation(void *ctx, u32 direction, u64 flags, u64 sock,
@@ -56,7 +56,8 @@ ON_RETURN(unix_dgram_recvmsg)
 
 /*
  * ssize_t sock_sendpage(struct file *file, struct page *, int, size_t, loff_t *, int): splice and
- * sendfile to a socket. A protocol without an own way ends in its sendmsg, and is counted there.
+ * sendfile to a socket. A protocol without a function of its own calls its sendmsg, which is
+ * counted.
  */
 ON_RETURN(sock_sendpage)
 {

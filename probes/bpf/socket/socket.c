@@ -1,11 +1,64 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The socket layer: what the protocols took and gave, whatever call it was for. */
-#include "attach/tracepoints.c"
+/* The socket layer: the bytes that protocols sent and received, for any call. */
+#include "attach.c"
 #include "core/account.c"
-#include "core/transfers.c"
-#include "socket/stacks.c"
+#include "core/in_flight.c"
 
-/* What stands for the socket; NULL for what the kernel does for itself. */
+/* Sampled stacks: the kernel's own call chain, from the door down to the socket layer. */
+#ifdef STACKS_EVERY
+
+static __always_inline bool is_sampled(void)
+{
+	u32 zero = 0;
+	u64 *turn = stack_turns.lookup(&zero);
+
+	return turn && __sync_fetch_and_add(turn, 1) % STACKS_EVERY == 0;
+}
+
+/* True if all sockets are sampled, or the socket of this file is. */
+static __always_inline bool is_wanted(const struct file *file)
+{
+#ifdef STACKS_SOCKET
+	struct inode *inode = NULL;
+	u64 number = 0;
+
+	PROBE_READ(inode, &file->f_inode);
+	PROBE_READ(number, &inode->i_ino);
+	return number == STACKS_SOCKET;
+#else
+	return true;
+#endif
+}
+
+static __always_inline void sample_stack(void *ctx, u32 direction, u32 fd_type,
+					 const struct file *file)
+{
+	struct stack_key key = {.account = direction, .fd_type = fd_type};
+	u64 *count, zero = 0;
+	int stack;
+
+	if (!is_wanted(file) || !is_sampled())
+		return;
+	stack = stacks.get_stackid(ctx, 0);
+	key.stack = stack < 0 ? NO_STACK : stack;
+	count = stack_samples.lookup(&key);
+	if (!count) {
+		stack_samples.insert(&key, &zero);
+		count = stack_samples.lookup(&key);
+	}
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	else
+		lose(LOSS_STACKS_FULL);
+}
+#else
+static __always_inline void sample_stack(void *ctx, u32 direction, u32 fd_type,
+					 const struct file *file)
+{
+}
+#endif
+
+/* The file of the socket; NULL for a socket that the kernel uses itself. */
 static __always_inline struct file *file_of_sock(const struct sock *sk)
 {
 	struct socket *sock = NULL;
@@ -32,7 +85,7 @@ static __always_inline int socket_operation(void *ctx, u32 direction, u64 flags,
 
 	if (result < 0)
 		return 0;
-	/* A thread of the kernel works on the socket that a process gave it: nbd, iscsi, sockmap. */
+	/* A kernel thread uses a socket that a process gave it: nbd, iscsi, sockmap. */
 	if (task_flags() & PF_KTHREAD)
 		file = NULL;
 	if (direction == ACCOUNT_SOCKET_RECEIVE)

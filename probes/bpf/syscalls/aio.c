@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The file layer's door aio in tracepoint mode: an operation is noted when it is submitted, for its
- * control block belongs to the program again at once, and counted when its result is fetched.
+ * Door aio in tracepoint mode. An operation is kept when it is submitted, because the program may
+ * change its control block right after; it is counted when its result is fetched.
  */
+#include "attach.c"
 #include "core/account.c"
-#include "core/pending.c"
-#include "fds/walk.c"
+#include "core/in_flight.c"
 #include "syscalls/syscalls.c"
-
-BPF_TABLE("lru_hash", struct aio_key, struct aio, aio_submissions, PENDING_ENTRIES);
 
 /* As user space has it, the same for 32-bit programs: include/uapi/linux/aio_abi.h. */
 struct user_iocb {
@@ -106,7 +104,7 @@ static __always_inline void aio_event_at(u64 address)
 	aio_submissions.delete(&key);
 }
 
-/* Tail call of io_getevents: the results of aio are nowhere else in this mode. */
+/* Tail call of io_getevents: in this mode the results are seen here only. */
 int on_aio_events(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];

@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The file layer in tracepoint mode: system calls, resolved to their files. */
+/* The file layer in tracepoint mode: system calls, and the files behind their descriptors. */
+#include "attach.c"
 #include "core/account.c"
-#include "core/pending.c"
-#include "core/scratch.c"
-#include "core/transfers.c"
+#include "core/in_flight.c"
 #include "fds/lifecycle.c"
-#include "fds/walk.c"
-#include "syscalls/fds_passed.c"
-
-BPF_ARRAY(syscalls, struct syscall, SYSCALL_SLOTS);
-
-BPF_TABLE(SCRATCH, u32, struct progress, progress, SCRATCH_ENTRIES);
 
 static __always_inline struct progress *current_progress(void)
 {
@@ -30,15 +23,15 @@ static __always_inline struct progress *new_progress(void)
 	return current_progress();
 }
 
-/* A system call under way: its slot in `syscalls`, and its first argument. */
-struct under_way {
+/* A system call in flight: its slot in `syscalls`, and its first argument. */
+struct in_flight {
 	struct pt_regs *regs;
 	u32 slot;
 	u32 first;
 };
 
 /* Argument `index` of 1 to 3; socketcall(2) of 32-bit programs has its arguments in memory. */
-static __always_inline u64 argument_of(const struct under_way *now, u32 index)
+static __always_inline u64 argument_of(const struct in_flight *now, u32 index)
 {
 	u32 value = 0;
 
@@ -49,10 +42,10 @@ static __always_inline u64 argument_of(const struct under_way *now, u32 index)
 	return value;
 }
 
-static __always_inline struct under_way call_under_way(struct pt_regs *regs)
+static __always_inline struct in_flight call_in_flight(struct pt_regs *regs)
 {
 	struct syscall_entry entry = syscall_entry(regs);
-	struct under_way now = {.regs = regs, .slot = entry.number, .first = entry.first};
+	struct in_flight now = {.regs = regs, .slot = entry.number, .first = entry.first};
 
 	if (!is_compat())
 		return now;
@@ -64,8 +57,8 @@ static __always_inline struct under_way call_under_way(struct pt_regs *regs)
 	return now;
 }
 
-/* The descriptor in argument `index`, where the call has one there. */
-static __always_inline u32 fd_argument(const struct under_way *now, u32 index)
+/* The descriptor in argument `index`; NO_FD if the call has none there. */
+static __always_inline u32 fd_argument(const struct in_flight *now, u32 index)
 {
 	if (!index)
 		return now->first;
@@ -73,8 +66,8 @@ static __always_inline u32 fd_argument(const struct under_way *now, u32 index)
 }
 
 /*
- * True for the numbers of calls that end descriptors, whose types are known before only, and of
- * those that may go on for long, half done.
+ * True for calls that must be looked at on entry: those that close descriptors, whose types are
+ * known only before, and those that may take long with a part of their bytes moved.
  */
 static __always_inline bool is_followed_from_entry(u32 number)
 {
@@ -90,7 +83,7 @@ static __always_inline bool is_transfer(const struct syscall *call)
 	return call->door == DOOR_SENDFILE || call->door == DOOR_SPLICE;
 }
 
-static __always_inline void remember_ending(const struct under_way *now, struct syscall *call)
+static __always_inline void remember_closing(const struct in_flight *now, struct syscall *call)
 {
 	struct pending *entry = pending_of(current_tid());
 	struct file *file;
@@ -117,14 +110,14 @@ static __always_inline void begin_tail_call(void)
 /* sys_enter(struct pt_regs *regs, long number) */
 int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct under_way now;
+	struct in_flight now;
 	struct syscall *call;
 
 #ifndef LATENCY
 	if (!is_followed_from_entry(ctx->args[1]) && !fds_are_shared())
 		return 0;
 #endif
-	now = call_under_way((struct pt_regs *)ctx->args[0]);
+	now = call_in_flight((struct pt_regs *)ctx->args[0]);
 	call = syscalls.lookup(&now.slot);
 	if (!call || !call->known)
 		return 0;
@@ -134,7 +127,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	}
 	if (call->ends_argument != NO_ARGUMENT) {
-		remember_ending(&now, call);
+		remember_closing(&now, call);
 		return 0;
 	}
 	remember(now.slot, fd_argument(&now, call->read_argument),
@@ -144,7 +137,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-static __always_inline u32 read_account(const struct under_way *now, struct syscall *call,
+static __always_inline u32 read_account(const struct in_flight *now, struct syscall *call,
 					u32 fd_type)
 {
 	u32 index = call->flags_argument;
@@ -154,8 +147,8 @@ static __always_inline u32 read_account(const struct under_way *now, struct sysc
 	return receive_account(argument_of(now, index), fd_type, true);
 }
 
-/* Counts the descriptor that is read from; its fd type. */
-static __always_inline u32 read_side(const struct under_way *now, struct syscall *call,
+/* Counts the descriptor that is read from; returns its fd type. */
+static __always_inline u32 read_side(const struct in_flight *now, struct syscall *call,
 				     const struct pending *then, s64 result, u64 operations)
 {
 	struct target target = target_at_return(then, 0, fd_argument(now, call->read_argument));
@@ -165,8 +158,8 @@ static __always_inline u32 read_side(const struct under_way *now, struct syscall
 	return target.fd_type;
 }
 
-/* Counts the descriptor that is written to; its fd type. */
-static __always_inline u32 write_side(const struct under_way *now, struct syscall *call,
+/* Counts the descriptor that is written to; returns its fd type. */
+static __always_inline u32 write_side(const struct in_flight *now, struct syscall *call,
 				      const struct pending *then, s64 result, u64 operations)
 {
 	struct target target = target_at_return(then, 1, fd_argument(now, call->write_argument));
@@ -176,10 +169,11 @@ static __always_inline u32 write_side(const struct under_way *now, struct syscal
 }
 
 /*
- * True if a failed call ends here: it was given no descriptor that it could use. One that found no
- * free descriptor may be an operation as well, as the read of fanotify's events is.
+ * True if the failed call was no operation: it was given no descriptor that it could use. A call
+ * that found no free descriptor can be an operation all the same: reading fanotify's events opens
+ * files.
  */
-static __always_inline bool ends_refused(const struct under_way *now, struct syscall *call,
+static __always_inline bool ends_refused(const struct in_flight *now, struct syscall *call,
 					 const struct pending *then, s64 result)
 {
 	u32 in = call->read_argument, out = call->write_argument;
@@ -204,10 +198,46 @@ static __always_inline bool ends_refused(const struct under_way *now, struct sys
 	return true;
 }
 
+/* Begins to read the control messages of a call, in user memory: see syscalls/fds.c. */
+static __always_inline struct control_walk *current_control(void)
+{
+	u32 key = scratch_key();
+
+	return control_walks.lookup(&key);
+}
+
+static __always_inline struct control_walk *new_control(void)
+{
+#ifdef PREEMPTED
+	struct control_walk empty = {};
+	u32 key = scratch_key();
+
+	control_walks.update(&key, &empty);
+#endif
+	return current_control();
+}
+
+/* `headers`: the first struct msghdr, or struct mmsghdr if there are several. */
+static __always_inline void control_messages(struct bpf_raw_tracepoint_args *ctx, u64 headers,
+					     u32 count, bool sent)
+{
+	struct control_walk *walk = new_control();
+
+	if (!walk) {
+		lose(LOSS_SCRATCH);
+		return;
+	}
+	__builtin_memset(walk, 0, sizeof(*walk));
+	walk->header = headers;
+	walk->messages = count;
+	walk->sent = sent;
+	go_on(ctx, TAIL_CALL_CONTROL);
+}
+
 /* sys_exit(struct pt_regs *regs, long result) */
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct under_way now = call_under_way((struct pt_regs *)ctx->args[0]);
+	struct in_flight now = call_in_flight((struct pt_regs *)ctx->args[0]);
 	struct syscall *call = syscalls.lookup(&now.slot);
 	s64 result = ctx->args[1];
 	u32 fd_type = NO_FD_TYPE;
@@ -262,7 +292,7 @@ static __always_inline u32 message_length(u64 vector, u32 index)
 /* Tail call of sendmmsg and recvmmsg, which return a number of messages. */
 int on_messages(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct under_way now = call_under_way((struct pt_regs *)ctx->args[0]);
+	struct in_flight now = call_in_flight((struct pt_regs *)ctx->args[0]);
 	struct syscall *call = syscalls.lookup(&now.slot);
 	struct progress *done = current_progress();
 	u64 vector = argument_of(&now, 1);

@@ -7,12 +7,9 @@ from itertools import pairwise
 import pytest
 
 from fdscope.exporter.accounts.ledger import Line, Residuals, Side, ledger, since
-from fdscope.probes.schema.snapshot import KERNEL_SOCKET, Amount, UnderWay
+from fdscope.probes.schema.slots import KERNEL_SOCKET, code_of
+from fdscope.probes.schema.snapshot import Amount, UnderWay
 from fdscope.probes.schema.taxonomy import Account, Door, FdType, Scope
-
-
-def code(account: Account, fd_type: FdType, via: int, errno: int = 0) -> int:
-    return account | fd_type << 8 | via << 16 | errno << 24
 
 
 def line_of(lines: list[Line], fd_type: FdType, direction: str) -> Line:
@@ -22,16 +19,16 @@ def line_of(lines: list[Line], fd_type: FdType, direction: str) -> Line:
 def test_terms() -> None:
     tcp = FdType.TCP
     one = {
-        code(Account.FILE_READ, tcp, Door.READ_WRITE): Amount(1, 100),
-        code(Account.FILE_READ, tcp, Door.SPLICE): Amount(1, 30),
-        code(Account.FILE_READ, tcp, Door.READ_WRITE, 11): Amount(5, 0),
-        code(Account.FILE_PEEK, tcp, Door.SOCKET_CALL): Amount(1, 999),
-        code(Account.SOCKET_RECEIVE, tcp, Scope.REMOTE): Amount(1, 40),
+        code_of(Account.FILE_READ, tcp, Door.READ_WRITE): Amount(1, 100),
+        code_of(Account.FILE_READ, tcp, Door.SPLICE): Amount(1, 30),
+        code_of(Account.FILE_READ, tcp, Door.READ_WRITE, 11): Amount(5, 0),
+        code_of(Account.FILE_PEEK, tcp, Door.SOCKET_CALL): Amount(1, 999),
+        code_of(Account.SOCKET_RECEIVE, tcp, Scope.REMOTE): Amount(1, 40),
     }
     other = {
-        code(Account.SOCKET_RECEIVE, tcp, Scope.LOOPBACK): Amount(1, 60),
-        code(Account.SOCKET_RECEIVE, tcp, Scope.REMOTE | KERNEL_SOCKET): Amount(1, 7),
-        code(Account.FILE_WRITE, FdType.REGULAR, Door.SENDFILE): Amount(1, 5),
+        code_of(Account.SOCKET_RECEIVE, tcp, Scope.LOOPBACK): Amount(1, 60),
+        code_of(Account.SOCKET_RECEIVE, tcp, Scope.REMOTE | KERNEL_SOCKET): Amount(1, 7),
+        code_of(Account.FILE_WRITE, FdType.REGULAR, Door.SENDFILE): Amount(1, 5),
     }
     lines = ledger([one, other], UnderWay({FdType.UDP: 5}, {tcp: 11}))
     received = line_of(lines, tcp, "received")

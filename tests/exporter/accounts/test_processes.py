@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fdscope.exporter.accounts.processes import OTHER, UNKNOWN, Owner, Processes, process_name
 from fdscope.exporter.catalog.slots import series_of, shown_as
-from fdscope.probes.schema.snapshot import OTHER_ERRNO, Amount, Process, ProcessKey, Snapshot
+from fdscope.probes.schema.slots import OTHER_ERRNO, with_errno
+from fdscope.probes.schema.snapshot import Amount, Process, ProcessKey, Snapshot
 
 CODE = 0
 LINGER = 10.0
@@ -165,7 +166,7 @@ class Drowned(RuleBasedStateMachine):
 
     def grow(self, process: Alive, amount: int, errnos: list[int]) -> None:
         # Errors of reading and of writing: they are shown together.
-        for what in (CODE, *(CODE | errno % 2 | errno << 24 for errno in errnos)):
+        for what in (CODE, *(with_errno(CODE, errno) | errno % 2 for errno in errnos)):
             before = process.more.get(what, Amount(0, 0))
             process.more[what] = Amount(before.operations + amount, before.bytes)
             self.moved[what >> 24 > 0] += amount
@@ -386,15 +387,15 @@ def test_who_moves_takes_the_place_of_who_does_not() -> None:
 def test_an_owner_shows_so_many_errors() -> None:
     kernel = Kernel()
     errnos = [*range(1, 134), 200, 240]
-    more = {CODE | number << 24: Amount(3, 0) for number in errnos}
+    more = {with_errno(CODE, number): Amount(3, 0) for number in errnos}
     kernel.processes[ProcessKey(1, 1)] = Alive(b"bomb", more=more)
     processes = Processes(10, lambda _: "", lambda _: True, LINGER)
     scraped(kernel, processes, 0)
     (amounts,) = processes.totals().values()
-    other = shown_as(CODE | OTHER_ERRNO << 24)
+    other = shown_as(with_errno(CODE, OTHER_ERRNO))
     assert len(amounts) == 33
     assert amounts[other].operations == 3 * (len(errnos) - 32)
-    assert shown_as(CODE | 200 << 24) not in amounts
+    assert shown_as(with_errno(CODE, 200)) not in amounts
 
 
 def test_past_the_cap_processes_are_summed_under_their_name() -> None:

@@ -19,22 +19,19 @@ from fdscope.exporter.accounts.ledger import Residuals, ledger
 from fdscope.exporter.accounts.processes import Owner, process_name
 from fdscope.exporter.catalog import CATALOG
 from fdscope.exporter.families import health, layers, owned
-from fdscope.probes.schema.snapshot import KERNEL_SOCKET, Amount, Latency, MapFill, Runs, Snapshot
+from fdscope.probes.attach.report import HookStatus, State
+from fdscope.probes.schema.slots import KERNEL_SOCKET, code_of
+from fdscope.probes.schema.snapshot import Amount, Latency, MapFill, Runs, Snapshot
 from fdscope.probes.schema.taxonomy import Account, Door, FdType, Loss, Mode, Scope
 from fdscope.probes.selftest.run import Row
 
-
-def code(account: Account, fd_type: FdType, via: int, errno: int = 0) -> int:
-    return account | fd_type << 8 | via << 16 | errno << 24
-
-
 AMOUNTS = {
-    code(Account.FILE_READ, FdType.TCP, Door.READ_WRITE): Amount(3, 12345678901),
-    code(Account.FILE_WRITE, FdType.REGULAR, Door.SENDFILE): Amount(1, 7),
-    code(Account.FILE_READ, FdType.FIFO, Door.READ_WRITE, 11): Amount(4, 0),
-    code(Account.SOCKET_RECEIVE, FdType.TCP, Scope.REMOTE): Amount(2, 9),
-    code(Account.SOCKET_RECEIVE, FdType.TCP, Scope.REMOTE | KERNEL_SOCKET): Amount(1, 1000),
-    code(Account.FILE_PEEK, FdType.TCP, Door.SOCKET_CALL): Amount(1, 5),
+    code_of(Account.FILE_READ, FdType.TCP, Door.READ_WRITE): Amount(3, 12345678901),
+    code_of(Account.FILE_WRITE, FdType.REGULAR, Door.SENDFILE): Amount(1, 7),
+    code_of(Account.FILE_READ, FdType.FIFO, Door.READ_WRITE, 11): Amount(4, 0),
+    code_of(Account.SOCKET_RECEIVE, FdType.TCP, Scope.REMOTE): Amount(2, 9),
+    code_of(Account.SOCKET_RECEIVE, FdType.TCP, Scope.REMOTE | KERNEL_SOCKET): Amount(1, 1000),
+    code_of(Account.FILE_PEEK, FdType.TCP, Door.SOCKET_CALL): Amount(1, 5),
 }
 OWNER = Owner("curl", "77", "app.service")
 
@@ -87,7 +84,7 @@ def everything(name: str) -> CollectorRegistry:
         runs={"on_sys_exit": Runs(5, 1000)},
     )
     latency = {(FdType.TCP, Account.FILE_READ): Latency(tuple(range(63)), 5)}
-    hook = {"layer": "file", "function": "vfs_read", "mode": "fentry", "state": "attached"}
+    hook = HookStatus("vfs_read", "file", "fentry", "", State.ATTACHED)
     return registry_of(
         owned.process_families(totals),
         layers.ledger_families(lines, Residuals().update(lines)),

@@ -21,7 +21,8 @@ from fdscope.exporter.families import owned
 from fdscope.exporter.families.build import gauge, table
 from fdscope.exporter.http.exposition import LeftOut, encoded, expose
 from fdscope.exporter.http.negotiation import metrics_form
-from fdscope.probes.schema.snapshot import KERNEL_SOCKET, OTHER_ERRNO, UNKNOWN_ERRNO, Amount
+from fdscope.probes.schema.slots import KERNEL_SOCKET, OTHER_ERRNO, UNKNOWN_ERRNO, code_of
+from fdscope.probes.schema.snapshot import Amount
 from fdscope.probes.schema.taxonomy import (
     Account,
     Birth,
@@ -34,7 +35,7 @@ from fdscope.probes.schema.taxonomy import (
     Scope,
     Stdio,
 )
-from tests.exporter.families.test_families import Fixed, code
+from tests.exporter.families.test_families import Fixed
 from tests.exporter.serving import FakeCollector, running
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -43,27 +44,27 @@ ACCEPTED = ["", OPENMETRICS, UTF8, f"{OPENMETRICS}; escaping=allow-utf-8"]
 
 EVERY_ACCOUNT = {
     **{
-        code(account, FdType.TCP, Door.SENDFILE): Amount(3, 12345678901)
+        code_of(account, FdType.TCP, Door.SENDFILE): Amount(3, 12345678901)
         for account in Account
         if account.is_file
     },
     **{
-        code(account, FdType.UDP, Scope.REMOTE): Amount(999_999, 1_000_000)
+        code_of(account, FdType.UDP, Scope.REMOTE): Amount(999_999, 1_000_000)
         for account in Account
         if account.name.startswith("SOCKET_")
     },
-    code(Account.SOCKET_SEND, FdType.TCP, Scope.REMOTE | KERNEL_SOCKET): Amount(1, 1),
-    code(Account.FD_OPENED, FdType.TCP, Birth.ACCEPT): Amount(5, 0),
-    code(Account.FD_CLOSED, FdType.TCP, Cause.EXIT): Amount(5, 0),
-    code(Account.FD_PASSED, FdType.TCP, Passing.SENT): Amount(5, 0),
-    code(Account.STDIO_SOCKET, FdType.TCP, Stdio.OUTPUT): Amount(5, 0),
-    code(Account.CONNECTION, FdType.TCP, Connection.ACCEPT_REMOTE): Amount(5, 0),
-    code(Account.DEBUG_ACCESS, FdType.OTHER, DebugMethod.PTRACE_SEIZE): Amount(5, 0),
+    code_of(Account.SOCKET_SEND, FdType.TCP, Scope.REMOTE | KERNEL_SOCKET): Amount(1, 1),
+    code_of(Account.FD_OPENED, FdType.TCP, Birth.ACCEPT): Amount(5, 0),
+    code_of(Account.FD_CLOSED, FdType.TCP, Cause.EXIT): Amount(5, 0),
+    code_of(Account.FD_PASSED, FdType.TCP, Passing.SENT): Amount(5, 0),
+    code_of(Account.STDIO_SOCKET, FdType.TCP, Stdio.OUTPUT): Amount(5, 0),
+    code_of(Account.CONNECTION, FdType.TCP, Connection.ACCEPT_REMOTE): Amount(5, 0),
+    code_of(Account.DEBUG_ACCESS, FdType.OTHER, DebugMethod.PTRACE_SEIZE): Amount(5, 0),
     **{
-        code(Account.FILE_READ, FdType.FIFO, Door.READ_WRITE, errno): Amount(2**53, 0)
+        code_of(Account.FILE_READ, FdType.FIFO, Door.READ_WRITE, errno): Amount(2**53, 0)
         for errno in (11, 200, UNKNOWN_ERRNO, OTHER_ERRNO)
     },
-    code(Account.FILE_WRITE, FdType.FIFO, Door.READ_WRITE, 11): Amount(7, 0),
+    code_of(Account.FILE_WRITE, FdType.FIFO, Door.READ_WRITE, 11): Amount(7, 0),
 }
 
 

@@ -16,21 +16,18 @@ from fdscope.exporter.families.storage import block_families, network_families
 from fdscope.exporter.http.exposition import LeftOut
 from fdscope.exporter.page.state import FLOW_PROCESSES, disk_filesystems, protocol, state
 from fdscope.exporter.page.sums import ENDED_PID, Reading, changes, read
+from fdscope.probes.schema.slots import code_of
 from fdscope.probes.schema.snapshot import Amount
 from fdscope.probes.schema.taxonomy import Account, Door, FdType, Scope
 
 DISK = frozenset({"ext4"})
 
 
-def code(account: Account, fd_type: FdType, via: Door | Scope) -> int:
-    return account | fd_type << 8 | via << 16
-
-
-READ_TCP = code(Account.FILE_READ, FdType.TCP, Door.SOCKET_CALL)
-WRITE_TCP = code(Account.FILE_WRITE, FdType.TCP, Door.READ_WRITE)
-READ_FILE = code(Account.FILE_READ, FdType.REGULAR, Door.SENDFILE)
-RECEIVE_TCP = code(Account.SOCKET_RECEIVE, FdType.TCP, Scope.LOOPBACK)
-SEND_TCP = code(Account.SOCKET_SEND, FdType.TCP, Scope.REMOTE)
+READ_TCP = code_of(Account.FILE_READ, FdType.TCP, Door.SOCKET_CALL)
+WRITE_TCP = code_of(Account.FILE_WRITE, FdType.TCP, Door.READ_WRITE)
+READ_FILE = code_of(Account.FILE_READ, FdType.REGULAR, Door.SENDFILE)
+RECEIVE_TCP = code_of(Account.SOCKET_RECEIVE, FdType.TCP, Scope.LOOPBACK)
+SEND_TCP = code_of(Account.SOCKET_SEND, FdType.TCP, Scope.REMOTE)
 
 
 def reading(at: float, totals: dict[Owner, dict[int, int]], extra: Any = ()) -> Reading:

@@ -27,9 +27,9 @@ def test_the_mode_in_use_is_not_refused(session: Session, btf: Btf | None) -> No
 
 
 def test_what_was_refused_has_its_reason(session: Session, btf: Btf | None) -> None:
-    for refused in session.report["refused"]:
-        assert len(refused["why"]) > len("not possible"), refused
-        assert preflight.why_not(Mode(refused["mode"]), btf) in ("", refused["why"])
+    for refused in session.report.refused:
+        assert len(refused.why) > len("not possible"), refused
+        assert preflight.why_not(Mode(refused.mode), btf) in ("", refused.why)
 
 
 def test_fentry_needs_btf() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from fdscope.exporter.accounts.processes import Processes
 from fdscope.exporter.accounts.selftester import SelfTester
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.read.session import Session, attach
 from fdscope.probes.schema.snapshot import Accounts
 from fdscope.probes.schema.taxonomy import Account, Door, FdType, Loss

@@ -4,9 +4,10 @@
 import pytest
 
 from fdscope.probes.attach.compiler import compiled
-from fdscope.probes.attach.source import FURTHER_WALKS, Settings
+from fdscope.probes.attach.settings import Settings
+from fdscope.probes.attach.source import FURTHER_WALKS
 from fdscope.probes.hooks.syscalls import IN_ALL_MODES
-from fdscope.probes.hooks.table import CHOICES, Hook, Point
+from fdscope.probes.hooks.table import Hook, Point, of_mode
 from fdscope.probes.kernel.btf import Btf
 from fdscope.probes.schema.taxonomy import Mode
 
@@ -28,8 +29,7 @@ def programs(hook: Hook) -> list[str]:
 def test_every_program_of_kprobe_mode(settings: Settings) -> None:
     btf = Btf.read()
     bpf = compiled(Mode.KPROBE, settings, btf, by_fprobe=False)
-    candidates = [each for choice in CHOICES[Mode.KPROBE] for each in choice.candidates]
-    for hook in {hook.function: hook for each in candidates for hook in each}.values():
+    for hook in of_mode(Mode.KPROBE):
         is_tracepoint = hook.point is Point.RAW_TRACEPOINT
         if not is_tracepoint and not btf.has_function(hook.function):
             continue

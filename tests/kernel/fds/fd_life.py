@@ -6,7 +6,8 @@ import os
 import socket
 from collections.abc import Mapping
 
-from fdscope.probes.schema.snapshot import Amount, Via
+from fdscope.probes.schema.slots import Via
+from fdscope.probes.schema.snapshot import Amount
 from fdscope.probes.schema.taxonomy import Account, Birth, Cause, FdType, Passing
 from tests.kernel.conftest import Counted
 

@@ -49,11 +49,11 @@ def test_the_wait_is_measured(session: Session, tmp_path: Path) -> None:
         assert after is None, "there is nothing to hang on in this mode: no figure, and not 0"
         assert list(fanotify_families(after)) == []
         return
-    (hook,) = (h for h in session.report["hooks"] if h["function"] == "fanotify_handle_event")
-    if hook["state"] != "attached":
+    (hook,) = (h for h in session.report.hooks if h.function == "fanotify_handle_event")
+    if not hook.is_attached:
         assert after is None
-        assert session.mode is Mode.FENTRY, hook["why"]
-        pytest.skip(f"before Linux 6.6 fentry takes functions of 6 arguments: {hook['why']}")
+        assert session.mode is Mode.FENTRY, hook.why
+        pytest.skip(f"before Linux 6.6 fentry takes functions of 6 arguments: {hook.why}")
     assert before is not None
     assert after is not None
     assert sum(after.buckets) == sum(before.buckets) + 1

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from fdscope.probes.read.session import Session
-from fdscope.probes.schema.snapshot import UNKNOWN_ERRNO, Snapshot, slot
+from fdscope.probes.schema.slots import UNKNOWN_ERRNO, slot
+from fdscope.probes.schema.snapshot import Snapshot
 from fdscope.probes.schema.taxonomy import Account, Connection, Door, FdType, Loss, Mode, Scope
 from fdscope.probes.selftest.raw_calls import Messages, address, call
 from tests.kernel.conftest import Run
@@ -228,7 +229,7 @@ def test_a_thread_of_the_kernel_works_on_a_socket_of_a_process(session: Session,
     after = sent_by_kworkers(session.snapshot())
     assert counted[Account.SOCKET_SEND, FdType.TCP, Scope.LOOPBACK, 0].bytes == SIZE
     # Without the tracepoint the kernel sends past the functions that are hooked instead.
-    hooked = any(hook["function"] == "sock_send_length" for hook in session.report["hooks"])
+    hooked = any(hook.function == "sock_send_length" for hook in session.report.hooks)
     assert after == (of_processes, of_kernel + (SIZE if hooked else 0))
 
 

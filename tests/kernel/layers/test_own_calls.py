@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fdscope.probes.read.session import Session
+from fdscope.probes.schema.slots import slot
 from fdscope.probes.schema.taxonomy import Account, Door, FdType, Scope
 from fdscope.probes.selftest.fds import Ends, mqueue, tcp, udp, unix_dgram
 from fdscope.probes.selftest.raw_calls import buffer, call
@@ -117,7 +118,7 @@ def test_filesystems_agree_with_the_processes(session: Session) -> None:
             amount.bytes
             for amounts in (*snapshot.amounts.values(), snapshot.overflow)
             for code, amount in amounts.items()
-            if code & 0xFFFF == READ | FdType.REGULAR << 8
+            if slot(code)[:2] == (READ, FdType.REGULAR)
         )
         by_filesystem = sum(
             count

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from fdscope.exporter.accounts.processes import Processes
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.read.session import Session, attach
-from fdscope.probes.schema.snapshot import Amount, slot
+from fdscope.probes.schema.slots import slot
+from fdscope.probes.schema.snapshot import Amount
 from fdscope.probes.schema.taxonomy import Account, Birth, Cause, Door, FdType, Loss
 from tests.kernel.conftest import Run, end_child, in_child, key_of, modes, of_tgid, start_child
 from tests.kernel.processes.living import alive, wait_until_in, without_leader
@@ -287,7 +288,7 @@ def test_a_second_attach_leaves_out_whom_it_excludes_and_nothing_behind() -> Non
         other = in_child(pipe_traffic)
         counted = second.snapshot()
         ours = set(second._statistics("prog_id").values())
-        assert len(ours) == len(second.report["programs"])
+        assert len(ours) == len(second.report.programs)
         assert ours <= set(loaded_programs())
     finally:
         second.close()

@@ -7,9 +7,10 @@ import sys
 import pytest
 
 from fdscope.exporter.accounts.processes import Processes
-from fdscope.probes.attach.source import Settings
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.read.session import attach
-from fdscope.probes.schema.snapshot import Snapshot, slot
+from fdscope.probes.schema.slots import slot
+from fdscope.probes.schema.snapshot import Snapshot
 from fdscope.probes.schema.taxonomy import Account, FdType, Loss
 from tests.kernel.conftest import modes
 from tests.scorecard.runner import skips_runs

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from fdscope.probes.read.decode import AmountsReader, ProcessesReader
 from fdscope.probes.schema.records import dtype
+from fdscope.probes.schema.slots import UNKNOWN_ERRNO, code_of
 from fdscope.probes.schema.snapshot import Amount, Process, ProcessKey
 
 CPUS = 2
@@ -16,7 +17,7 @@ Entry = tuple[int, int, int]
 ENTRIES = st.dictionaries(
     st.tuples(
         st.sampled_from([1, 2, 2**31, 2**32 - 1]), st.sampled_from([0, 1, 2**32 - 1]),
-        st.sampled_from([0, 1, 0xFF << 24]),
+        st.sampled_from([0, 1, code_of(0, 0, 0, UNKNOWN_ERRNO)]),
     ),
     st.tuples(st.integers(0, 2**40), st.integers(0, 2**62)),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 """The numbers fit into the maps, and the label values are stable."""
 
 from fdscope.probes.schema import records
-from fdscope.probes.schema.snapshot import KERNEL_SOCKET, OVERFLOW_SHAPE, slot
+from fdscope.probes.schema.slots import KERNEL_SOCKET, OVERFLOW_SHAPE
 from fdscope.probes.schema.taxonomy import Account, Door, FdKind, FdType, Scope
 
 
@@ -33,14 +33,6 @@ def test_every_slot_has_a_place_in_the_overflow_array() -> None:
     assert max(Account) < accounts
     assert max(FdType) < fd_types
     assert max(*Door, max(Scope) + KERNEL_SOCKET) < vias
-
-
-def test_slot_codes_are_read_back() -> None:
-    code = Account.SOCKET_SEND | FdType.UDP << 8 | Scope.REMOTE << 16
-    assert slot(code) == (Account.SOCKET_SEND, FdType.UDP, Scope.REMOTE, 0, False)
-    assert slot(code | KERNEL_SOCKET << 16).kernel
-    code = Account.FILE_READ | FdType.FIFO << 8 | Door.VECTORED << 16 | 11 << 24
-    assert slot(code) == (Account.FILE_READ, FdType.FIFO, Door.VECTORED, 11, False)
 
 
 def test_words() -> None:

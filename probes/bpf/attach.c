@@ -1,8 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
+ * How a program is attached and how it goes on: the macros that make programs of kernel functions
+ * and tracepoints, in each attach mode, and what programs that call others share.
+ */
+#include "core/account.c"
+#include "core/in_flight.c"
+
+/*
+ * ON_TRACEPOINT(name) { statement } runs at a tracepoint, with its arguments in `arg` (and `ctx`):
+ * as a raw tracepoint program, or with BY_FPROBE, if the loader so chooses, as one on the function
+ * of the tracepoint, which gets its arguments behind a pointer that is not used, up to five of
+ * them.
+ */
+#define AT_TRACEPOINT(name) static __always_inline int at_##name(void *ctx, const u64 *arg)
+
+#ifdef BY_FPROBE
+#define ON_ITS_FUNCTION(name)                                              \
+	int function_##name(struct pt_regs *ctx)                           \
+	{                                                                  \
+		const u64 arg[] = {PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx), \
+				   PT_REGS_PARM4(ctx), PT_REGS_PARM5(ctx), \
+				   PT_REGS_PARM6(ctx)};                    \
+		return at_##name(ctx, arg);                                \
+	}
+#else
+#define ON_ITS_FUNCTION(name)
+#endif
+
+#define ON_TRACEPOINT(name)                                \
+	AT_TRACEPOINT(name);                               \
+	int on_##name(struct bpf_raw_tracepoint_args *ctx) \
+	{                                                  \
+		return at_##name(ctx, (const u64 *)ctx);   \
+	}                                                  \
+	ON_ITS_FUNCTION(name)                              \
+	AT_TRACEPOINT(name)
+
+/*
  * ON_RETURN(function) { statement } runs when a kernel function returns, with its arguments in
- * `arg` and its result in `result` (and its `ctx`): one fexit program in fentry mode, in kprobe mode a kprobe that
- * keeps the first four arguments and the kretprobe that finds them again.
+ * `arg` and its result in `result` (and its `ctx`): one fexit program in fentry mode, in kprobe
+ * mode a kprobe that keeps the first four arguments and the kretprobe that finds them again.
  *
  * ON_CALL(function, begin) { statement } runs `begin` as well, when the function is called; it may
  * use `arg`.
@@ -10,14 +47,11 @@
  * ON_FD_RETURN(function, first, second) is for functions that take descriptors instead of files:
  * `first` and `second` are expressions over `arg`, or NO_FD.
  *
- * ON_RESULT(function) { statement } is ON_RETURN for what needs the `result` only: in kprobe mode no
- * argument is kept.
+ * ON_RESULT(function) { statement } is ON_RETURN for what needs the `result` only: in kprobe mode
+ * no argument is kept.
  *
  * ON_ENTRY(function) { statement } runs when the function is called.
  */
-#include "core/account.c"
-#include "core/pending.c"
-
 /* Arguments of a system call whose function is only given the saved registers. */
 #define FIRST(regs) syscall_entry((struct pt_regs *)(regs)).first
 #define THIRD(regs) syscall_argument((struct pt_regs *)(regs), 2)
@@ -60,7 +94,7 @@
 	}                                                \
 	ENTRY_BODY(fn)
 
-#else
+#elif defined(MODE_KPROBE)
 
 static __always_inline struct call first_arguments(struct pt_regs *ctx)
 {
@@ -130,3 +164,27 @@ static __always_inline bool take_call(u32 function, struct call *call)
 	ENTRY_BODY(fn)
 
 #endif
+
+/*
+ * The key of a map of scratch memory, which a program leaves to those that it calls: see
+ * Kind.SCRATCH in fdscope.probes.attach.maps.
+ */
+static __always_inline u32 scratch_key(void)
+{
+#ifdef PREEMPTED
+	return current_tid();
+#else
+	return 0;
+#endif
+}
+
+/*
+ * What needs a loop runs in a program of its own, a few steps at a time, and calls itself for the
+ * rest: the verifier walks a loop once for each state that leads to it, and gives up after a
+ * million instructions. Returns only if the other program cannot run.
+ */
+static __always_inline void go_on(void *ctx, u32 tail_call)
+{
+	tail_calls.call(ctx, tail_call);
+	lose(LOSS_TAIL_CALLS);
+}

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* How long accesses wait for a fanotify permission group. */
-#include "attach/returns.c"
+#include "attach.c"
 
-/* When a thread began to wait for the answer of a fanotify permission group. */
-BPF_TABLE("lru_hash", u32, u64, fanotify_starts, 4096);
-BPF_PERCPU_ARRAY(fanotify_waits, u64, LATENCY_STRIDE);
 
 /* FS_OPEN_PERM, FS_ACCESS_PERM, FS_OPEN_EXEC_PERM, FS_PRE_ACCESS */
 #define FANOTIFY_PERMISSION_EVENTS 0x170000

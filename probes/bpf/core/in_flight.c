@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * What a call under way must remember until its return. A descriptor is looked up at the return,
- * where that is exact; only if other threads share the table is it looked up on entry, because
- * one of them can close it or put another file there in between.
- */
+/* What is kept of calls in flight until they return. */
 #include "core/account.c"
-#include "core/transfers.c"
 
-BPF_TABLE("hash", u32, struct pending, pending, PENDING_ENTRIES);
-
+/*
+ * The files behind the descriptors of a call. A descriptor is looked up at the return. If threads
+ * share the table it is looked up on entry, because another thread can close it or put another file
+ * there during the call.
+ */
 #define NO_FD 0xffffffff
 #define NO_CALL 0xffffffff
 
@@ -27,7 +25,10 @@ static __always_inline struct target target_of_fd(u32 fd)
 	return file ? target_of(file) : none;
 }
 
-/* The thread's entry: kept until it ends, for a store in place is far cheaper than an update. */
+/*
+ * The thread's entry. It stays until the thread ends: a store in place is far cheaper than an
+ * update.
+ */
 static __always_inline struct pending *pending_of(u32 tid)
 {
 	struct pending *entry = pending.lookup(&tid);
@@ -59,7 +60,7 @@ static __always_inline void remember(u32 call, u32 first_fd, u32 second_fd)
 #endif
 }
 
-/* The thread's entry if it is of this call. */
+/* The thread's entry, if it was made for this call. */
 static __always_inline struct pending *recall(u32 call)
 {
 	u32 tid = current_tid();
@@ -68,20 +69,20 @@ static __always_inline struct pending *recall(u32 call)
 	return then && then->call == call ? then : NULL;
 }
 
-/* What was remembered of the call that returns; NULL if nothing was. */
+/* What was remembered of the call that returns; NULL if nothing. */
 static __always_inline struct pending *remembered(u32 call)
 {
 	return fds_were_shared() ? recall(call) : NULL;
 }
 
-/* It has been used: a later call of this thread remembers for itself. */
+/* Marks the entry as used: the next call of this thread makes its own. */
 static __always_inline void used(struct pending *then)
 {
 	if (then)
 		then->call = NO_CALL;
 }
 
-/* What is behind the `index`th descriptor of a call that returns. */
+/* The file behind the `index`th descriptor of a call that returns. */
 static __always_inline struct target target_at_return(const struct pending *then, u32 index, u32 fd)
 {
 	return then ? then->target[index & 1] : target_of_fd(fd);
@@ -95,8 +96,71 @@ static __always_inline bool lacks_file(const struct pending *then, u32 index, u3
 	return !file || is_path(file) || (then && then->target[index & 1].fd_type == NO_FD_TYPE);
 }
 
+/*
+ * Transfers: sendfile and splice to a socket are counted at the socket layer piece by piece, and at
+ * the file layer once, when they return. That can be hours later. `transfers` holds the bytes that
+ * are counted at the socket layer only.
+ */
+static __always_inline u64 *transfers_in_flight(void)
+{
+	u32 zero = 0;
+
+	return transfer_count.lookup(&zero);
+}
+
+/* A call begins that writes to a descriptor of this type. */
+static __always_inline void begin_transfer(u32 fd_type)
+{
+	struct transfer transfer = {.fd_type = fd_type};
+	u64 *count = transfers_in_flight();
+	struct transfer *last;
+	u32 tid = current_tid();
+
+	if (!is_socket(fd_type) || !count)
+		return;
+	last = transfers.lookup(&tid);
+	if (last) /* the kernel skipped its return */
+		*last = transfer;
+	else if (transfers.update(&tid, &transfer))
+		lose(LOSS_PENDING_FULL);
+	else
+		__sync_fetch_and_add(count, 1);
+}
+
+/* The socket layer has counted so many bytes for the current thread. */
+static __always_inline void transfer_goes_on(u32 fd_type, u64 bytes)
+{
+	u64 *count = transfers_in_flight();
+	struct transfer *transfer;
+	u32 tid = current_tid();
+
+	if (!count || !*count)
+		return;
+	transfer = transfers.lookup(&tid);
+	if (transfer && transfer->fd_type == fd_type)
+		transfer->bytes += bytes;
+}
+
+/* The call has returned and is counted, or its thread has ended. */
+static __always_inline void end_transfer(void)
+{
+	u64 *count = transfers_in_flight();
+	u32 tid = current_tid();
+
+	if (count && *count && !transfers.delete(&tid))
+		__sync_fetch_and_add(count, -1);
+}
+
+/* Another operation of the thread returns: the return of the transfer was skipped. */
+static __always_inline void end_lost_transfer(void)
+{
+	u64 *count = transfers_in_flight();
+
+	if (count && *count)
+		end_transfer();
+}
+
 #ifdef LATENCY
-BPF_PERCPU_ARRAY(latency, u64, LATENCY_SLOTS);
 
 static __always_inline void add_latency(u32 slot, u64 value)
 {
@@ -106,7 +170,7 @@ static __always_inline void add_latency(u32 slot, u64 value)
 		__sync_fetch_and_add(sum, value);
 }
 
-/* Bucket i holds what took more than 2^(i-1) and up to 2^i ns; the last slot is the sum. */
+/* Bucket i counts durations above 2^(i-1) and up to 2^i ns; the last slot holds their sum. */
 static __always_inline void observe(u32 call, u32 account, u32 fd_type)
 {
 	u32 first = (account == ACCOUNT_FILE_WRITE ? LATENCY_SLOTS / 2 : 0) +
@@ -158,10 +222,8 @@ static __always_inline int one_fd(u32 call, u32 account, u32 door, u32 fd, s64 r
 }
 
 #ifdef MODE_KPROBE
-/* Of the calls under way in kprobe mode, by thread and function. */
-BPF_TABLE("hash", struct call_key, struct call, calls, PENDING_ENTRIES);
 
-/* The thread ends: of calls whose return the kernel skipped nothing stays. */
+/* The thread ends: removes what is left of calls whose return the kernel skipped. */
 static __always_inline void forget_calls(void)
 {
 	struct call_key key = {.tid = current_tid()};

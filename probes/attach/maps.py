@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every BPF map: its kind, key, value and size, and which configurations have it.
+
+The C declarations are generated from this table, and ``probes.read`` opens the maps by it. A map
+is named here and where it is used, and nowhere else.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from fdscope.probes.attach.settings import Settings
+from fdscope.probes.hooks.syscalls import SLOTS, TailCall
+from fdscope.probes.schema.records import STACK_ENTRIES, c_type
+from fdscope.probes.schema.slots import OVERFLOW_ENTRIES
+from fdscope.probes.schema.snapshot import LATENCY_SLOTS, LATENCY_STRIDE
+from fdscope.probes.schema.taxonomy import FdType, Loss, Mode
+
+FILESYSTEM_ENTRIES = 256
+"""Types of filesystems; a kernel has some thirty."""
+CGROUP_ENTRIES = 8192
+"""Cgroups of processes that ended since the map was last emptied, and their ancestors."""
+RECENT_ENTRIES = 4096
+"""Recent threads, processes, sockets or messages: the oldest are removed."""
+CENSUS_CALLS = ("WALK", "WRITE")
+"""Programs in which the census continues, by their place in the map."""
+
+
+class Kind(Enum):
+    """Kinds of BPF maps, by the names that BCC has for them."""
+
+    HASH = "hash"
+    LRU_HASH = "lru_hash"
+    PERCPU_HASH = "percpu_hash"
+    ARRAY = "array"
+    PERCPU_ARRAY = "percpu_array"
+    STACK_TRACE = "stacktrace"
+    PROGRAMS = "prog"
+    """The kernel empties it when its last descriptor is closed."""
+    SCRATCH = "scratch"
+    """Memory that a program leaves to those that it calls: one place on each CPU, unless another
+    task can take the CPU in between: then each thread has its own."""
+
+    @property
+    def is_per_cpu(self) -> bool:
+        """True if each CPU has its own value."""
+        return self in (Kind.PERCPU_HASH, Kind.PERCPU_ARRAY)
+
+
+class In(Enum):
+    """Configurations that have a map."""
+
+    ALL = "all"
+    FUNCTIONS = "fentry and kprobe mode"
+    KPROBE = "kprobe mode"
+    TRACEPOINT = "tracepoint mode"
+    LATENCY = "with durations"
+    STACKS = "with stacks"
+
+
+@dataclass(frozen=True, slots=True)
+class BpfMap:
+    """One map."""
+
+    name: str
+    kind: Kind
+    key: str
+    """A record of ``schema.records``, or an integer type of C."""
+    value: str
+    """Likewise."""
+    entries: int | str
+    """Its size, or the field of ``Settings`` that has it."""
+    where: In = In.ALL
+    handed_over: bool = False
+    """The session is given its descriptor: it reads the map, or keeps it open."""
+
+    def size(self, settings: Settings) -> int:
+        """Its size in entries."""
+        if isinstance(self.entries, int):
+            return self.entries
+        size: int = getattr(settings, self.entries)
+        return size
+
+    def is_in(self, mode: Mode, settings: Settings) -> bool:
+        """True if the configuration has the map."""
+        return {
+            In.ALL: True,
+            In.FUNCTIONS: mode is not Mode.TRACEPOINT,
+            In.KPROBE: mode is Mode.KPROBE,
+            In.TRACEPOINT: mode is Mode.TRACEPOINT,
+            In.LATENCY: settings.latency,
+            In.STACKS: bool(settings.stacks_every),
+        }[self.where]
+
+    def declaration(self, settings: Settings, preempted: bool) -> str:
+        """The line of C that declares it. ``preempted``: tasks can lose the CPU in a program."""
+        kind, entries = self.kind, self.size(settings)
+        if kind is Kind.SCRATCH:
+            kind = Kind.LRU_HASH if preempted else Kind.PERCPU_ARRAY
+            entries = RECENT_ENTRIES if preempted else 1
+        types = f"{c_type(self.key)}, {c_type(self.value)}"
+        return f'BPF_TABLE("{kind.value}", {types}, {self.name}, {entries});\n'
+
+
+# fmt: off
+MAPS = (
+    # The accounts:
+
+    BpfMap("counters", Kind.PERCPU_HASH, "counter_key", "amount", "counter_entries",
+           handed_over=True),
+    BpfMap("processes", Kind.HASH, "process_key", "process", "process_entries", handed_over=True),
+    # What had no room in `counters`, for the whole host.
+    BpfMap("overflow", Kind.PERCPU_ARRAY, "u32", "amount", OVERFLOW_ENTRIES, handed_over=True),
+    BpfMap("losses", Kind.PERCPU_ARRAY, "u32", "u64", len(Loss), handed_over=True),
+    # Bytes by type of filesystem, and the names of the types by their address.
+    BpfMap("filesystem_bytes", Kind.PERCPU_HASH, "filesystem_key", "u64", 4 * FILESYSTEM_ENTRIES,
+           handed_over=True),
+    BpfMap("filesystems", Kind.HASH, "u64", "filesystem", FILESYSTEM_ENTRIES, handed_over=True),
+    BpfMap("latency", Kind.PERCPU_ARRAY, "u32", "u64", LATENCY_SLOTS, In.LATENCY, handed_over=True),
+
+    # The cgroups of processes:
+
+    # Of processes that ended; and the answer about a living process.
+    BpfMap("cgroups", Kind.HASH, "u64", "cgroup_name", CGROUP_ENTRIES, handed_over=True),
+    BpfMap("cgroup_chain", Kind.ARRAY, "u32", "cgroup_chain", 1, handed_over=True),
+
+    # Calls in flight:
+
+    # The files of a thread's call, found on entry; kept until the thread ends.
+    BpfMap("pending", Kind.HASH, "u32", "pending", "pending_entries"),
+    # Arguments of a function, by thread, until its return.
+    BpfMap("calls", Kind.HASH, "call_key", "call", "pending_entries", In.KPROBE),
+    # Bytes of sendfile and splice that are counted at the socket layer only, and how many calls.
+    BpfMap("transfers", Kind.HASH, "u32", "transfer", "pending_entries", handed_over=True),
+    BpfMap("transfer_count", Kind.ARRAY, "u32", "u64", 1),
+    # Operations by their struct kiocb; in tracepoint mode by their control block in user memory.
+    BpfMap("aio_operations", Kind.HASH, "u64", "aio", "pending_entries", In.FUNCTIONS),
+    BpfMap("aio_submissions", Kind.LRU_HASH, "aio_key", "aio", "pending_entries", In.TRACEPOINT),
+    # When a thread began to wait for a fanotify permission group; and the durations.
+    BpfMap("fanotify_starts", Kind.LRU_HASH, "u32", "u64", RECENT_ENTRIES, In.FUNCTIONS),
+    BpfMap("fanotify_waits", Kind.PERCPU_ARRAY, "u32", "u64", LATENCY_STRIDE, In.FUNCTIONS,
+           handed_over=True),
+
+    # System calls:
+
+    # What system calls do with descriptors, by slot: see `hooks.syscalls`.
+    BpfMap("syscalls", Kind.ARRAY, "u32", "syscall", SLOTS, In.TRACEPOINT),
+    BpfMap("fd_calls", Kind.ARRAY, "u32", "fd_call", SLOTS, In.FUNCTIONS),
+    # Programs that others call, and how far they have come.
+    BpfMap("tail_calls", Kind.PROGRAMS, "u32", "u32", len(TailCall), handed_over=True),
+    BpfMap("progress", Kind.SCRATCH, "u32", "progress", 1, In.TRACEPOINT),
+
+    # Descriptors:
+
+    # Opened, then closed descriptors of the whole host, by fd type: the census is compared with it.
+    BpfMap("fd_flow", Kind.PERCPU_ARRAY, "u32", "u64", 2 * len(FdType), handed_over=True),
+    # Sockets of connect() calls that did not wait: counted when they begin.
+    BpfMap("connecting", Kind.LRU_HASH, "socket_key", "u32", RECENT_ENTRIES),
+    # Descriptors of a message that is being sent, by the address of its struct msghdr.
+    BpfMap("fds_in_message", Kind.LRU_HASH, "u64", "fd_counts", RECENT_ENTRIES, In.FUNCTIONS),
+    # How far the control messages of a call have been read.
+    BpfMap("control_walks", Kind.SCRATCH, "u32", "control_walk", 1, In.TRACEPOINT),
+    # Walks over tables of descriptors, and how many of them a further program must continue.
+    BpfMap("fd_walks", Kind.SCRATCH, "u32", "fd_walk", 1),
+    BpfMap("unfinished_walks", Kind.ARRAY, "u32", "u64", 1),
+    # Of threads that end at once, one counts the descriptors of the process.
+    BpfMap("ended_processes", Kind.LRU_HASH, "process_key", "u32", RECENT_ENTRIES),
+    # Descriptors that are closed if the exec succeeds, by the thread that called it.
+    BpfMap("exec_fds", Kind.LRU_HASH, "u32", "fd_counts", RECENT_ENTRIES, In.TRACEPOINT),
+    # The answer of the census, its own walk and its own programs.
+    BpfMap("census", Kind.ARRAY, "u32", "census", 1, handed_over=True),
+    BpfMap("census_walks", Kind.ARRAY, "u32", "fd_walk", 1),
+    BpfMap("census_calls", Kind.PROGRAMS, "u32", "u32", len(CENSUS_CALLS), handed_over=True),
+
+    # Sampled stacks:
+
+    BpfMap("stacks", Kind.STACK_TRACE, "int", "stack", STACK_ENTRIES, In.STACKS, handed_over=True),
+    BpfMap("stack_samples", Kind.HASH, "stack_key", "u64", STACK_ENTRIES, In.STACKS,
+           handed_over=True),
+    # Operations since the last sample.
+    BpfMap("stack_turns", Kind.PERCPU_ARRAY, "u32", "u64", 1, In.STACKS),
+)
+# fmt: on
+
+
+def declared(mode: Mode, settings: Settings) -> list[BpfMap]:
+    """The maps that a configuration has."""
+    return [each for each in MAPS if each.is_in(mode, settings)]
+
+
+def declarations(mode: Mode, settings: Settings, preempted: bool) -> str:
+    """The C text that declares them, each on a line."""
+    return "".join(each.declaration(settings, preempted) for each in declared(mode, settings))
+
+
+def handed_over(mode: Mode, settings: Settings) -> list[BpfMap]:
+    """The maps whose descriptors the session is given."""
+    return [each for each in declared(mode, settings) if each.handed_over]

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the programs are compiled with."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The sizes of the maps, and what is measured besides the bytes."""
+
+    counter_entries: int = 32768
+    """Room for (process, fd type, door, errno) combinations."""
+    process_entries: int = 16384
+    pending_entries: int = 16384
+    """Room for threads inside a call."""
+    latency: bool = False
+    stacks_every: int = 0
+    """One stack is sampled of so many operations of the socket layer on a CPU; 0 for none."""
+    stacks_socket: int = 0
+    """Inode number of the one socket whose stacks are sampled; 0 for all."""
+    exclude_tgid: int | None = None
+    """A process that is left out."""
+    avoid: tuple[str, ...] = ()
+    """Functions and tracepoints that are not hooked: they were found not to fire."""

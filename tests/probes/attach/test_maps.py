@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The table of maps against the C text that uses them and the session that reads them."""
+
+import itertools
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fdscope.probes import read
+from fdscope.probes.attach import maps, source
+from fdscope.probes.attach.settings import Settings
+from fdscope.probes.schema.records import RECORDS, dtype
+from fdscope.probes.schema.taxonomy import Mode
+
+_USED = re.compile(r"\b(\w+)\.(?:lookup|update|insert|delete|call|get_stackid)\(")
+_OPENED = re.compile(r'\bopened\.(?:descriptor|hash_map|per_cpu_array)\(\s*"(\w+)"')
+HELD_OPEN = {"tail_calls", "census_calls"}
+"""The kernel empties them when their last descriptor is closed."""
+
+
+def used(mode: Mode, settings: Settings) -> set[str]:
+    """Names of the maps that the programs of a configuration use."""
+    text = source.defines(mode, settings) + source.joined(source.PROGRAMS[mode])
+    # Of the census, which some kernels do not have.
+    command = ["cc", "-E", "-P", "-DOFFSET_proc_inode_pid=0", "-xc", "-"]
+    return set(_USED.findall(subprocess.check_output(command, input=text, text=True)))
+
+
+@pytest.mark.parametrize(
+    ("mode", "settings"),
+    list(itertools.product(Mode, (Settings(), Settings(latency=True), Settings(stacks_every=1)))),
+)
+def test_each_configuration_has_the_maps_that_its_programs_use(
+    mode: Mode, settings: Settings
+) -> None:
+    in_table = {each.name for each in maps.declared(mode, settings)}
+    in_c = used(mode, settings)
+    assert not in_c - in_table, "add these to probes/attach/maps.py, for this configuration"
+    assert not in_table - in_c, "no program uses these: remove them from probes/attach/maps.py"
+
+
+def test_each_map_that_is_handed_over_is_read() -> None:
+    texts = [path.read_text() for path in Path(read.__path__[0]).glob("*.py")]
+    opened = {name for text in texts for name in _OPENED.findall(text)}
+    handed_over = {each.name for each in maps.MAPS if each.handed_over}
+    assert not opened - handed_over, "say handed_over=True of these in probes/attach/maps.py"
+    assert handed_over - opened == HELD_OPEN, "probes/read/session.py opens all but these"
+
+
+def test_names_are_unique() -> None:
+    names = [each.name for each in maps.MAPS]
+    assert len(set(names)) == len(names)
+
+
+def test_each_record_is_of_use() -> None:
+    of_maps = {name for each in maps.MAPS for name in (each.key, each.value)}
+    inside = {of.removeprefix("struct ") for fields in RECORDS.values() for _, of in fields}
+    assert not RECORDS.keys() - of_maps - inside, "no map has these: remove them from records.py"
+
+
+@pytest.mark.parametrize("preempted", [False, True])
+def test_declarations(preempted: bool) -> None:
+    lines = maps.declarations(Mode.KPROBE, Settings(pending_entries=7), preempted).splitlines()
+    assert 'BPF_TABLE("hash", struct call_key, struct call, calls, 7);' in lines
+    kind = "lru_hash" if preempted else "percpu_array"
+    size = maps.RECENT_ENTRIES if preempted else 1
+    assert f'BPF_TABLE("{kind}", u32, struct fd_walk, fd_walks, {size});' in lines
+    assert not any("syscalls" in line for line in lines)
+
+
+def test_integers_have_a_layout() -> None:
+    assert [dtype(name).itemsize for name in ("u8", "u32", "s32", "int", "u64")] == [1, 4, 4, 4, 8]
