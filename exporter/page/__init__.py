@@ -33,7 +33,7 @@ class PageData:
     """Rows with ``function``, ``layer``, ``mode``, ``state``, ``why``; see
     ``probes.attach.loader``."""
     not_traced: Sequence[BlindSpot]
-    """What this mode does not count on this kernel."""
+    """Blind spots of the mode on this kernel."""
 
 
 def render(data: PageData, telemetry_path: str, has_charts: bool = True) -> str:
