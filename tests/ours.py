@@ -32,7 +32,7 @@ _END_SECONDS = 30
 
 
 def hierarchy() -> Path | None:
-    """Where the version 2 hierarchy of cgroups is mounted; None if it is not."""
+    """Mount point of the version 2 hierarchy of cgroups; None if it is not mounted."""
     for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
         mount, _, filesystem = line.partition(" - ")
         if filesystem.startswith("cgroup2 "):

@@ -126,7 +126,7 @@ def cost() -> list[Panel]:
     counted = lines(
         "Series",
         "Samples of the exporters, and on the right axis processes, by whether they have"
-        " series of their own.",
+        " a series with their pid.",
         query(total(SCRAPE_SAMPLES), "samples"),
         query(total(catalog.PROCESSES, by=("series",)), "processes, {{series}}"),
         overrides=[style.override_query("B", custom_axisPlacement="right")],

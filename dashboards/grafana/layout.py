@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What all dashboards have: variables, links among them, the grid."""
+"""Common parts of dashboards: variables, links, the grid."""
 
 from collections.abc import Iterable, Sequence
 from string import ascii_uppercase
@@ -19,7 +19,7 @@ UIDS = {
     for name in ("socket-is-a-file", "host", "process", "unusual", "itself", "fleet")
 }
 
-# A process is known by what it read or wrote, whichever came first.
+# A process appears with its first read or write.
 _IO = "{__name__=~"
 _IO += f'"{layers.FILE_READ_BYTES.name}|{layers.FILE_WRITTEN_BYTES.name}"'
 _CHOSEN = 'job=~"$job", instance=~"$instance"'
@@ -59,19 +59,19 @@ def base_variables() -> list[core.Template]:
 
 
 def fd_type_variable() -> core.Template:
-    """The fd types that the chosen instances have seen."""
+    """Variable: fd types on the chosen instances."""
     return _variable(
         "fd_type", "Fd type", label_values(layers.LEDGER_DOOR_BYTES, "fd_type"), allValue=".+"
     )
 
 
 def process_variable(**more: Any) -> core.Template:
-    """Names of the processes that did I/O on the chosen instances."""
+    """Variable: processes that did I/O on the chosen instances."""
     return _variable("process", "Process", f"label_values({_IO}, {_CHOSEN}}}, process)", **more)
 
 
 def pid_variable() -> core.Template:
-    """The pids of the chosen process; "" holds what was summed without one."""
+    """Variable: pids of the chosen process; "" for summed processes."""
     query = f'label_values({_IO}, {_CHOSEN}, process=~"$process"}}, pid)'
     return _variable("pid", "Pid", query, allValue=".*")
 
@@ -107,7 +107,7 @@ class Row:
 
 
 def _place(panels: Iterable[Panel], top: int) -> int:
-    """Give each panel its place; the answer is the first free line below."""
+    """Place each panel; return the first free line below."""
     left, height = 0, 0
     for panel in panels:
         if left + panel.width > COLUMNS:
@@ -156,7 +156,7 @@ def dashboard(
     since: str = "now-1h",
     refresh: str = "10s",
 ) -> core.Dashboard:
-    """A dashboard in the house's frame."""
+    """A dashboard with the common variables, links and settings."""
     links = core.DashboardLink(
         title="fdscope", tags=[TAG], asDropdown=False, includeVars=True, keepTime=True
     )

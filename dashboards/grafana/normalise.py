@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From what grafanalib writes to what Grafana's schema 42 says: old keys go, the others fit."""
+"""From grafanalib's JSON to Grafana's schema 42: removes old keys, adapts others."""
 
 import json
 from typing import Any
@@ -51,7 +51,7 @@ def _variable(variable: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_none(value: Any, key: str = "") -> Any:
-    """Drop what is null, but for the first step of thresholds, where null means the lowest."""
+    """Drop null values, except of the first step of thresholds, where null means the lowest."""
     if isinstance(value, dict):
         steps = key == "steps"
         return {k: _without_none(v, k) for k, v in value.items() if v is not None or steps}

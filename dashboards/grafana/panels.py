@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The panels of Grafana's core that fdscope uses, on top of grafanalib, which lacks most of them.
+"""The core panels of Grafana that fdscope uses; grafanalib lacks most of them.
 
-Each class has the panel's type and the house's options; what a dashboard gives comes on top.
+Each class has the panel's type and common options; a dashboard can override them.
 """
 
 from copy import deepcopy
@@ -19,7 +19,7 @@ LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 
 @attr.s(kw_only=True)
 class Panel(core.Panel):  # type: ignore[misc] # grafanalib has no types
-    """What all have: a description, a unit, and a text for the case that there is nothing."""
+    """Base of all panels: a description, a unit, and a text for an empty result."""
 
     TYPE: ClassVar[str]
     OPTIONS: ClassVar[dict[str, Any]] = {}
@@ -27,7 +27,7 @@ class Panel(core.Panel):  # type: ignore[misc] # grafanalib has no types
     DEFAULTS: ClassVar[dict[str, Any]] = {}
     COLOR: ClassVar[dict[str, str]] = {"mode": "palette-classic"}
     SAYS_EMPTY: ClassVar[bool] = True
-    """Whether Grafana shows the text for that case; else it is a part of the description."""
+    """True if Grafana shows the text for an empty result; else it is added to the description."""
 
     title: str = attr.ib()
     description: str = attr.ib(default="")
@@ -73,7 +73,7 @@ class Panel(core.Panel):  # type: ignore[misc] # grafanalib has no types
 
 @attr.s(kw_only=True)
 class Stat(Panel):
-    """One number, or a few; no line behind them, which would cross them out."""
+    """One number, or a few, without a sparkline."""
 
     TYPE = "stat"
     COLOR = THRESHOLDS
@@ -100,7 +100,7 @@ def stat(title: str, description: str, expression: str, **more: Any) -> Stat:
 def number(
     title: str, description: str, expression: str, unit: str, color: str, idle: str | None = None
 ) -> Stat:
-    """One number that has a colour; ``idle`` is that of zero."""
+    """One number with a colour; ``idle`` is the colour of zero."""
     steps = style.thresholds((idle or color, None), (color, 0.001))
     return stat(title, description, expression, unit=unit, thresholds=steps, empty="none")
 
@@ -145,9 +145,9 @@ class BarGauge(Panel):
     }
 
     def to_json_data(self) -> dict[str, Any]:
-        """Make room for the longest name: Grafana forgets the gap beside it, and cuts it off.
+        """Make room for the longest name, which Grafana cuts off without its gap.
 
-        It measures the name with the spaces at its end, and does not show them.
+        Grafana measures trailing spaces of the name, and does not show them.
         """
         panel = super().to_json_data()
         panel["targets"] = [target.to_json_data() for target in self.targets]
@@ -170,7 +170,7 @@ class Table(Panel):
     }
 
     def to_json_data(self) -> dict[str, Any]:
-        """An empty cell is no empty table, and the number of a pid or fd is no amount."""
+        """Show empty cells, and pids and fds as plain numbers."""
         panel = super().to_json_data()
         panel["fieldConfig"]["overrides"][:0] = [
             style.override_matching(".*", noValue="-"),
@@ -184,7 +184,7 @@ class Table(Panel):
 
 @attr.s(kw_only=True)
 class Text(Panel):
-    """Markdown, for people."""
+    """A Markdown panel."""
 
     TYPE = "text"
 
@@ -222,7 +222,7 @@ BARS: dict[str, Any] = {
     "lineWidth": 0,
     "stacking": {"mode": "normal", "group": "A"},
 }
-"""Of a time series: what happens now and then, one upon the other."""
+"""Options of a time series of rare events: stacked bars."""
 
 
 @attr.s(kw_only=True)
@@ -250,7 +250,7 @@ def lines(title: str, description: str, *targets: Query, **more: Any) -> TimeSer
 
 @attr.s(kw_only=True)
 class StateTimeline(Panel):
-    """Bars over time: what was when."""
+    """States over time, as bars."""
 
     TYPE = "state-timeline"
     OPTIONS: ClassVar[dict[str, Any]] = {
@@ -265,7 +265,7 @@ class StateTimeline(Panel):
 
 @attr.s(kw_only=True)
 class Heatmap(Panel):
-    """A histogram over time; Viridis reads the same for everybody."""
+    """A histogram over time, in Viridis, which is safe for colour-blind people."""
 
     TYPE = "heatmap"
     SAYS_EMPTY = False
@@ -327,7 +327,7 @@ class NodeGraph(Panel):
 
 @attr.s(kw_only=True)
 class Canvas(Panel):
-    """A drawing whose parts take width, colour and text from data."""
+    """A drawing whose parts get width, colour and text from data."""
 
     TYPE = "canvas"
     COLOR = THRESHOLDS

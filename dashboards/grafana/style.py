@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""House style: colours that colour-blind people tell apart, in the light and the dark theme.
+"""House style: colours that colour-blind people can distinguish, in both themes.
 
 One word has one colour on every dashboard. The hues are those of Paul Tol's qualitative schemes.
 """
@@ -78,7 +78,7 @@ DOWNWARDS: dict[str, Any] = {
     "custom_transform": "negative-Y",
     "custom_hideFrom": {"legend": True, "tooltip": False, "viz": False},
 }
-"""For what is written, where what is read goes upwards under the same name and colour."""
+"""For bytes written: downwards, with the name and colour of bytes read upwards."""
 
 
 def thresholds(*steps: tuple[str, float | None]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from fdscope.dashboards.grafana.queries import Query, table
 
 
 def column_queries(columns: Mapping[str, str]) -> list[Query]:
-    """One query per column; the name of the query (letters only) leads to the column."""
+    """One query per column; the name of the query (letters only) selects the column."""
     return [table(expression, ref_id) for ref_id, expression in columns.items()]
 
 
@@ -37,7 +37,7 @@ def merged(
 
 
 def process_column() -> dict[str, Any]:
-    """Make the names of processes lead to their dashboard."""
+    """Link the names of processes to their dashboard."""
     return style.override("process", links=[process_link("${__value.raw}")])
 
 

@@ -23,7 +23,7 @@ _TARGET = {label: f"${label}" for label in TARGET_LABELS}
 
 
 def _matcher(value: str | Matcher) -> Matcher:
-    """A string that names a variable of the dashboard matches it, any other is itself."""
+    """A variable of the dashboard is matched as a pattern, any other string as it is."""
     if isinstance(value, Matcher):
         return value
     return Matcher("=~" if value.startswith("$") else "=", value)
@@ -48,7 +48,7 @@ def _over(function: str, metric: Metric, window: str, offset: str, **where: str 
 
 
 def rate(metric: Metric, by: Iterable[str] = (), offset: str = "", **where: str | Matcher) -> str:
-    """Write what a counter grows by in a second, summed by labels."""
+    """Write the growth of a counter per second, summed by labels."""
     by = tuple(by)
     check_labels(metric, by)
     return _grouped("sum", by, _over("rate", metric, INTERVAL, offset, **where))
@@ -57,7 +57,7 @@ def rate(metric: Metric, by: Iterable[str] = (), offset: str = "", **where: str 
 def growth(
     metric: Metric, by: Iterable[str] = (), window: str = INTERVAL, **where: str | Matcher
 ) -> str:
-    """Write what a counter grew by in a window, summed by labels."""
+    """Write the growth of a counter in a window, summed by labels."""
     by = tuple(by)
     check_labels(metric, by)
     return _grouped("sum", by, _over("increase", metric, window, "", **where))
@@ -66,10 +66,10 @@ def growth(
 def events(
     metric: Metric, by: Iterable[str] = (), window: str = INTERVAL, **where: str | Matcher
 ) -> str:
-    """Write how often something happened in a window, the first time of its kind included.
+    """Write the number of events in a window, including the first of its kind.
 
-    A counter is born with its first event in it, which ``increase()`` takes for granted. So the
-    sum is compared with that of a window before, or with nothing if there was none.
+    The first sample of a counter already holds its first event, which ``increase()`` does not
+    count. So the sum is compared with that of one window before, or with 0 if there was none.
     """
     if metric.kind is not Kind.COUNTER:
         raise QueryError(f"{metric.name} is no counter: events of it mean nothing")
@@ -81,7 +81,7 @@ def events(
 def both_rates(
     first: Metric, second: Metric, by: Iterable[str] = (), offset: str = "", **where: str | Matcher
 ) -> str:
-    """Write the rate of two counters together: a series that only one of them has is not lost."""
+    """Write the rate of two counters together, also of series that only one of them has."""
     by = tuple(by)
     check_labels(first, by)
     check_labels(second, by)
@@ -121,10 +121,10 @@ def quantile(share: float, metric: Metric, by: Iterable[str] = (), **where: str 
 
 
 def top(count: int, expression: str) -> str:
-    """Write the highest ones of an expression, and of those only what is not 0."""
+    """Write the highest values of an expression, without 0."""
     return f"topk({count}, {expression} > 0)"
 
 
 def named(expression: str, label: str, text: str, source: str = "", pattern: str = "(.*)") -> str:
-    """Write a label onto an expression; ``$1`` in the text is what the pattern found in source."""
+    """Add a label to an expression; ``$1`` in the text is the match of the pattern in source."""
     return f'label_replace({expression}, "{label}", "{text}", "{source}", "{pattern}")'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What Prometheus itself writes about its targets and alerts."""
+"""Series that Prometheus writes about its targets and alerts."""
 
 from fdscope.dashboards.promql.expressions import Matcher
 from fdscope.exporter.catalog import Kind, Label, Metric
@@ -17,7 +17,7 @@ ALERTS = Metric(
         Label("alertname", "name of the alert"),
         Label("alertstate", "state", ("pending", "firing")),
         Label("severity", "how urgent it is"),
-        Label("process", "of whom it tells, where it tells of one"),
+        Label("process", "process that the alert is about, if any"),
     ),
 )
 OURS = {
@@ -25,4 +25,4 @@ OURS = {
     "job": Matcher("=~", "$job|"),
     "instance": Matcher("=~", "$instance|"),
 }
-"""fdscope's alerts of the chosen targets; some are of no target."""
+"""fdscope's alerts of the chosen targets; some have no target."""

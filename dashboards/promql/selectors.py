@@ -14,11 +14,11 @@ TARGET_LABELS = ("job", "instance")
 
 
 class QueryError(ValueError):
-    """The catalog has no such thing."""
+    """A metric, label or value that the catalog does not have."""
 
 
 class Series(Protocol):
-    """A metric of the catalog, or what a recording rule makes of some."""
+    """A metric of the catalog, or a recorded series."""
 
     @property
     def name(self) -> str:
@@ -31,14 +31,14 @@ class Series(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """An operator and what it compares a label with."""
+    """An operator and the value with which it compares a label."""
 
     operator: str
     value: str
 
 
 Where = str | Matcher | None
-"""What a label must be; None leaves it open."""
+"""The required value of a label; None for any."""
 
 
 def matches(pattern: str) -> Matcher:
@@ -62,12 +62,12 @@ def differs(value: str) -> Matcher:
 
 
 def like(names: Iterable[str]) -> Matcher:
-    """Any of the names, written as they are but for ``*``, which stands for anything."""
+    """Any of the names; ``*`` stands for anything."""
     return Matcher("=~", _pattern(names))
 
 
 def unlike(names: Iterable[str]) -> Matcher | None:
-    """None of the names, of which ``*`` stands for anything; no matcher if there are none."""
+    """None of the names; ``*`` stands for anything; None without names."""
     pattern = _pattern(names)
     return Matcher("!~", pattern) if pattern else None
 
@@ -90,7 +90,7 @@ def _pattern(names: Iterable[str]) -> str:
 
 
 def labels_of(series: Series) -> tuple[str, ...]:
-    """All labels of a series but the target's; sums over processes have ``ended`` too."""
+    """All labels of a series except the target's; sums over processes have ``ended`` too."""
     names = series.label_names
     if isinstance(series, Metric):
         names += (ENDED.name,) if "pid" in names else ()
@@ -137,14 +137,14 @@ def select(series: Series, window: str = "", suffix: str = "", /, **where: Where
 
 
 def earlier(selector: str, offset: str) -> str:
-    """Write a selector of what was so long ago."""
+    """Write a selector with an offset into the past."""
     return f"{selector} offset {offset}"
 
 
 def keep(operator: str, series: Series, labels: Iterable[str], inner: str) -> str:
-    """Write ``operator without (...) (inner)``: of the series' labels only these stay.
+    """Write ``operator without (...) (inner)``: only these labels of the series stay.
 
-    What a user has added to the target's labels stays as well.
+    Labels that a user has added to the target stay as well.
     """
     kept = tuple(labels)
     check_labels(series, kept)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # ruff: noqa: T201 - it prints for a person
-"""Where to look once ``make run`` has started all."""
+"""The addresses that ``make run`` prints."""
 
 import os
 import sys

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is kept from scrape to scrape: processes, units, ledger, fds, devices."""
+"""State that is kept from scrape to scrape: processes, units, ledger, fds, devices."""

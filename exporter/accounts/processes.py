@@ -116,7 +116,7 @@ class _Pool:
 
 @dataclass(slots=True)
 class _Account:
-    """What was added to one owner."""
+    """The amounts of one owner."""
 
     owner: Owner
     pool: _Pool

@@ -21,7 +21,7 @@ class StoppedError(Exception):
 
 
 class SelfTester:
-    """Repeats a self-test every ``interval`` seconds, in a thread of its own.
+    """Repeats a self-test every ``interval`` seconds, in a separate thread.
 
     If that is 0 it does not, except after a test at start that could not judge the probes.
     """

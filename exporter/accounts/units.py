@@ -17,9 +17,9 @@ from fdscope.probes.text import printable
 Value = TypeVar("Value")
 
 NO_UNIT = ""
-"""Of the root cgroup, and of a cgroup outside of units."""
+"""The unit of the root cgroup, and of a cgroup outside of units."""
 UNKNOWN_UNIT = "(unknown)"
-"""Of a cgroup whose name could not be read. No unit has such a name: units end in a suffix."""
+"""The unit of a cgroup whose name could not be read; real units end in a suffix."""
 
 _CONTAINER_ID = re.compile(rb"(?<![0-9a-f])([0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])")
 _UNIT_SUFFIXES = (b".service", b".scope", b".socket", b".mount", b".swap")

@@ -13,10 +13,10 @@ __all__ = [
     "Kind",
     "Label",
     "Metric",
-    "devices",
     "fds",
-    "itself",
+    "health",
     "layers",
+    "storage",
 ]
 
 CATALOG: tuple[Metric, ...] = tuple(

@@ -131,7 +131,7 @@ MAX_SERIES = Metric(
 SERIES_FOLDED = Metric(
     "fdscope_series_folded_total",
     Kind.COUNTER,
-    "Times that amounts were added to a sum because there was no room for series of their own.",
+    "Times that amounts were added to a sum because there was no room for separate series.",
     (
         Label(
             "rule",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which metrics show an amount, and with which labels, by its slot."""
+"""From an amount's slot to the metrics that show it, and their labels."""
 
 import errno as errno_names
 from collections.abc import Mapping

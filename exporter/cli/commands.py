@@ -21,7 +21,7 @@ from fdscope.probes.schema.taxonomy import Mode
 
 OK, FAILED = 0, 1
 WIDTH = 100
-"""Of a line of text."""
+"""Columns of a line of text."""
 
 
 @dataclass(frozen=True, slots=True)

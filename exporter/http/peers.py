@@ -17,7 +17,7 @@ _HEADER = struct.Struct("=IHHII")
 _QUERY = struct.Struct("=BBBxI2s2s16s16sI8s")
 _OWNER = struct.Struct("=II")
 _OWNER_OFFSET = _HEADER.size + 4 + 48 + 12
-"""Of uid and inode in struct inet_diag_msg: after the state, the addresses and three counters."""
+"""Offset of uid and inode in struct inet_diag_msg: after state, addresses and three counters."""
 _ANY_COOKIE = b"\xff" * 8
 
 

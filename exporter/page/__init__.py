@@ -32,7 +32,7 @@ class PageData:
     mode: str
     attachments: Sequence[HookStatus]
     not_traced: Sequence[BlindSpot]
-    """What this mode does not count on this kernel."""
+    """Blind spots of the mode on this kernel."""
 
 
 def render(data: PageData, telemetry_path: str, has_charts: bool = True) -> str:

@@ -32,7 +32,7 @@ EMPTY: dict[tuple[str, str], str] = {
     (
         "Waiting for permission",
         "",
-    ): "in tracepoint mode nothing tells of these waits",
+    ): "tracepoint mode does not measure these waits",
     ("Growing: fds more per hour", ""): "a slope needs some minutes of the past",
     ("Open fds of those that grow", ""): "a slope needs some minutes of the past",
     ("Fd types new for a process", ""): "it needs an hour of the past",

@@ -206,7 +206,7 @@ def inspector() -> None:
 
 
 def guard() -> None:
-    """Answers before one file of its own may be opened: a fanotify permission group."""
+    """A fanotify permission group that decides on opening one of its files."""
     group = _LIBC.fanotify_init(_FAN_CLASS_CONTENT | _FAN_CLOEXEC, os.O_RDONLY)
     with tempfile.NamedTemporaryFile() as file:
         event = ctypes.c_uint64(_FAN_OPEN_PERM)

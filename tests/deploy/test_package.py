@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the Debian package is made of."""
+"""The content of the Debian package."""
 
 from pathlib import Path
 

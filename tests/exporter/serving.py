@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A server in a thread of its own, on a real socket of the loopback interface."""
+"""A server in a separate thread, on a real socket of the loopback interface."""
 
 import asyncio
 import contextlib
@@ -44,7 +44,7 @@ class FakeCollector(Collector):
     gate: threading.Event | None = None
     text: str = "Help."
     families: Sequence[Metric] = ()
-    """What it gives besides."""
+    """Further families."""
     runs: int = 0
     together: int = 0
     most_together: int = 0
@@ -70,7 +70,7 @@ class FakeCollector(Collector):
 
 @dataclass
 class Running:
-    """A server in a thread of its own."""
+    """A server in a separate thread."""
 
     port: int
     collector: FakeCollector
@@ -82,7 +82,7 @@ class Running:
         self, path: str = "/metrics", method: str = "GET", body: bytes | None = None,
         **headers: str,
     ) -> tuple[int, http.client.HTTPMessage, bytes]:  # fmt: skip
-        """(status, headers, body) of a request on a connection of its own."""
+        """(status, headers, body) of a request on a new connection."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with contextlib.closing(connection):

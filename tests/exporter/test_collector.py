@@ -145,7 +145,7 @@ def test_names_of_cgroups_that_cannot_be_read_cost_no_bytes(
 
 
 class BrokenCensus:
-    """Of a host whose processes cannot be listed."""
+    """A census source that cannot list processes."""
 
     def __init__(self) -> None:
         self.asked = threading.Event()

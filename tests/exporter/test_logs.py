@@ -29,7 +29,7 @@ def root_logger() -> Iterator[None]:
 def logged(
     form: str, capsys: pytest.CaptureFixture[str], environment: dict[str, str] | None = None
 ) -> list[str]:
-    """What is written of two records, the second with a traceback."""
+    """The log of two records, the second with a traceback."""
     logs.start_logging("info", form, environment or {})
     log = logging.getLogger("test")
     log.warning("%s", HOSTILE)

@@ -68,7 +68,7 @@ def session() -> Iterator[Session]:
 
 def skipped_runs(missed: int) -> str:
     """The reason for missing operations: so many runs of the probes were skipped."""
-    return f"the kernel skipped {missed} runs of the probes, as fdscope tells"
+    return f"the kernel skipped {missed} runs of the probes, as fdscope reports"
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +108,7 @@ def pytest_runtest_makereport(
     report = yield
     if call.excinfo and isinstance(call.excinfo.value, skipped.FewerError):
         report.outcome = "skipped"
-        report.wasxfail = f"{call.excinfo.value}, as fdscope tells"
+        report.wasxfail = f"{call.excinfo.value}, as fdscope reports"
     return report
 
 

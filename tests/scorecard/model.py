@@ -97,7 +97,7 @@ class Verdict:
     socket_bytes: int = 0
     processes: int = 0
     residual_bytes: int = 0
-    """Of the ledger, over the scenario's processes."""
+    """Residual of the ledger, over the scenario's processes."""
     losses: int = 0
     missed_runs: int = 0
     tries: int = 1

@@ -7,7 +7,7 @@ PROCESSES: tuple[Scenario, ...] = (
     Scenario("short-lived processes", ("processes", "short-lived", 600)),
     Scenario("fork in the middle", ("processes", "fork", 300)),
     Scenario("exec in the middle", ("processes", "exec", 300)),
-    Scenario("threads with names of their own", ("processes", "threads", 500)),
+    Scenario("threads with different names", ("processes", "threads", 500)),
     Scenario("fd closed while another thread waits on it", ("processes", "close-in-use", 60)),
     Scenario("container (pid, mount, network, user namespaces)", ("processes", "container", 200)),
     Scenario(

@@ -29,7 +29,7 @@ class Run:
     """All since the probes were attached, by reason; calls that were waiting then return
     unmatched."""
     missed_runs: int
-    """Of all programs on the whole host while it ran."""
+    """Missed runs of all programs on the whole host while it ran."""
     verdicts: list[Verdict] = field(default_factory=list)
 
     @property

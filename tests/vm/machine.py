@@ -156,7 +156,7 @@ def boot(guest: Guest, limit: float, tell: Callable[[str], None]) -> Outcome:
     if status is not None:
         return Outcome(status, seconds, describe_status(status))
     if not in_time:
-        return Outcome(None, seconds, f"the guest hung: ended after its limit of {limit:.0f} s")
+        return Outcome(None, seconds, f"no end: stopped after its limit of {limit:.0f} s")
     if process.returncode != 0:
         return Outcome(None, seconds, f"QEMU failed: {read_log(errors).strip()}")
     return Outcome(None, seconds, "the guest died before its command ended: see its console")

@@ -44,7 +44,7 @@ UDP_SENT = Side(FdType.UDP, "sent")
 
 
 def residual_of(readings: Iterable[tuple[int, int]]) -> list[int]:
-    """What is confirmed after each reading of bytes at the socket layer and through doors."""
+    """The confirmed residual after each reading of bytes at the socket layer and through doors."""
     residuals = Residuals()
     return [
         residuals.update([Line(UDP_SENT, {Door.SOCKET_CALL: doors}, socket)])[UDP_SENT]
@@ -75,7 +75,7 @@ def test_a_busy_host_is_no_residual(late: int) -> None:
 
 
 def test_what_is_missing_on_a_busy_host_is_found() -> None:
-    """A hundredth of it: the bounds are as far apart as what comes between two readings."""
+    """A hundredth of it: the bounds are as wide as the growth between two readings."""
     found = residual_of((number * 300_000, number * 297_000) for number in range(1, 400))
     assert found[50] == 0
     assert 0.4 * 399 * 3000 < found[-1] <= 399 * 3000

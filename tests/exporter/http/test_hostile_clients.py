@@ -194,7 +194,7 @@ def test_handshakes_that_never_end_are_ended(
 
 
 def test_wrong_passwords_do_not_lock_another_user_out(tmp_path: Path) -> None:
-    """On the loopback the users of this machine are told apart."""
+    """On the loopback the users of this machine have separate limits."""
     if os.geteuid():
         pytest.skip("needs root to be two users")
     file = tmp_path / "web.yml"

@@ -46,7 +46,7 @@ def test_the_wait_is_measured(session: Session, tmp_path: Path) -> None:
     answered_after_a_while(guarded)
     after = session.snapshot().fanotify_waits
     if session.mode is Mode.TRACEPOINT:
-        assert after is None, "there is nothing to hang on in this mode: no figure, and not 0"
+        assert after is None, "this mode has nothing to attach to: no figure, and not 0"
         assert list(fanotify_families(after)) == []
         return
     (hook,) = (h for h in session.report.hooks if h.function == "fanotify_handle_event")

@@ -132,7 +132,7 @@ def test_a_kernel_thread_has_a_name_of_its_own(session: Session) -> None:
     """Before Linux 6.4 its creator names it; here one that asks for pressure events."""
     pressure = Path("/proc/pressure/cpu")
     if not pressure.exists():
-        pytest.skip("this kernel tells no pressure")
+        pytest.skip("this kernel has no pressure stall information")
 
     def work() -> None:
         rename(b"creator")

@@ -60,7 +60,7 @@ def test_a_flood_of_names_is_bounded_and_counted() -> None:
         subprocess.run(command, check=True)
         snapshot = session.snapshot()
         if skips_runs(session.mode) and session.missed_runs():
-            pytest.xfail("the kernel skipped runs of the probes, as fdscope tells")
+            pytest.xfail("the kernel skipped runs of the probes, as fdscope reports")
         after = through_pipes(snapshot, processes)
         assert all(after[account] - before[account] >= PROCESSES * EACH for account in after)
         assert snapshot.losses[Loss.COUNTERS_FULL] > 0

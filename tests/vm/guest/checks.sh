@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
-# What the stories of guests with systemd share; only the line "@@EXIT n" tells the result.
+# Shared by the stories of guests with systemd; only the line "@@EXIT n" is the result.
 # shellcheck disable=SC2034  # they use it
 
 LAB=/var/lib/lab
@@ -70,7 +70,7 @@ self_test_exact() {
 	journalctl -b "_PID=$(main_pid)" | grep -E 'self-test: ([0-9]+) of \1 rows'
 }
 
-# None is left, and it is a user of its own.
+# No capability is left, and the user is the service's own.
 no_capability() {
 	pid=$(main_pid)
 	cat "/proc/$pid/status"
@@ -79,7 +79,7 @@ no_capability() {
 		[ "$(stat -c %U "/proc/$pid")" = fdscope ]
 }
 
-# It asks for real-time priority at each look at a map, and the unit lets it have that.
+# It uses real-time priority while it reads a map, and the unit allows that.
 reads_maps_undisturbed() {
 	calls=/sys/kernel/tracing/events/syscalls/sys_exit_sched_setscheduler/enable
 	echo 1 >$calls

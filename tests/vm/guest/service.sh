@@ -44,7 +44,7 @@ only_loopback() {
 	! ss -Hltn | awk '{ print $4 }' | grep -Ev '^(127\.0\.0\.1|\[::1\]):'
 }
 
-# One that was alive while Prometheus asked has a series of its own.
+# A process that was alive during a scrape has a series with its pid.
 known_bytes() {
 	sh -c 'i=0; while [ $i -lt 20 ]; do head -c 4096 /dev/zero; sleep 0.1; i=$((i + 1)); done >/tmp/x'
 	shows '^fdscope_file_written_bytes_total\{.*process="head"' >/tmp/heads
@@ -52,7 +52,7 @@ known_bytes() {
 	awk '{ sum += $NF } END { exit sum != 81920 }' /tmp/heads
 }
 
-# Serving for longer than the manager's patience (a minute), and never started anew.
+# Serving for longer than the watchdog's interval (a minute), and never restarted.
 outlives_the_watchdog() {
 	since=$(systemctl show -p ActiveEnterTimestampMonotonic --value fdscope.service)
 	left=$((since / 1000000 + 65 - $(cut -d . -f 1 /proc/uptime)))
