@@ -6,9 +6,9 @@
 #include "fds/walk.c"
 
 /*
- * Names of cgroups, which give the units of processes. When a process ends, the names of its
- * cgroups are kept for user space: a cgroup can be removed as soon as its last process has ended.
- * For a living process user space asks. Cgroups without processes cost nothing.
+ * Names of cgroups, which give the units of processes. When a process ends, or moves to another
+ * cgroup, the names of its cgroups are kept for user space: a cgroup can be removed as soon as its
+ * last process has left it. For other processes user space asks. Cgroups without processes cost nothing.
  */
 static __always_inline const struct kernfs_node *parent_of(const struct kernfs_node *node)
 {
@@ -174,7 +174,10 @@ ON_TRACEPOINT(cgroup_attach_task)
 	if (!task)
 		return 0;
 	process = process_of(task);
-	if (process)
-		process->cgroup_id = cgroup_id_of(task);
+	if (!process)
+		return 0;
+	/* It may have moved on before user space asks for the names. */
+	note_cgroups(cgroup_node_of(task));
+	process->cgroup_id = cgroup_id_of(task);
 	return 0;
 }

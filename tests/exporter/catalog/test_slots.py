@@ -6,14 +6,14 @@ import pytest
 from fdscope.exporter.catalog import CATALOG
 from fdscope.exporter.catalog.model import OWNER, Kind
 from fdscope.exporter.catalog.slots import OF_FDS, OF_LAYERS, metrics_of
-from fdscope.probes.schema.snapshot import slot
+from fdscope.probes.schema.slots import code_of, slot
 from fdscope.probes.schema.taxonomy import Account, FdType
 
 
 @pytest.mark.parametrize("account", Account)
 def test_each_account_has_a_metric(account: Account) -> None:
     try:
-        metrics = metrics_of(slot(account | FdType.TCP << 8))
+        metrics = metrics_of(slot(code_of(account, FdType.TCP, 0)))
     except KeyError:
         pytest.fail(f"add {account.name} to exporter/catalog/slots.py")
     assert any(metrics)
