@@ -120,9 +120,12 @@ class Units:
             if process.exited or cgroup not in missing:
                 continue
             missing.remove(cgroup)
-            if self._units.get(cgroup) is None:
-                self._learn(self._way_out(key.tgid))
-            if self._units.get(cgroup) is None:
+            if self._units.get(cgroup) is not None:
+                continue
+            way = list(self._way_out(key.tgid))
+            self._learn(way)
+            has_moved_on = way and way[0].id != cgroup
+            if self._units.get(cgroup) is None and not has_moved_on:
                 self._refused[cgroup] = now
 
     def _way_out(self, pid: int) -> Iterator[Cgroup]:

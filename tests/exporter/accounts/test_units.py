@@ -130,6 +130,8 @@ def test_a_process_that_moved_meanwhile_names_only_where_it_is(kernel: Kernel) -
     kernel.living[7] = after = kernel.make(b"after.service")
     assert met(units, 7, before) == UNKNOWN_UNIT
     assert units.unit(after) == "after.service"
+    kernel.living[7] = before
+    assert met(units, 7, before) == "before.service", "asked again at once: it was not refused"
 
 
 def test_a_deep_tree_goes_as_far_out_as_is_needed(kernel: Kernel) -> None:
