@@ -68,7 +68,7 @@ def test_empty_lists_are_no_matchers(tmp_path: Path) -> None:
         ("[fd-leak]\nmin-open = 1.5", "fd-leak.min-open must be a whole number, 0 or more"),
         ('[fd-leak]\nwindow = "soon"', "fd-leak.window: 'soon' is not a duration such as"),
         ("[fd-leak]\nwindow = 5", 'fd-leak.window must be a duration in quotes, such as "5m"'),
-        ('[fd-leak]\nwindow = "0s"', "fd-leak.window: '0s' is no time at all"),
+        ('[fd-leak]\nwindow = "0s"', "fd-leak.window: '0s' is a duration of 0"),
         ('[allow]\nio = "x"', "allow.io must be a list of strings, not 'x'"),
         ("[allow]\nio = [1]", "allow.io must be a list of strings, not [1]"),
         ('[severity]\nFdLeak = "info"', "severity: no alert FdLeak; did you mean FdscopeFdLeak?"),
