@@ -85,12 +85,12 @@ def first_child(pid: int) -> int:
     return int(children[0])
 
 
-def wait_until_serving(pid: int) -> None:
-    """Wait until a process has a thread that scrapes: it has served its first collection."""
+def wait_until_serving(pid: int, threads: int = 3) -> None:
+    """Wait until a process has its threads, with that which scrapes: a collection was served."""
     deadline = time.monotonic() + 300
     while True:
         names = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/comm")]
-        if len(names) > 2:
+        if len(names) >= threads:
             return
         assert time.monotonic() < deadline, names
         time.sleep(0.05)

@@ -166,7 +166,7 @@ def test_a_reader_of_the_log_that_leaves_does_not_end_it() -> None:
         assert process.stdout
         process.stderr.close()
         read_until(process.stdout, "collector of")
-        wait_until_serving(process.pid)
+        wait_until_serving(process.pid, threads=2)  # no census, no keeper
         process.send_signal(signal.SIGTERM)
         assert "detached" in process.stdout.read()
         assert process.wait(120) == 0
