@@ -284,9 +284,9 @@ def test_the_thread_that_replaced_the_fd_has_ended(door: Door, run: Run) -> None
         ours, theirs = socket.socketpair()
         fd, reader = ours.fileno(), os.getpid()
         other, other_in = os.pipe()
+        replaced, replaced_in = os.pipe()
         if os.fork() == 0:
-            while alone(reader):
-                time.sleep(0.01)
+            os.read(replaced, 1)
             while not alone(reader):
                 time.sleep(0.01)
             theirs.send(bytes(SIZE))
@@ -295,6 +295,7 @@ def test_the_thread_that_replaced_the_fd_has_ended(door: Door, run: Run) -> None
         def replace() -> None:
             wait_until_in(reader, "read", "recvfrom")
             os.dup2(other, fd)
+            os.write(replaced_in, b"x")
 
         threading.Thread(target=replace).start()
         if door is Door.READ_WRITE:
