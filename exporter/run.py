@@ -231,6 +231,7 @@ def _settings(options: Options) -> Settings:
         latency=options.latency,
         stacks_every=options.stacks_every if options.stacks else 0,
         exclude_tgid=os.getpid() if options.exclude_self else None,
+        cache=options.cache,
     )
 
 

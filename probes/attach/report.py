@@ -79,6 +79,8 @@ class Report:
     """Number of descriptors that follow: of the maps, the programs, then the links."""
     error: str = ""
     """Why no mode works; empty if one does."""
+    origin: str = ""
+    """Whether the programs were compiled now or before."""
     log: str = ""
     """The messages of the compiler."""
 
