@@ -311,5 +311,5 @@ class Collector(ClientCollector):
 def _size(families: Sequence[Family]) -> int:
     """Number of series of the families."""
     return sum(
-        len(each.series if isinstance(each, build.Table) else each.samples) for each in families
+        each.size if isinstance(each, build.Table) else len(each.samples) for each in families
     )

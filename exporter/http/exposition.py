@@ -14,10 +14,11 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from fdscope.exporter.catalog import health as catalog
-from fdscope.exporter.families.build import Table, family, gauge
+from fdscope.exporter.families.build import Block, Table, family, gauge
 from fdscope.exporter.http.negotiation import accepts_gzip, metrics_form
 
-_GZIP_LEVEL = 4
+_GZIP_LEVEL = 2
+"""A third of the time that level 4 takes, for a twelfth more bytes."""
 _END = b"# EOF\n"
 _NEVER_NEGATIVE = frozenset({"counter", "histogram"})
 
@@ -101,14 +102,21 @@ def encoded(each: Metric, encode: Encode) -> bytes:
     """Encode one family; ValueError or TypeError if it cannot be written, or not truthfully."""
     if isinstance(each, Table):
         head = encode(_Collected([Metric(each.name, each.documentation, each.type, each.unit)]))
-        check(each.values, each.type)
-        lines = [
-            f"{series.text} {_number(value)}\n"
-            for series, value in zip(each.series, each.values, strict=True)
-        ]
-        return head.removesuffix(_END) + "".join(lines).encode()
+        lines = [block.text or _written(block, each.type) for block in each.blocks]
+        return head.removesuffix(_END) + b"".join(lines)
     check((sample.value for sample in each.samples), each.type)
     return encode(_Collected([each])).removesuffix(_END)
+
+
+def _written(block: Block, kind: str) -> bytes:
+    """The lines of a block, which keeps them."""
+    check(block.values, kind)
+    lines = [
+        f"{series.text} {_number(value)}\n"
+        for series, value in zip(block.series, block.values, strict=True)
+    ]
+    block.text = "".join(lines).encode()
+    return block.text
 
 
 def check(values: Iterable[float], kind: str) -> None:
