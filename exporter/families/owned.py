@@ -18,6 +18,10 @@ Pair = tuple[Series | None, Series | None]
 """That of the operations and that of the bytes."""
 
 
+Place = tuple[int, int]
+"""A slot code, and 0 for its operations or 1 for its bytes."""
+
+
 @dataclass(slots=True)
 class _Known:
     """What is kept of an owner from scrape to scrape."""
@@ -26,6 +30,8 @@ class _Known:
     """As of the last scrape."""
     pairs: dict[int, Pair]
     """By slot code."""
+    places: dict[str, list[Place]]
+    """Where the values of each block are."""
     blocks: dict[str, Block]
     """By the name of the metric."""
 
@@ -56,26 +62,33 @@ class SeriesCache:
 
 
 def _known(owner: Owner, amounts: Mapping[int, Amount], before: _Known | None) -> _Known:
-    pairs = before.pairs if before else {}
-    rows: dict[str, tuple[list[Series], list[float]]] = {}
-    for code, amount in _shown(amounts).items():
+    if before is None or before.amounts.keys() != amounts.keys():
+        return _laid_out(owner, amounts, before.pairs if before else {})
+    blocks = {}
+    for name, places in before.places.items():
+        block = before.blocks[name]
+        values = [amounts[code][column] for code, column in places]
+        blocks[name] = block if block.values == values else Block(block.series, values)
+    return _Known(dict(amounts), before.pairs, before.places, blocks)
+
+
+def _laid_out(owner: Owner, amounts: Mapping[int, Amount], pairs: dict[int, Pair]) -> _Known:
+    rows: dict[str, tuple[list[Series], list[int]]] = {}
+    places: dict[str, list[Place]] = {}
+    shown = _shown(amounts)
+    for code, amount in shown.items():
         pair = pairs.get(code)
         if pair is None:
             pair = pairs[code] = _both(owner, slot(code))
-        for each, value in zip(pair, amount, strict=True):
+        for column, each in enumerate(pair):
             if each:
-                row = rows.get(each.name)
-                if row is None:
-                    row = rows[each.name] = [], []
-                row[0].append(each)
-                row[1].append(value)
-    blocks = {}
-    for name, (known, values) in rows.items():
-        block = before.blocks.get(name) if before else None
-        if block is None or block.values != values or block.series != known:
-            block = Block(known, values)
-        blocks[name] = block
-    return _Known(dict(amounts), pairs, blocks)
+                known, values = rows.setdefault(each.name, ([], []))
+                known.append(each)
+                values.append(amount[column])
+                places.setdefault(each.name, []).append((code, column))
+    blocks = {name: Block(*row) for name, row in rows.items()}
+    # Sums are looked for anew each time: they are those of the host alone.
+    return _Known(dict(amounts) if shown is amounts else {}, pairs, places, blocks)
 
 
 def _shown(amounts: Mapping[int, Amount]) -> Mapping[int, Amount]:

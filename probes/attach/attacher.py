@@ -207,6 +207,10 @@ class Attacher:
             return replace(status, state=State.FAILED, why=_reason(error))
         return status
 
+    def map_bytes(self) -> dict[str, int]:
+        """Kernel memory of each map, also of those that user space does not read."""
+        return self._programs.map_bytes()
+
     def open_files(self) -> tuple[list[str], list[int]]:
         """(program names, file descriptors: maps as in the table, programs, then links)."""
         ours = self._programs

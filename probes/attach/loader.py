@@ -61,7 +61,7 @@ def load(modes: list[Mode], settings: Settings) -> tuple[Report, list[int]]:
         programs, fds = attacher.open_files()
         report = Report(
             mode.value, attacher.compiler, layouts, hooks, refused, programs, len(fds),
-            origin=attacher.origin,
+            origin=attacher.origin, map_bytes=attacher.map_bytes(),
         )  # fmt: skip
         return report, fds
     why = "; ".join(f"{each.mode}: {each.why}" for each in refused)

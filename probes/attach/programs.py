@@ -75,6 +75,10 @@ class Programs:
         raw = value if isinstance(value, bytes) else value.to_bytes(4, sys.byteorder)
         libbpf.put(self.maps[map_name], key.to_bytes(4, sys.byteorder), raw)
 
+    def map_bytes(self) -> dict[str, int]:
+        """Kernel memory of each map, as the kernel tells: all of it since Linux 6.4."""
+        return {name: libbpf.statistic(fd, "memlock") for name, fd in self.maps.items()}
+
     def close(self) -> None:
         """Close all of it: what nothing else holds is detached and freed."""
         for fd in (*self.links, *self.programs.values(), *self.maps.values()):

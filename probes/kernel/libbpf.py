@@ -193,7 +193,7 @@ def are_measured() -> bool:
 
 
 def statistic(fd: int, name: str) -> int:
-    """A number that the kernel keeps of a program, e.g. ``recursion_misses``; 0 if it does not."""
+    """A number that the kernel keeps of a program or map, e.g. ``memlock``; 0 if it does not."""
     for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines():
         key, _, value = line.partition(":")
         if key == name:
