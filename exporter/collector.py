@@ -202,6 +202,8 @@ class Collector(ClientCollector):
                 "metrics", lambda: device_families.stack_families(chains(snapshot.stacks))
             )
             result += made("metrics", lambda: health.map_families(snapshot))
+        map_bytes = self._session.report.map_bytes
+        result += made("metrics", lambda: health.memory_families(map_bytes))
         if tester := self._selftest:
             result += made("metrics", lambda: health.selftest_families(tester.rows))
         session, probes = self._session, health.probe_families
@@ -224,7 +226,7 @@ class Collector(ClientCollector):
 
     def _census_families(self, budget: int) -> list[Family]:
         """Families of the census, made once a census; a scrape adds its age."""
-        taken = self._census.last if self._census else None
+        taken = self._census.look() if self._census else None
         if self._census is None or taken is None:
             return []
         if self._shown is None or self._shown[0] is not taken:
@@ -311,5 +313,5 @@ class Collector(ClientCollector):
 def _size(families: Sequence[Family]) -> int:
     """Number of series of the families."""
     return sum(
-        len(each.series if isinstance(each, build.Table) else each.samples) for each in families
+        each.size if isinstance(each, build.Table) else len(each.samples) for each in families
     )

@@ -127,6 +127,8 @@ def attached(report: Report, blind_spots: int) -> None:
             level = logging.WARNING if hook.state is State.FAILED else logging.INFO
             log.log(level, "%s: %s: %s", hook.state, hook.function, _line(hook.why))
     log.info("attach mode: %s", report.mode)
+    if report.origin:
+        log.info("programs: %s", _line(report.origin))
     log.info(
         "blind spots of this mode on this kernel: %d (listed on the page, and by"
         " `fdscope doctor --blind-spots --mode %s`)",

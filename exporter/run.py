@@ -2,6 +2,7 @@
 """``fdscope exporter``: check, listen, attach, serve, detach."""
 
 import asyncio
+import gc
 import logging
 import os
 import platform
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     Attached = tuple[Session, Sequence[Row]]
 
 log = logging.getLogger(__name__)
+
+_OBJECTS_A_COLLECTION = 100_000
+"""Python looks for garbage in cycles when there are so many more objects."""
 
 
 class RunError(Exception):
@@ -132,6 +136,16 @@ def _collector(attached: "Attached", version: str, options: Options) -> "Collect
     return Collector(session, version, options.max_series, tester, budget=options.budget)
 
 
+def _collect_garbage_rarely() -> None:
+    """A scrape makes tens of thousands of objects and no cycles: looking for those costs as much.
+
+    What was made up to now stays, and is not looked at again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_A_COLLECTION)
+
+
 def _drop_privileges(user: str) -> None:
     keep = privileges.needed(platform.release())
     try:
@@ -171,6 +185,7 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
         logs.self_tested(rows)
         priority.raise_to(options.nice)
         parts.drop_privileges(options.privileges_user)
+        _collect_garbage_rarely()
         collector = parts.collector(attached, version(), options)
         stack.callback(collector.close)
         # Nothing may interrupt detaching, which takes moments.
@@ -231,6 +246,7 @@ def _settings(options: Options) -> Settings:
         latency=options.latency,
         stacks_every=options.stacks_every if options.stacks else 0,
         exclude_tgid=os.getpid() if options.exclude_self else None,
+        cache=options.cache,
     )
 
 

@@ -78,6 +78,19 @@ def maps() -> BarGauge:
     )
 
 
+def map_memory() -> Panel:
+    """What the BPF maps take."""
+    return lines(
+        "Kernel memory of the maps",
+        "Memory of the BPF maps in the kernel. It depends on the room for entries and on the number"
+        " of processors, and is taken at start.",
+        query(total(catalog.MAP_BYTES, by=("instance",)), "{{instance}}"),
+        unit="bytes",
+        empty="no exporter answers",
+        width=8,
+    )
+
+
 def census() -> list[Panel]:
     """Age, duration and coverage of the census of open fds."""
     return [
@@ -339,7 +352,7 @@ def itself() -> core.Dashboard:
             [
                 row("What is attached, and does it fire", _hooks(), _selftest()),
                 row("Losses", *lost, maps(), *census()),
-                row("Cost", *cost(), drift(), runs_on),
+                row("Cost", *cost(), map_memory(), drift(), runs_on),
             ],
         ),
     )

@@ -2,6 +2,7 @@
 """The census of open fds: a separate thread takes it every few seconds, never a scrape."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -65,6 +66,10 @@ class Drift:
 log = logging.getLogger(__name__)
 
 _INTERVAL_SECONDS = 5.0
+_UNSEEN_SECONDS = 60.0
+"""Between two of them while nobody looks: the first who does gets one that is no older."""
+_SEEN_SECONDS = 65.0
+"""So long after somebody has looked, they are taken at the short interval."""
 _STEP_SECONDS = 0.02
 """Seconds of work before the thread rests."""
 _REST_SECONDS = 0.06
@@ -111,6 +116,9 @@ class CensusTaker:
         self._clock = clock
         self._drift = Drift()
         self._stopping = threading.Event()
+        self._woken = threading.Event()
+        """Somebody looks, or it is the end."""
+        self._seen = -math.inf
         self._thread = threading.Thread(target=self._run, name="census", daemon=True)
         self.last: Taken | None = None
         self.failures = 0
@@ -123,8 +131,15 @@ class CensusTaker:
     def close(self) -> None:
         """Stop; returns when the thread has ended."""
         self._stopping.set()
+        self._woken.set()
         if self._thread.is_alive():
             self._thread.join()
+
+    def look(self) -> Taken | None:
+        """The last census, for somebody who may come again soon: the next comes soon too."""
+        self._seen = self._clock()
+        self._woken.set()
+        return self.last
 
     @property
     def age(self) -> float | None:
@@ -155,8 +170,7 @@ class CensusTaker:
         return self.last
 
     def _run(self) -> None:
-        pause = 0.0
-        while not self._stopping.wait(pause):
+        while not self._stopping.is_set():
             began = time.thread_time()
             try:
                 taken = self.take()
@@ -166,7 +180,16 @@ class CensusTaker:
                 taken = None
             seconds = taken.seconds if taken else 0.0
             work = time.thread_time() - began
-            pause = max(_INTERVAL_SECONDS, seconds / _LARGEST_SHARE, work / _LARGEST_WORK)
+            self._rest(max(_INTERVAL_SECONDS, seconds / _LARGEST_SHARE, work / _LARGEST_WORK))
+
+    def _rest(self, least: float) -> None:
+        """Wait for ``least`` seconds, and while nobody looks for the long interval."""
+        self._woken.clear()
+        ended = self._clock() + max(least, _UNSEEN_SECONDS)
+        if self._stopping.wait(least):
+            return
+        if self._clock() - self._seen >= _SEEN_SECONDS:
+            self._woken.wait(max(ended - self._clock(), 0.0))
 
 
 def _sums(processes: Mapping[ProcessKey, ProcessFds]) -> dict[FdType, int]:

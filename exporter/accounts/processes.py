@@ -44,7 +44,14 @@ from typing import NamedTuple
 from fdscope.exporter.accounts.units import UNKNOWN_UNIT
 from fdscope.exporter.catalog.slots import series_of, shown_as, width
 from fdscope.probes.schema.slots import ERRNO_SHIFT, OTHER_ERRNO, UNKNOWN_ERRNO, with_errno
-from fdscope.probes.schema.snapshot import Accounts, Amount, Process, ProcessKey
+from fdscope.probes.schema.snapshot import (
+    NOTHING,
+    Accounts,
+    Amount,
+    Process,
+    ProcessKey,
+    amount,
+)
 from fdscope.probes.text import printable
 
 # The labels of an owner.
@@ -128,18 +135,16 @@ class _Account:
 
     def add(self, more: Mapping[int, Amount]) -> None:
         amounts = self.amounts
-        for code, amount in more.items():
+        for code, (operations, byte_count) in more.items():
             shown = self._shown(code) if code >> ERRNO_SHIFT else shown_as(code)
             before = amounts.get(shown)
             if before is None:
                 more_series = width(shown)
                 self.series += more_series
                 self.pool.series += more_series
-                amounts[shown] = amount
+                amounts[shown] = more[code]
             else:
-                amounts[shown] = Amount(
-                    before.operations + amount.operations, before.bytes + amount.bytes
-                )
+                amounts[shown] = amount((before[0] + operations, before[1] + byte_count))
 
     def _shown(self, code: int) -> int:
         code, number = shown_as(code), code >> ERRNO_SHIFT
@@ -201,7 +206,9 @@ class _Tracked:
 
     def note(self, growth: Mapping[int, Amount], now: float) -> None:
         self.series = series_of(self.amounts)
-        moved = sum(a.bytes + _BYTES_AN_OPERATION * a.operations for a in growth.values())
+        moved = 0
+        for operations, byte_count in growth.values():
+            moved += byte_count + _BYTES_AN_OPERATION * operations
         self.moved = self.lately(now) + moved
         self.moved_at = now
 
@@ -217,14 +224,12 @@ def _grown(before: Mapping[int, Amount], now: Mapping[int, Amount]) -> Amounts:
     if not before:
         return dict(now)
     growth = {}
-    for code, amount in now.items():
+    for code, present in now.items():
         earlier = before.get(code)
-        if earlier is None or amount.operations < earlier.operations:
-            growth[code] = amount
-        elif amount != earlier:
-            growth[code] = Amount(
-                amount.operations - earlier.operations, amount.bytes - earlier.bytes
-            )
+        if earlier is None or present[0] < earlier[0]:
+            growth[code] = present
+        elif present != earlier:
+            growth[code] = amount((present[0] - earlier[0], present[1] - earlier[1]))
     return growth
 
 
@@ -411,10 +416,11 @@ class Processes:
             self._add_to_sum(tracked, growth, now)
 
     def _sum_up(self, growth: Amounts) -> None:
-        for code, amount in growth.items():
+        sums = self.sums
+        for code, (operations, byte_count) in growth.items():
             if not code >> ERRNO_SHIFT:
-                operations, byte_count = self.sums.get(code, (0, 0))
-                self.sums[code] = Amount(operations + amount.operations, byte_count + amount.bytes)
+                before = sums.get(code, NOTHING)
+                sums[code] = amount((before[0] + operations, before[1] + byte_count))
 
     def _name_of(self, process: Process | None) -> Name:
         """Name and unit of a process; ``UNKNOWN`` if there is no record of it."""

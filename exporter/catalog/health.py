@@ -72,6 +72,12 @@ MAP_CAPACITY = Metric(
     "Capacity of a BPF map, in entries.",
     MAP_ENTRIES.labels,
 )
+MAP_BYTES = Metric(
+    "fdscope_map_bytes",
+    Kind.GAUGE,
+    "Kernel memory of a BPF map, over all processors. It is taken at start and does not grow.",
+    MAP_ENTRIES.labels,
+)
 PROCESSES = Metric(
     "fdscope_processes",
     Kind.GAUGE,

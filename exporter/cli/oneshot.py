@@ -89,13 +89,18 @@ def _shortened(text: str) -> str:
 def _session(
     mode: str, tell: Callable[[str], None], stacks_every: int = 0, stacks_socket: int = 0
 ) -> Iterator["Session"]:
+    from fdscope.probes.attach import cache
     from fdscope.probes.attach.launch import AttachError
     from fdscope.probes.attach.settings import Settings
     from fdscope.probes.read.session import attach
 
     modes = preemption.best_first() if mode == "auto" else (Mode(mode),)
     try:
-        settings = Settings(stacks_every=stacks_every, stacks_socket=stacks_socket)
+        settings = Settings(
+            stacks_every=stacks_every,
+            stacks_socket=stacks_socket,
+            cache=str(cache.directory() or ""),
+        )
         session = attach(modes, settings, tell)
     except AttachError as error:
         raise RunError(no_probe(str(error))) from error

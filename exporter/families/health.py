@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """fdscope itself as metric families."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import Metric as Family
 
@@ -39,6 +39,11 @@ def probe_families(
         catalog.PROBE_ATTACHED,
         (((hook.layer, hook.function, hook.mode), float(hook.is_attached)) for hook in hooks),
     )
+
+
+def memory_families(map_bytes: Mapping[str, int]) -> Iterator[Family]:
+    """Kernel memory of the maps."""
+    yield gauge(catalog.MAP_BYTES, (((name,), count) for name, count in map_bytes.items()))
 
 
 def map_families(snapshot: Snapshot) -> Iterator[Family]:

@@ -2,52 +2,93 @@
 """Families with series for each owner: file layer, socket layer, lifecycle of fds."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from fdscope.exporter.accounts.processes import Owner
 from fdscope.exporter.catalog import Metric
 from fdscope.exporter.catalog.slots import OF_FDS, OF_LAYERS, metrics_of, own_labels, shown_as
-from fdscope.exporter.families.build import Series, Table, series
+from fdscope.exporter.families.build import Block, Series, Table, series
 from fdscope.probes.schema.slots import Slot, slot
 from fdscope.probes.schema.snapshot import Amount
 
 Totals = Mapping[Owner, Mapping[int, Amount]]
 
 
-def labels_of(metric: Metric, owner: Owner, what: Slot) -> dict[str, str]:
-    """The labels of a series."""
-    values = (owner.process, owner.pid, owner.unit, *own_labels(what))
-    labels = dict(zip(metric.label_names, values, strict=True))
-    return labels | {"ended": owner.ended} if owner.ended else labels
+Pair = tuple[Series | None, Series | None]
+"""That of the operations and that of the bytes."""
+
+
+Place = tuple[int, int]
+"""A slot code, and 0 for its operations or 1 for its bytes."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is kept of an owner from scrape to scrape."""
+
+    amounts: Mapping[int, Amount]
+    """As of the last scrape."""
+    pairs: dict[int, Pair]
+    """By slot code."""
+    places: dict[str, list[Place]]
+    """Where the values of each block are."""
+    blocks: dict[str, Block]
+    """By the name of the metric."""
 
 
 class SeriesCache:
-    """The series of each owner, created once and kept as long as the owner."""
+    """The series of each owner, created once and kept as long as the owner.
+
+    Most owners do nothing between two scrapes: their blocks are used again.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[Owner, dict[int, tuple[Series | None, Series | None]]] = {}
+        self._known: dict[Owner, _Known] = {}
 
     def tables(self, totals: Totals) -> list[Table]:
         """The families of all owners: each owner of ``totals`` once, its amounts by slot code."""
         metrics = (*OF_LAYERS, *OF_FDS)
-        rows: dict[str, tuple[list[Series], list[float]]] = {m.name: ([], []) for m in metrics}
-        known = {}
+        blocks: dict[str, list[Block]] = {metric.name: [] for metric in metrics}
+        kept = {}
         for owner, amounts in totals.items():
-            of_owner = known[owner] = self._known.get(owner) or {}
-            for code, (operations, byte_count) in _shown(amounts).items():
-                pair = of_owner.get(code)
-                if pair is None:
-                    pair = of_owner[code] = _both(owner, slot(code))
-                counted, moved = pair
-                if counted:
-                    shown, values = rows[counted.name]
-                    shown.append(counted)
-                    values.append(operations)
-                if moved:
-                    shown, values = rows[moved.name]
-                    shown.append(moved)
-                    values.append(byte_count)
-        self._known = known
-        return [Table(metric, *rows[metric.name]) for metric in metrics]
+            known = self._known.get(owner)
+            if known is None or known.amounts != amounts:
+                known = _known(owner, amounts, known)
+            kept[owner] = known
+            for name, block in known.blocks.items():
+                blocks[name].append(block)
+        self._known = kept
+        return [Table(metric, blocks[metric.name]) for metric in metrics]
+
+
+def _known(owner: Owner, amounts: Mapping[int, Amount], before: _Known | None) -> _Known:
+    if before is None or before.amounts.keys() != amounts.keys():
+        return _laid_out(owner, amounts, before.pairs if before else {})
+    blocks = {}
+    for name, places in before.places.items():
+        block = before.blocks[name]
+        values = [amounts[code][column] for code, column in places]
+        blocks[name] = block if block.values == values else Block(block.series, values)
+    return _Known(dict(amounts), before.pairs, before.places, blocks)
+
+
+def _laid_out(owner: Owner, amounts: Mapping[int, Amount], pairs: dict[int, Pair]) -> _Known:
+    rows: dict[str, tuple[list[Series], list[int]]] = {}
+    places: dict[str, list[Place]] = {}
+    shown = _shown(amounts)
+    for code, amount in shown.items():
+        pair = pairs.get(code)
+        if pair is None:
+            pair = pairs[code] = _both(owner, slot(code))
+        for column, each in enumerate(pair):
+            if each:
+                known, values = rows.setdefault(each.name, ([], []))
+                known.append(each)
+                values.append(amount[column])
+                places.setdefault(each.name, []).append((code, column))
+    blocks = {name: Block(*row) for name, row in rows.items()}
+    # Sums are looked for anew each time: they are those of the host alone.
+    return _Known(dict(amounts) if shown is amounts else {}, pairs, places, blocks)
 
 
 def _shown(amounts: Mapping[int, Amount]) -> Mapping[int, Amount]:
@@ -65,9 +106,15 @@ def process_families(totals: Totals) -> list[Table]:
     return SeriesCache().tables(totals)
 
 
-def _both(owner: Owner, what: Slot) -> tuple[Series | None, Series | None]:
+def _both(owner: Owner, what: Slot) -> Pair:
     first, second = (
-        series(metric, labels_of(metric, owner, what)) if metric else None
-        for metric in metrics_of(what)
+        _series(metric, owner, what) if metric else None for metric in metrics_of(what)
     )
     return first, second
+
+
+def _series(metric: Metric, owner: Owner, what: Slot) -> Series:
+    names, values = metric.label_names, (owner.process, owner.pid, owner.unit, *own_labels(what))
+    if owner.ended:
+        return series(metric, (*names, "ended"), (*values, owner.ended))
+    return series(metric, names, values)

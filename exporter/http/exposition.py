@@ -14,11 +14,15 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from fdscope.exporter.catalog import health as catalog
-from fdscope.exporter.families.build import Table, family, gauge
+from fdscope.exporter.families.build import Block, Table, family, gauge
 from fdscope.exporter.http.negotiation import accepts_gzip, metrics_form
 
-_GZIP_LEVEL = 4
+_GZIP_LEVEL = 2
+"""A third of the time that level 4 takes, for a twelfth more bytes."""
 _END = b"# EOF\n"
+_EXACT = 2**53
+"""Below it a float is the same number."""
+_WITH_EXPONENT = 1_000_000
 _NEVER_NEGATIVE = frozenset({"counter", "histogram"})
 
 Encode = Callable[[Collector], bytes]
@@ -101,14 +105,27 @@ def encoded(each: Metric, encode: Encode) -> bytes:
     """Encode one family; ValueError or TypeError if it cannot be written, or not truthfully."""
     if isinstance(each, Table):
         head = encode(_Collected([Metric(each.name, each.documentation, each.type, each.unit)]))
-        check(each.values, each.type)
-        lines = [
-            f"{series.text} {_number(value)}\n"
-            for series, value in zip(each.series, each.values, strict=True)
-        ]
-        return head.removesuffix(_END) + "".join(lines).encode()
+        lines = [block.text or _written(block, each.type) for block in each.blocks]
+        return head.removesuffix(_END) + b"".join(lines)
     check((sample.value for sample in each.samples), each.type)
     return encode(_Collected([each])).removesuffix(_END)
+
+
+def _written(block: Block, kind: str) -> bytes:
+    """The lines of a block, which keeps them."""
+    lines = [
+        f"{each.text} {value}.0\n"
+        if type(value) is int and 0 <= value < _WITH_EXPONENT
+        else f"{each.text} {_checked_number(value, kind)}\n"
+        for each, value in zip(block.series, block.values, strict=True)
+    ]
+    block.text = "".join(lines).encode()
+    return block.text
+
+
+def _checked_number(value: float, kind: str) -> str:
+    check((value,), kind)
+    return _number(value)
 
 
 def check(values: Iterable[float], kind: str) -> None:
@@ -121,7 +138,10 @@ def check(values: Iterable[float], kind: str) -> None:
 
 
 def _number(value: float) -> str:
-    # The result of floatToGoString() for a small whole number, in a third of the time.
-    if type(value) is int and value < 1_000_000:
-        return f"{value}.0"
+    # The result of floatToGoString() for a whole number, in a third of the time.
+    if type(value) is int and 0 <= value < _EXACT:
+        if 0 <= value < _WITH_EXPONENT:
+            return f"{value}.0"
+        digits = str(value)
+        return f"{f'{digits[0]}.{digits[1:]}'.rstrip('0.')}e+{len(digits) - 1:02}"
     return str(floatToGoString(value))  # type: ignore[no-untyped-call] # the library's

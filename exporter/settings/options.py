@@ -11,6 +11,7 @@ from typing import Any
 
 from fdscope.exporter.settings.addresses import AnyAddress, addresses
 from fdscope.exporter.settings.strict import shown
+from fdscope.probes.attach import cache
 from fdscope.probes.kernel import preemption
 from fdscope.probes.schema.taxonomy import Mode
 
@@ -46,6 +47,8 @@ class Options:
     """One stack is sampled of so many operations of the socket layer, if ``stacks``."""
     counter_entries: int
     process_entries: int
+    cache: str
+    """Directory in which compiled programs are kept; "" for none."""
     exclude_self: bool
     nice: int
     """The priority to serve with, if it may be set and nobody has set one; 0: none."""
@@ -145,6 +148,16 @@ def _modes(word: str) -> tuple[Mode, ...]:
     return preemption.best_first() if _one_of(_MODE_WORDS)(word) == "auto" else (Mode(word),)
 
 
+def _cache(word: str) -> str:
+    if word == "auto":
+        return str(cache.directory() or "")
+    if word == "off":
+        return ""
+    if not word.startswith("/") or ".." in Path(word).parts or not word.isprintable():
+        raise ValueError("must be auto, off or an absolute path without ..")
+    return word
+
+
 _ENTRIES = _between(256, 4_194_304)
 
 OPTIONS = (
@@ -222,6 +235,13 @@ OPTIONS = (
     Option(
         "probe.process-entries", "process_entries", int, 16384,
         "Entries of the kernel's map for the names of processes.", "N", _ENTRIES,
+    ),
+    Option(
+        "probe.cache", "cache", str, "auto",
+        "Where to keep the compiled programs for the next start, which then takes a third of the"
+        " time: a directory that nobody else can write to, auto for the one that systemd made"
+        " (CacheDirectory=), or /var/cache/fdscope where root runs it, or off.",
+        "DIRECTORY", _cache,
     ),
     Option(
         "exclude-self", "exclude_self", bool, False, "Leave out the exporter's own I/O.",

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """One compiled BPF object, its programs loaded and attached one by one."""
 
+import errno
 import os
 import platform
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from fdscope.probes.attach import kprobe_multi, maps, source
-from fdscope.probes.attach.compiler import LoadError, compiled, import_bcc
+from fdscope.probes.attach.compiler import LoadError, import_bcc, obtained
+from fdscope.probes.attach.programs import Programs
 from fdscope.probes.attach.report import HookStatus, State
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.syscalls import IN_ALL_MODES, TailCall, meanings, table
 from fdscope.probes.hooks.table import WITHOUT_FUNCTION, Hook, Point
-from fdscope.probes.kernel import libbpf
 from fdscope.probes.kernel.btf import Btf
+from fdscope.probes.kernel.libbpf import ProgramKind
+from fdscope.probes.schema.records import dtype
 from fdscope.probes.schema.taxonomy import Door, Layer, Mode
 
 _KALLSYMS = Path("/proc/kallsyms")
@@ -41,11 +46,11 @@ def _further(tracepoint: str) -> list[str]:
 
 
 def _reason(error: Exception) -> str:
-    """The message of bcc, without its guess about privileges."""
-    text = str(error)
-    if "super-user privileges" in text and os.geteuid() == 0:
-        return "the kernel refuses programs of this type (EPERM), even as root"
-    return text.replace("b'", "'")
+    if isinstance(error, OSError) and error.strerror:
+        if error.errno == errno.EPERM and os.geteuid() == 0:
+            return f"{error.strerror} (EPERM), even as root"
+        return error.strerror
+    return str(error)
 
 
 class Attacher:
@@ -54,16 +59,19 @@ class Attacher:
     def __init__(self, mode: Mode, settings: Settings, btf: Btf | None) -> None:
         """Compile; LoadError if the compiler or the kernel's layouts refuse."""
         by_fprobe = mode is Mode.KPROBE and kprobe_multi.work(btf)
-        self._bpf = compiled(mode, settings, btf, by_fprobe)
-        self._linked = kprobe_multi.Linked(self._bpf, import_bcc().lib) if by_fprobe else None
+        compiled, self.origin = obtained(mode, settings, btf, by_fprobe)
+        self.compiler = compiled.compiler
+        try:
+            self._programs = Programs(compiled)
+        except OSError as error:
+            raise LoadError(_reason(error)) from error
+        self._linked = kprobe_multi.Linked(self._programs) if by_fprobe else None
         self._mode = mode
         self._btf = btf
         self._symbols = _symbols() if btf is None else set()
         self._latency = settings.latency
         self._avoid = settings.avoid
         self._maps = maps.handed_over(mode, settings)
-        self._more: list[int] = []
-        """Descriptors of further programs at a tracepoint, and of their links."""
 
     def has(self, hook: Hook) -> bool:
         """True if this kernel has the function or tracepoint, and it is not to be avoided."""
@@ -89,7 +97,7 @@ class Attacher:
         else:
             try:
                 self._attach(hook)
-            except Exception as error:  # bcc raises nothing more precise
+            except (OSError, LookupError, ValueError) as error:
                 status = replace(status, state=State.FAILED, why=_reason(error))
         if hook.required and not status.is_attached:
             raise LoadError(f"{hook.function}: {status.why}")
@@ -107,7 +115,7 @@ class Attacher:
                 self._linked.attach_more(f"function_{further}", name)
             self._linked.attach_tracepoint(f"function_{name}", name)
         elif hook.point is Point.RAW_TRACEPOINT:
-            self._bpf.attach_raw_tracepoint(tp=name.encode(), fn_name=f"on_{name}".encode())
+            self._programs.attach_raw_tracepoint(name, f"on_{name}")
             for further in _further(name):
                 self._attach_more(f"on_{further}", name)
         elif self._linked:
@@ -117,22 +125,20 @@ class Attacher:
                 self._linked.attach(f"enter_{name}", name)
         elif self._mode is Mode.FENTRY:
             if with_entry:
-                self._bpf.attach_kfunc(fn_name=self._program("kfunc__", name))
+                self._attach_function("kfunc__", name, at_return=False)
             if with_return:
-                self._bpf.attach_kretfunc(fn_name=self._program("kretfunc__", name))
+                self._attach_function("kretfunc__", name, at_return=True)
         else:
+            library = import_bcc().lib
             if with_return:
-                self._bpf.attach_kretprobe(
-                    event=name.encode(), fn_name=f"return_{name}".encode(), maxactive=_MAX_ACTIVE
-                )
+                self._programs.attach_kprobe(f"return_{name}", name, True, library, _MAX_ACTIVE)
             if keeps_arguments:
-                self._bpf.attach_kprobe(event=name.encode(), fn_name=f"enter_{name}".encode())
+                self._programs.attach_kprobe(f"enter_{name}", name, False, library)
 
     def _attach_more(self, name: str, tracepoint: str) -> None:
         """Attach one more program to a raw tracepoint: it runs after those that are there."""
-        program = self._bpf.load_func(name.encode(), self._bpf.RAW_TRACEPOINT).fd
-        self._more.append(program)
-        self._more.append(libbpf.attach_raw_tracepoint(tracepoint, program))
+        self._programs.attach_raw_tracepoint(tracepoint, name)
+        self._programs.links.append(self._programs.programs.pop(name))
 
     def _is_function(self, hook: Hook) -> bool:
         """True for a tracepoint that is hooked by its function."""
@@ -143,24 +149,25 @@ class Attacher:
         arity = self._btf.tracepoint_arity(hook.function) or 0
         return arity <= kprobe_multi.MOST_TRACEPOINT_ARGUMENTS
 
-    def _program(self, prefix: str, function: str) -> bytes:
-        """Name that BCC gave a fentry or fexit program; since 0.27 it holds the module too."""
-        names = (prefix + function).encode(), (f"{prefix}vmlinux__{function}").encode()
-        return next(
-            name for name in names if import_bcc().lib.bpf_function_start(self._bpf.module, name)
-        )
+    def _attach_function(self, prefix: str, function: str, at_return: bool) -> None:
+        """Attach a fentry or fexit program: since BCC 0.27 its name holds the module too."""
+        names = prefix + function, f"{prefix}vmlinux__{function}"
+        name = next(name for name in names if self._programs.has(name))
+        function_id = self._btf.function_id(function) if self._btf else None
+        if function_id is None:
+            raise LookupError(f"{function}: this kernel has no such function")
+        self._programs.attach_function(name, function_id, at_return)
 
     def fill_syscalls(self) -> None:
         """Write the table of system calls: those that are followed, or what they mean for fds."""
         machine = platform.machine()
         if self._mode is Mode.TRACEPOINT:
-            calls = self._bpf[b"syscalls"]
             for slot, call in table(machine).items():
-                calls[calls.Key(slot)] = calls.Leaf(*call.record())
+                value = np.array(call.record(), dtype("syscall"))
+                self._programs.put("syscalls", slot, value.tobytes())
         else:
-            calls = self._bpf[b"fd_calls"]
             for slot, meaning in meanings(machine).items():
-                calls[calls.Key(slot)] = calls.Leaf(*meaning)
+                self._programs.put("fd_calls", slot, np.array(meaning, dtype("fd_call")).tobytes())
 
     def load_tail_calls(self) -> list[HookStatus]:
         """Load the programs that others call; how each went."""
@@ -176,55 +183,36 @@ class Attacher:
         for name, load in (("census", self._load_census_of_fds), ("cgroups", self._load_cgroups)):
             try:
                 load()
-            except Exception as error:  # bcc raises nothing more precise
+            except (OSError, LookupError, ValueError) as error:
                 where = (name, Layer.PROCESS, self._mode, None)
                 refused.append(HookStatus.of(*where, State.FAILED, _reason(error)))
         return refused
 
     def _load_census_of_fds(self) -> None:
-        calls = self._bpf[b"census_calls"]
         for number, name in enumerate(maps.CENSUS_CALLS):
-            program = f"on_census_{name.lower()}".encode()
-            loaded = self._bpf.load_func(program, self._bpf.RAW_TRACEPOINT)
-            calls[calls.Key(number)] = calls.Leaf(loaded.fd)
-        self._bpf.load_func(b"on_census", self._bpf.RAW_TRACEPOINT)
+            program = self._programs.load(f"on_census_{name.lower()}", ProgramKind.RAW_TRACEPOINT)
+            self._programs.put("census_calls", number, program)
+        self._programs.load("on_census", ProgramKind.RAW_TRACEPOINT)
 
     def _load_cgroups(self) -> None:
-        self._bpf.load_func(b"on_cgroups", self._bpf.RAW_TRACEPOINT)
+        self._programs.load("on_cgroups", ProgramKind.RAW_TRACEPOINT)
 
     def _load_tail_call(self, tail: TailCall) -> HookStatus:
         name = tail.name.lower()
         status = HookStatus.of(name, Layer.FILE, self._mode, _TAIL_CALL_DOORS.get(tail))
-        tail_calls = self._bpf[b"tail_calls"]
+        kind = ProgramKind.KPROBE_MULTI if self._linked else ProgramKind.RAW_TRACEPOINT
         try:
-            tail_calls[tail_calls.Key(tail)] = tail_calls.Leaf(self._load(f"on_{name}"))
-        except Exception as error:  # bcc raises nothing more precise
+            self._programs.put("tail_calls", tail, self._programs.load(f"on_{name}", kind))
+        except (OSError, LookupError, ValueError) as error:
             return replace(status, state=State.FAILED, why=_reason(error))
         return status
 
-    def _load(self, name: str) -> int:
-        if self._linked:
-            return self._linked.load(name)
-        fd: int = self._bpf.load_func(name.encode(), self._bpf.RAW_TRACEPOINT).fd
-        return fd
+    def map_bytes(self) -> dict[str, int]:
+        """Kernel memory of each map, also of those that user space does not read."""
+        return self._programs.map_bytes()
 
     def open_files(self) -> tuple[list[str], list[int]]:
         """(program names, file descriptors: maps as in the table, programs, then links)."""
-        bpf = self._bpf
-        map_fds = [bpf[each.name.encode()].map_fd for each in self._maps]
-        loaded = {
-            name.decode(): function.fd
-            for name, function in bpf.funcs.items()
-            if function.fd not in self._more
-        }
-        links = [
-            *self._more,
-            *bpf.raw_tracepoint_fds.values(),
-            *bpf.kfunc_entry_fds.values(),
-            *bpf.kfunc_exit_fds.values(),
-            *(fd for functions in bpf.kprobe_fds.values() for fd in functions.values()),
-        ]
-        if self._linked:
-            loaded |= self._linked.programs
-            links += self._linked.links
-        return list(loaded), [*map_fds, *loaded.values(), *links]
+        ours = self._programs
+        map_fds = [ours.maps[each.name] for each in self._maps]
+        return list(ours.programs), [*map_fds, *ours.programs.values(), *ours.links]

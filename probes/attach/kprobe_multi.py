@@ -10,19 +10,17 @@ before, the kernel keeps room for two calls a CPU whose return is probed.
 import ctypes
 import os
 from functools import cache
-from typing import Any
 
-from fdscope.probes.kernel import libbpf as programs
+from fdscope.probes.attach.programs import Programs
+from fdscope.probes.kernel import libbpf
 from fdscope.probes.kernel.btf import Btf
-from fdscope.probes.kernel.libbpf import failed, libbpf
+from fdscope.probes.kernel.libbpf import ProgramKind, failed
 
 MOST_TRACEPOINT_ARGUMENTS = 5
 """Of a tracepoint that is hooked by its function: one register more holds something else."""
 
 _TRIED_FUNCTION = b"vfs_read"
-# include/uapi/linux/bpf.h: BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_RAW_TRACEPOINT,
-# BPF_TRACE_KPROBE_MULTI, BPF_F_KPROBE_MULTI_RETURN
-_KPROBE, _RAW_TRACEPOINT, _MULTI, _AT_RETURN = 2, 17, 42, 1
+_AT_RETURN = 1  # include/uapi/linux/bpf.h: BPF_F_KPROBE_MULTI_RETURN
 
 
 class _LinkOptions(ctypes.Structure):
@@ -50,37 +48,26 @@ def _link(program: int, function: bytes, at_return: bool) -> int:
         count=1,
         symbols=(ctypes.c_char_p * 1)(function),
     )
-    found: int = libbpf().bpf_link_create(program, 0, _MULTI, ctypes.byref(options))
+    attach_type = ProgramKind.KPROBE_MULTI.attach_type
+    found: int = libbpf.libbpf().bpf_link_create(program, 0, attach_type, ctypes.byref(options))
     if found < 0:
         raise failed("the kernel does not trace this function")
     return found
 
 
-def _load(name: bytes, instructions: Any, count: int) -> int:
-    return programs.load(name, instructions, count, _KPROBE, _MULTI)
-
-
 class Linked:
     """The programs of one compiled object that are attached by such links."""
 
-    def __init__(self, bpf: Any, library: Any) -> None:
-        """``bpf``: a ``bcc.BPF`` of which nothing is loaded; ``library``: bcc's ``lib``."""
-        self._module, self._library = bpf.module, library
-        self.programs: dict[str, int] = {}
-        """Name to descriptor."""
-        self.links: list[int] = []
+    def __init__(self, programs: Programs) -> None:
+        self._programs = programs
 
     def load(self, name: str) -> int:
         """Load a program of the object; its descriptor. OSError if refused."""
-        start = self._library.bpf_function_start(self._module, name.encode())
-        size = self._library.bpf_function_size(self._module, name.encode())
-        program = _load(name.encode(), start, size // programs.INSTRUCTION_BYTES)
-        self.programs[name] = program
-        return program
+        return self._programs.load(name, ProgramKind.KPROBE_MULTI)
 
     def attach(self, name: str, function: str, at_return: bool = False) -> None:
         """Load a program and attach it to a function; OSError if refused."""
-        self.links.append(_link(self.load(name), function.encode(), at_return))
+        self._programs.links.append(_link(self.load(name), function.encode(), at_return))
 
     def attach_more(self, name: str, tracepoint: str) -> None:
         """One more program for the function of a tracepoint, before ``attach_tracepoint``.
@@ -88,7 +75,7 @@ class Linked:
         OSError if refused.
         """
         self.attach(name, f"__traceiter_{tracepoint}")
-        self.links.append(self.programs.pop(name))
+        self._programs.links.append(self._programs.programs.pop(name))
 
     def attach_tracepoint(self, name: str, tracepoint: str) -> None:
         """Load a program and attach it to the function that calls all programs of a tracepoint.
@@ -96,10 +83,11 @@ class Linked:
         The kernel calls that function only where there are two, so two that do nothing are put
         there. OSError if refused.
         """
-        nothing = programs.load(b"nothing", *programs.NOTHING, _RAW_TRACEPOINT, 0)
+        nothing = libbpf.load(b"nothing", *libbpf.NOTHING, ProgramKind.RAW_TRACEPOINT)
         try:
             for _ in range(2):
-                self.links.append(programs.attach_raw_tracepoint(tracepoint, nothing))
+                link = libbpf.attach_raw_tracepoint(tracepoint, nothing)
+                self._programs.links.append(link)
         finally:
             os.close(nothing)
         self.attach(name, f"__traceiter_{tracepoint}")
@@ -116,7 +104,7 @@ def work(btf: Btf | None) -> bool:
     if btf.offset("fprobe", "rethook") is not None:
         return False
     try:
-        program = _load(b"trial", *programs.NOTHING)
+        program = libbpf.load(b"trial", *libbpf.NOTHING, ProgramKind.KPROBE_MULTI)
     except OSError:
         return False
     try:

@@ -13,7 +13,7 @@ import sys
 
 from fdscope.probes.attach import preflight
 from fdscope.probes.attach.attacher import Attacher
-from fdscope.probes.attach.compiler import LoadError, import_bcc
+from fdscope.probes.attach.compiler import LoadError
 from fdscope.probes.attach.report import HookStatus, Refused, Report
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks import table
@@ -59,8 +59,10 @@ def load(modes: list[Mode], settings: Settings) -> tuple[Report, list[int]]:
             refused.append(Refused(mode.value, str(error)))
             continue
         programs, fds = attacher.open_files()
-        version = import_bcc().__version__
-        report = Report(mode.value, version, layouts, hooks, refused, programs, len(fds))
+        report = Report(
+            mode.value, attacher.compiler, layouts, hooks, refused, programs, len(fds),
+            origin=attacher.origin, map_bytes=attacher.map_bytes(),
+        )  # fmt: skip
         return report, fds
     why = "; ".join(f"{each.mode}: {each.why}" for each in refused)
     return Report(layouts=layouts, refused=refused, error=why), []

@@ -109,7 +109,8 @@ MAPS = (
            handed_over=True),
     BpfMap("processes", Kind.HASH, "process_key", "process", "process_entries", handed_over=True),
     # What had no room in `counters`, for the whole host.
-    BpfMap("overflow", Kind.PERCPU_ARRAY, "u32", "amount", OVERFLOW_ENTRIES, handed_over=True),
+    # Not one for each CPU: it is large, rarely added to, and read at each scrape.
+    BpfMap("overflow", Kind.ARRAY, "u32", "amount", OVERFLOW_ENTRIES, handed_over=True),
     BpfMap("losses", Kind.PERCPU_ARRAY, "u32", "u64", len(Loss), handed_over=True),
     # Bytes by type of filesystem, and the names of the types by their address.
     BpfMap("filesystem_bytes", Kind.PERCPU_HASH, "filesystem_key", "u64", 4 * FILESYSTEM_ENTRIES,

@@ -7,9 +7,9 @@ import platform
 from pathlib import Path
 
 from fdscope.probes.attach import kprobe_events, kprobe_multi
-from fdscope.probes.kernel import libbpf as programs
+from fdscope.probes.kernel import libbpf
 from fdscope.probes.kernel.btf import VMLINUX, Btf
-from fdscope.probes.kernel.libbpf import failed, libbpf
+from fdscope.probes.kernel.libbpf import ProgramKind
 from fdscope.probes.schema.taxonomy import Mode
 
 _TRIED_FUNCTION = "vfs_read"
@@ -18,18 +18,13 @@ _KERNEL_HEADERS = (
     Path(f"/lib/modules/{platform.release()}/build"),
     Path("/sys/kernel/kheaders.tar.xz"),
 )
-# include/uapi/linux/bpf.h: BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT
-_TRACING, _FEXIT = 26, 25
 
 
 def _attach_nothing_to(function_id: int) -> None:
     """Attach a fexit program that does nothing and detach it; OSError where that is refused."""
-    program = programs.load(b"trial", *programs.NOTHING, _TRACING, _FEXIT, function_id)
+    program = libbpf.load(b"trial", *libbpf.NOTHING, ProgramKind.FEXIT, function_id)
     try:
-        link = libbpf().bpf_raw_tracepoint_open(None, program)
-        if link < 0:
-            raise failed("the kernel loads programs of this type and does not attach them")
-        os.close(link)
+        os.close(libbpf.attach_function(program))
     finally:
         os.close(program)
 

@@ -2,8 +2,8 @@
 """The result of attaching, as plain values that the loader sends to its parent as JSON."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from fdscope.probes.schema.taxonomy import Door, Layer, Mode
@@ -79,6 +79,10 @@ class Report:
     """Number of descriptors that follow: of the maps, the programs, then the links."""
     error: str = ""
     """Why no mode works; empty if one does."""
+    origin: str = ""
+    """Whether the programs were compiled now or before."""
+    map_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Kernel memory of every map, by name."""
     log: str = ""
     """The messages of the compiler."""
 

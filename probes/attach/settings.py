@@ -22,3 +22,5 @@ class Settings:
     """A process that is left out."""
     avoid: tuple[str, ...] = ()
     """Functions and tracepoints that are not hooked: they were found not to fire."""
+    cache: str = ""
+    """Directory in which compiled programs are kept, see ``probes.attach.cache``; "" for none."""

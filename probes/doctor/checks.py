@@ -94,7 +94,8 @@ def _try_mode(mode: Mode) -> Trial:
         return Trial(mode.value, False, str(error))
     finally:
         session.close()
-    return Trial(mode.value, True, hooks=session.report.hooks)
+    map_bytes = sum(session.report.map_bytes.values())
+    return Trial(mode.value, True, hooks=session.report.hooks, map_bytes=map_bytes)
 
 
 def _read(path: Path) -> str | None:

@@ -33,6 +33,8 @@ class Trial:
     """None if it was not tried."""
     why: str = ""
     hooks: Sequence[HookStatus] = ()
+    map_bytes: int = 0
+    """Kernel memory of all maps, with the default room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Diagnosis:
             order = sorted(chosen.hooks, key=lambda hook: hook.layer)
             rows = ((h.layer, h.state, h.function, _shorten(h.why)) for h in order)
             sections.append(_table(rows))
+            sections.append(f"kernel memory of the maps: {chosen.map_bytes / 1e6:.1f} MB")
         sections.append(self.verdict)
         remedies = [check for check in self.checks if check.remedy]
         sections[-1] += "".join(f"\n  {check.name}: {check.remedy}" for check in remedies)

@@ -3,6 +3,7 @@
 
 import ctypes
 import os
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ def libbpf() -> ctypes.CDLL:
     ]  # fmt: skip
     library.bpf_map_delete_batch.argtypes = [ctypes.c_int, pointer, ctypes.POINTER(u32), pointer]
     library.bpf_map_lookup_elem.argtypes = [ctypes.c_int, pointer, pointer]
+    library.bpf_map_update_elem.argtypes = [ctypes.c_int, pointer, pointer, ctypes.c_uint64]
+    library.bpf_map_create.argtypes = [ctypes.c_int, ctypes.c_char_p, u32, u32, u32, pointer]
     library.bpf_prog_load.argtypes = [
         ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, pointer, ctypes.c_size_t, pointer
     ]  # fmt: skip
@@ -57,28 +60,123 @@ class _LoadOptions(ctypes.Structure):
         ("kernel_version", ctypes.c_uint32),
         ("attach_btf_id", ctypes.c_uint32),
         ("attach_program", ctypes.c_uint32),
+        ("attach_btf", ctypes.c_uint32),
+        ("fds", ctypes.c_void_p),
+        ("function_info", ctypes.c_void_p),
+        ("function_info_count", ctypes.c_uint32),
+        ("function_info_bytes", ctypes.c_uint32),
+        ("line_info", ctypes.c_void_p),
+        ("line_info_count", ctypes.c_uint32),
+        ("line_info_bytes", ctypes.c_uint32),
+        ("log_level", ctypes.c_uint32),
+        ("log_size", ctypes.c_uint32),
+        ("log", ctypes.c_char_p),
     )
+
+
+class _MapOptions(ctypes.Structure):
+    """struct bpf_map_create_opts of libbpf, as far as it is used."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("btf", ctypes.c_uint32),
+        ("key_type", ctypes.c_uint32),
+        ("value_type", ctypes.c_uint32),
+        ("vmlinux_value_type", ctypes.c_uint32),
+        ("inner_map", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+    )
+
+
+class ProgramKind(Enum):
+    """An enum bpf_prog_type and an enum bpf_attach_type of include/uapi/linux/bpf.h."""
+
+    KPROBE = 2, 0
+    KPROBE_MULTI = 2, 42
+    RAW_TRACEPOINT = 17, 0
+    FENTRY = 26, 24
+    FEXIT = 26, 25
+
+    @property
+    def type(self) -> int:
+        """The enum bpf_prog_type."""
+        return self.value[0]
+
+    @property
+    def attach_type(self) -> int:
+        """The enum bpf_attach_type."""
+        return self.value[1]
+
+
+_LOG_BYTES = 1 << 20
+_LOG_END = 4000
 
 
 def load(
-    name: bytes, instructions: Any, count: int, kind: int, attach_type: int, function_id: int = 0
+    name: bytes, instructions: Any, count: int, kind: ProgramKind, function_id: int = 0
 ) -> int:
     """Load ``count`` instructions, as bytes or an address; the program. OSError if refused.
 
-    ``kind`` is an enum bpf_prog_type, ``attach_type`` an enum bpf_attach_type, ``function_id`` the
-    number of the kernel function's type where the kind asks for it.
+    ``function_id``: the number of the kernel function's type where the kind asks for it.
     """
-    options = _LoadOptions(
-        size=ctypes.sizeof(_LoadOptions),
-        expected_attach_type=attach_type,
-        attach_btf_id=function_id,
-    )
+    options = _load_options(kind, function_id)
     program: int = libbpf().bpf_prog_load(
-        kind, name, b"GPL", instructions, count, ctypes.byref(options)
+        kind.type, name, b"GPL", instructions, count, ctypes.byref(options)
     )
     if program < 0:
         raise failed("the kernel refuses a program of this type")
     return program
+
+
+def _load_options(kind: ProgramKind, function_id: int) -> _LoadOptions:
+    return _LoadOptions(
+        size=ctypes.sizeof(_LoadOptions),
+        expected_attach_type=kind.attach_type,
+        attach_btf_id=function_id,
+    )
+
+
+def why_refused(
+    name: bytes, instructions: Any, count: int, kind: ProgramKind, function_id: int = 0
+) -> str:
+    """The end of the verifier's log for what ``load`` was refused; "" if it has none."""
+    told = ctypes.create_string_buffer(_LOG_BYTES)
+    options = _load_options(kind, function_id)
+    options.log_level, options.log_size = 1, _LOG_BYTES
+    options.log = ctypes.cast(told, ctypes.c_char_p)
+    program = libbpf().bpf_prog_load(
+        kind.type, name, b"GPL", instructions, count, ctypes.byref(options)
+    )
+    if program >= 0:
+        os.close(program)
+    return told.value.decode(errors="replace")[-_LOG_END:]
+
+
+def make_map(
+    name: str, kind: int, key_bytes: int, value_bytes: int, entries: int, flags: int
+) -> int:
+    """Make a map; its descriptor. ``kind`` is an enum bpf_map_type. OSError if refused."""
+    options = _MapOptions(size=ctypes.sizeof(_MapOptions), flags=flags)
+    made: int = libbpf().bpf_map_create(
+        kind, name.encode(), key_bytes, value_bytes, entries, ctypes.byref(options)
+    )
+    if made < 0:
+        raise failed(f"the kernel does not make the map {name}")
+    return made
+
+
+def put(fd: int, key: bytes, value: bytes) -> None:
+    """Set the value of a key of a map; OSError if refused."""
+    if libbpf().bpf_map_update_elem(fd, key, value, 0) < 0:
+        raise failed("cannot write to a BPF map")
+
+
+def attach_function(program: int) -> int:
+    """Attach a fentry or fexit program to its function; the link. OSError if refused."""
+    link: int = libbpf().bpf_raw_tracepoint_open(None, program)
+    if link < 0:
+        raise failed("the kernel loads programs of this type and does not attach them")
+    return link
 
 
 def attach_raw_tracepoint(tracepoint: str, program: int) -> int:
@@ -95,7 +193,7 @@ def are_measured() -> bool:
 
 
 def statistic(fd: int, name: str) -> int:
-    """A number that the kernel keeps of a program, e.g. ``recursion_misses``; 0 if it does not."""
+    """A number that the kernel keeps of a program or map, e.g. ``memlock``; 0 if it does not."""
     for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines():
         key, _, value = line.partition(":")
         if key == name:

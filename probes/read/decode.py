@@ -16,6 +16,7 @@ from fdscope.probes.schema.snapshot import (
     Latency,
     Process,
     ProcessKey,
+    amount,
 )
 from fdscope.probes.schema.taxonomy import Account, FdType, Loss
 from fdscope.probes.text import printable
@@ -51,9 +52,7 @@ class AmountsReader:
         starts = np.append(firsts, len(owners))
         same = self._same(owners[firsts], starts, codes, sums)
         changed = np.repeat(~same, np.diff(starts))
-        entries = zip(
-            codes[changed].tolist(), *(sums[changed, i].tolist() for i in (0, 1)), strict=True
-        )
+        entries = zip(codes[changed].tolist(), map(amount, sums[changed].tolist()), strict=True)
         before, amounts = self._amounts, {}
         for owner, size, unchanged in zip(
             owners[firsts].tolist(), np.diff(starts).tolist(), same.tolist(), strict=True
@@ -62,10 +61,7 @@ class AmountsReader:
             if unchanged:
                 amounts[key] = before[key]
             else:
-                amounts[key] = {
-                    code: Amount(operations, byte_count)
-                    for code, operations, byte_count in islice(entries, size)
-                }
+                amounts[key] = dict(islice(entries, size))
         self._owners, self._starts = owners[firsts], starts
         self._codes, self._sums, self._amounts = codes, sums, amounts
         return amounts
@@ -131,7 +127,7 @@ def overflow(values: Any) -> dict[int, Amount]:
     sums = over_cpus(values)
     overflow = {}
     for index in np.flatnonzero(sums[:, 0]).tolist():
-        overflow[overflow_code(index)] = Amount(*sums[index].tolist())
+        overflow[overflow_code(index)] = amount(sums[index].tolist())
     return overflow
 
 

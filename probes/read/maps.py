@@ -112,7 +112,7 @@ class HashMap:
 
 @dataclass(slots=True)
 class PerCpuArray:
-    """A BPF per-CPU array behind its file descriptor."""
+    """A BPF array, per-CPU or not (then ``cpus`` is 1), behind its file descriptor."""
 
     fd: int
     value: "np.dtype[Any]"

@@ -32,6 +32,7 @@ class OpenMaps:
         return HashMap(fd, dtype(of.key), dtype(of.value), of.size(self._settings), cpus)
 
     def per_cpu_array(self, name: str) -> PerCpuArray:
-        """A reader of an array that each CPU has."""
+        """A reader of an array, which each CPU may have."""
         of, fd = self._maps[name]
-        return PerCpuArray(fd, dtype(of.value), of.size(self._settings), self._cpus)
+        cpus = self._cpus if of.kind.is_per_cpu else 1
+        return PerCpuArray(fd, dtype(of.value), of.size(self._settings), cpus)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the maps held at one moment, as plain values; no I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from fdscope.probes.schema.taxonomy import Account, FdType, Loss
@@ -36,6 +37,9 @@ class Amount(NamedTuple):
         """The difference to ``other``."""
         return Amount(self.operations - other.operations, self.bytes - other.bytes)
 
+
+amount: "Callable[[Iterable[int]], Amount]" = partial(tuple.__new__, Amount)
+"""``Amount(*numbers)``, in a third of the time: there are tens of thousands in a scrape."""
 
 NOTHING = Amount(0, 0)
 

@@ -89,7 +89,7 @@ def test_json_keys_are_stable(host: Host) -> None:
         "kprobes", "jit", "preemption",
     ]  # fmt: skip
     assert list(document["checks"][0]) == ["name", "state", "found", "remedy"]
-    assert list(document["modes"][0]) == ["mode", "works", "why", "hooks"]
+    assert list(document["modes"][0]) == ["mode", "works", "why", "hooks", "map_bytes"]
 
 
 def test_without_capabilities_nothing_is_tried(host: Host) -> None:

@@ -190,8 +190,16 @@ static __always_inline void account_current(u32 account, u32 fd_type, u32 via, s
 		   operations);
 }
 
-/* Counts a call that failed because of a descriptor: one it was given, or one it asked for. */
+/*
+ * Counts a call of the current process, whose key is `owner`, that failed because of a descriptor:
+ * one it was given, or one it asked for.
+ */
+static __always_inline void fd_refused_to(struct process_key owner, u32 birth, s64 result)
+{
+	account_of(this_task(), owner, ACCOUNT_FD_REFUSED, FD_TYPE_OTHER, birth, result, 1);
+}
+
 static __always_inline void fd_refused(u32 birth, s64 result)
 {
-	account_current(ACCOUNT_FD_REFUSED, FD_TYPE_OTHER, birth, result, 1);
+	fd_refused_to(current_process_key(), birth, result);
 }

@@ -194,18 +194,23 @@ static __always_inline void observe(u32 call, u32 account, u32 fd_type)
 }
 #endif
 
-/* One side of a file operation that returns. */
-static __always_inline void finish(u32 call, u32 account, struct target target, u32 door,
-				   s64 result, u64 operations)
+/* One side of a file operation of the current process, whose key is `owner`, that returns. */
+static __always_inline void finish_of(struct process_key owner, u32 call, u32 account,
+				      struct target target, u32 door, s64 result, u64 operations)
 {
 	if (target.fd_type == NO_FD_TYPE)
 		target.fd_type = FD_TYPE_OTHER;
-	account_file(this_task(), current_process_key(), account, target, door, result,
-		     operations);
+	account_file(this_task(), owner, account, target, door, result, operations);
 	if (result >= 0)
 		observe(call, account, target.fd_type);
 	if (door != DOOR_SENDFILE && door != DOOR_SPLICE)
 		end_lost_transfer();
+}
+
+static __always_inline void finish(u32 call, u32 account, struct target target, u32 door,
+				   s64 result, u64 operations)
+{
+	finish_of(current_process_key(), call, account, target, door, result, operations);
 }
 
 /* A call on one descriptor returns. */

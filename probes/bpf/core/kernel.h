@@ -202,12 +202,11 @@ static __always_inline u32 task_flags(void)
 }
 
 /*
- * The file behind a descriptor of the current process; NULL if there is none. Programs run under
- * rcu_read_lock(), so the table stays readable if another thread replaces it.
+ * The file behind a descriptor of the current process, whose table is `files`; NULL if there is none.
+ * Programs run under rcu_read_lock(), so the table stays readable if another thread replaces it.
  */
-static __always_inline struct file *file_of(u32 fd)
+static __always_inline struct file *file_in(struct files_struct *files, u32 fd)
 {
-	struct files_struct *files = current_files();
 	struct file *file = NULL;
 	struct fdtable *table;
 	struct file **fds;
@@ -219,6 +218,13 @@ static __always_inline struct file *file_of(u32 fd)
 	if (fd < max_fds)
 		PROBE_READ(file, &fds[fd]);
 	return file;
+}
+
+/* The same. Since Linux 6.4 the verifier looks for each pointer that a program takes out of the
+ * current task through all names of the kernel's types: a loop takes its table before. */
+static __always_inline struct file *file_of(u32 fd)
+{
+	return file_in(current_files(), fd);
 }
 
 static __always_inline u32 file_mode(const struct file *file)

@@ -65,13 +65,14 @@ static __always_inline void connected(const struct file *file, u64 address, s64 
 		count_connection(file, CONNECTION_CONNECT_LOOPBACK);
 }
 
-/* A descriptor of the current process was opened. */
-static __always_inline void fd_opened(u32 fd, const struct file *file, u32 birth)
+/* A descriptor of the current process, whose key is `owner`, was opened. */
+static __always_inline void fd_opened_by(struct process_key owner, u32 fd, const struct file *file,
+					 u32 birth)
 {
 	u32 fd_type = file_fd_type(file), account = ACCOUNT_NONE, via = 0;
 
 	count_flow(ACCOUNT_FD_OPENED, fd_type, 1);
-	account_current(ACCOUNT_FD_OPENED, fd_type, birth, 0, 1);
+	account_of(this_task(), owner, ACCOUNT_FD_OPENED, fd_type, birth, 0, 1);
 	if (birth == BIRTH_DUP && fd <= STDIO_ERROR && is_socket(fd_type)) {
 		account = ACCOUNT_STDIO_SOCKET;
 		via = fd;
@@ -87,7 +88,12 @@ static __always_inline void fd_opened(u32 fd, const struct file *file, u32 birth
 		fd_type = FD_TYPE_OTHER;
 	}
 	if (account != ACCOUNT_NONE)
-		account_current(account, fd_type, via, 0, 1);
+		account_of(this_task(), owner, account, fd_type, via, 0, 1);
+}
+
+static __always_inline void fd_opened(u32 fd, const struct file *file, u32 birth)
+{
+	fd_opened_by(current_process_key(), fd, file, birth);
 }
 
 static __always_inline void fd_closed(u32 fd_type, u32 cause)

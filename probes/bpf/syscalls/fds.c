@@ -260,20 +260,22 @@ static __always_inline void next_control_message(struct control_walk *walk)
 	walk->control += (length + word - 1) & ~(u64)(word - 1);
 }
 
-static __always_inline void next_passed_fd(struct control_walk *walk)
+static __always_inline void next_passed_fd(struct control_walk *walk, struct files_struct *files,
+					   struct process_key owner)
 {
 	struct file *file;
 	u32 fd = NO_FD;
 
 	read_user(&fd, sizeof(fd), walk->fds);
 	walk->fds += sizeof(fd);
-	file = file_of(fd);
+	file = file_in(files, fd);
 	if (!file)
 		return;
 	if (walk->sent)
-		account_current(ACCOUNT_FD_PASSED, file_fd_type(file), PASSING_SENT, 0, 1);
+		account_of(this_task(), owner, ACCOUNT_FD_PASSED, file_fd_type(file), PASSING_SENT,
+			   0, 1);
 	else
-		fd_opened(fd, file, BIRTH_SCM_RIGHTS);
+		fd_opened_by(owner, fd, file, BIRTH_SCM_RIGHTS);
 }
 
 static __always_inline bool control_is_left(const struct control_walk *walk)
@@ -282,10 +284,11 @@ static __always_inline bool control_is_left(const struct control_walk *walk)
 	       walk->control + (is_compat() ? 12 : 16) <= walk->control_end || walk->messages;
 }
 
-static __always_inline void control_step(struct control_walk *walk)
+static __always_inline void control_step(struct control_walk *walk, struct files_struct *files,
+					 struct process_key owner)
 {
 	if (walk->fds + sizeof(u32) <= walk->fds_end)
-		next_passed_fd(walk);
+		next_passed_fd(walk, files, owner);
 	else if (walk->control + (is_compat() ? 12 : 16) <= walk->control_end)
 		next_control_message(walk);
 	else if (walk->messages)
@@ -296,6 +299,8 @@ static __always_inline void control_step(struct control_walk *walk)
 int on_control(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct control_walk *walk = current_control();
+	struct process_key owner = current_process_key();
+	struct files_struct *files = current_files();
 	u32 i;
 
 	if (!walk) {
@@ -303,7 +308,7 @@ int on_control(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	}
 	for (i = 0; i < CONTROL_STEPS_A_CALL; i++)
-		control_step(walk);
+		control_step(walk, files, owner);
 	if (!control_is_left(walk))
 		return 0;
 	tail_calls.call(ctx, TAIL_CALL_CONTROL);

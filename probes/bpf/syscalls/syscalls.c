@@ -28,6 +28,7 @@ struct in_flight {
 	struct pt_regs *regs;
 	u32 slot;
 	u32 first;
+	struct process_key owner; /* once it has returned */
 };
 
 /* Argument `index` of 1 to 3; socketcall(2) of 32-bit programs has its arguments in memory. */
@@ -153,8 +154,8 @@ static __always_inline u32 read_side(const struct in_flight *now, struct syscall
 {
 	struct target target = target_at_return(then, 0, fd_argument(now, call->read_argument));
 
-	finish(now->slot, read_account(now, call, target.fd_type), target, call->door, result,
-	       operations);
+	finish_of(now->owner, now->slot, read_account(now, call, target.fd_type), target,
+		  call->door, result, operations);
 	return target.fd_type;
 }
 
@@ -164,7 +165,8 @@ static __always_inline u32 write_side(const struct in_flight *now, struct syscal
 {
 	struct target target = target_at_return(then, 1, fd_argument(now, call->write_argument));
 
-	finish(now->slot, ACCOUNT_FILE_WRITE, target, call->door, result, operations);
+	finish_of(now->owner, now->slot, ACCOUNT_FILE_WRITE, target, call->door, result,
+		  operations);
 	return target.fd_type;
 }
 
@@ -181,7 +183,7 @@ static __always_inline bool ends_refused(const struct in_flight *now, struct sys
 	switch (result) {
 	case -EMFILE:
 	case -ENFILE:
-		fd_refused(call->birth, result);
+		fd_refused_to(now->owner, call->birth, result);
 		return false;
 	case -EBADF:
 		if ((in != NO_ARGUMENT || out != NO_ARGUMENT) &&
@@ -194,7 +196,7 @@ static __always_inline bool ends_refused(const struct in_flight *now, struct sys
 	default:
 		return false;
 	}
-	fd_refused(BIRTH_OTHER, result);
+	fd_refused_to(now->owner, BIRTH_OTHER, result);
 	return true;
 }
 
@@ -246,6 +248,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!call || !call->known)
 		return 0;
+	now.owner = current_process_key();
 	then = remembered(now.slot);
 	if (result < 0 && ends_refused(&now, call, then, result)) {
 		if (is_transfer(call))
@@ -316,6 +319,7 @@ int on_messages(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	}
 	reads = call->read_argument != NO_ARGUMENT;
+	now.owner = current_process_key();
 	then = remembered(now.slot);
 	if (reads)
 		fd_type = read_side(&now, call, then, done->bytes, messages);

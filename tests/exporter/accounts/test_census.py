@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A census in steps, what it leaves out, and its drift against the events."""
 
+import queue
 import time
 from collections.abc import Iterator, Mapping
 
 import pytest
 
+from fdscope.exporter.accounts import census
 from fdscope.exporter.accounts.census import CensusTaker, Drift
 from fdscope.exporter.accounts.processes import Owner
 from fdscope.exporter.families.fds import census_families, host_families
@@ -164,3 +166,30 @@ def test_families() -> None:
 def test_files_of_the_host() -> None:
     values = [family.samples[0].value for family in host_families("1234\t0\t5678\n")]
     assert values == [1234, 5678]
+
+
+def test_while_nobody_looks_the_next_census_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(census, "_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(census, "_UNSEEN_SECONDS", 3600.0)
+    taken: queue.SimpleQueue[None] = queue.SimpleQueue()
+    host = Host({})
+
+    class Source:
+        def processes(self) -> list[int]:
+            taken.put(None)
+            return []
+
+        def fds_of(self, pid: int) -> ProcessFds | Missing:
+            raise LookupError(pid)
+
+    taker = CensusTaker(Source(), host.flow)
+    taker.start()
+    try:
+        taken.get(timeout=20)
+        with pytest.raises(queue.Empty):
+            taken.get(timeout=0.5)
+        taker.look()
+        for _ in range(3):
+            taken.get(timeout=20)
+    finally:
+        taker.close()

@@ -90,6 +90,7 @@ def everything(name: str) -> CollectorRegistry:
         layers.ledger_families(lines, Residuals().update(lines)),
         layers.latency_families(latency),
         health.map_families(snapshot),
+        health.memory_families({"counters": 4096}),
         health.probe_families(Mode.FENTRY, tuple(Mode), [hook]),
         health.selftest_families([Row("c", "splice", "tcp", "read", 9, 8, 9, False)]),
     )

@@ -11,6 +11,7 @@ from fdscope.exporter.settings import config
 from fdscope.exporter.settings.addresses import Address, UnixAddress
 from fdscope.exporter.settings.options import Options
 from fdscope.exporter.settings.strict import ConfigError
+from fdscope.probes.attach import cache
 from fdscope.probes.kernel.preemption import best_first
 from fdscope.probes.schema.taxonomy import Mode
 
@@ -44,6 +45,7 @@ def test_defaults() -> None:
         stacks_every=100,
         counter_entries=32768,
         process_entries=16384,
+        cache=str(cache.directory() or ""),
         exclude_self=False,
         nice=-10,
         privileges_user="",
@@ -62,7 +64,8 @@ def test_every_option_can_be_a_flag() -> None:
             "--web.telemetry-path=/a/b.c",
             "--web.config.file=web.yml", "--log.level=debug", "--log.format=json",
             "--probe.mode=kprobe", "--probe.latency", "--probe.stacks", "--probe.stacks-every=7",
-            "--probe.counter-entries=512", "--probe.process-entries=256", "--exclude-self",
+            "--probe.counter-entries=512", "--probe.process-entries=256", "--probe.cache=off",
+            "--exclude-self",
             "--process.max-series=0", "--metrics.max-series=5000", "--privileges.user=nobody",
             "--scheduling.nice=-1",
             "--selftest.interval=3600",
@@ -83,6 +86,7 @@ def test_every_option_can_be_a_flag() -> None:
         stacks_every=7,
         counter_entries=512,
         process_entries=256,
+        cache="",
         exclude_self=True,
         nice=-1,
         privileges_user="nobody",
@@ -112,6 +116,7 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         stacks-every = 7
         counter-entries = 1024
         process-entries = 2048
+        cache = "/var/cache/other"
         [process]
         max-series = 7
         [selftest]
@@ -132,6 +137,7 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         stacks_every=7,
         counter_entries=1024,
         process_entries=2048,
+        cache="/var/cache/other",
         exclude_self=True,
         nice=-1,
         privileges_user="nobody",

@@ -4,11 +4,13 @@
 import pytest
 
 from fdscope.probes.attach.compiler import compiled
+from fdscope.probes.attach.programs import Programs
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.attach.source import FURTHER_WALKS
 from fdscope.probes.hooks.syscalls import IN_ALL_MODES
 from fdscope.probes.hooks.table import Hook, Point, of_mode
 from fdscope.probes.kernel.btf import Btf
+from fdscope.probes.kernel.libbpf import ProgramKind
 from fdscope.probes.schema.taxonomy import Mode
 
 # Where kprobe mode attaches, other tests load them.
@@ -28,19 +30,19 @@ def programs(hook: Hook) -> list[str]:
 @pytest.mark.parametrize("settings", [Settings(), Settings(latency=True, stacks_every=1)])
 def test_every_program_of_kprobe_mode(settings: Settings) -> None:
     btf = Btf.read()
-    bpf = compiled(Mode.KPROBE, settings, btf, by_fprobe=False)
+    loaded = Programs(compiled(Mode.KPROBE, settings, btf, by_fprobe=False))
     for hook in of_mode(Mode.KPROBE):
         is_tracepoint = hook.point is Point.RAW_TRACEPOINT
         if not is_tracepoint and not btf.has_function(hook.function):
             continue
         if is_tracepoint and btf.tracepoint_arity(hook.function) is None:
             continue
-        kind = bpf.RAW_TRACEPOINT if is_tracepoint else bpf.KPROBE
+        kind = ProgramKind.RAW_TRACEPOINT if is_tracepoint else ProgramKind.KPROBE
         for name in programs(hook):
-            bpf.load_func(name.encode(), kind)
+            loaded.load(name, kind)
     for tail in IN_ALL_MODES:
-        bpf.load_func(f"on_{tail.name.lower()}".encode(), bpf.RAW_TRACEPOINT)
+        loaded.load(f"on_{tail.name.lower()}", ProgramKind.RAW_TRACEPOINT)
     for event in ("sched_process_fork", "sched_process_exit"):
         for part in (0, FURTHER_WALKS - 1, "end"):
-            bpf.load_func(f"on_{event}_{part}".encode(), bpf.RAW_TRACEPOINT)
-    bpf.cleanup()
+            loaded.load(f"on_{event}_{part}", ProgramKind.RAW_TRACEPOINT)
+    loaded.close()
