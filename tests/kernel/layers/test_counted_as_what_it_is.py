@@ -108,6 +108,15 @@ def test_sockets_without_an_error_queue_receive_what_was_sent(session: Session, 
         assert counted[Account.SOCKET_RECEIVE, FdType.UNIX_STREAM, Scope.LOCAL, 0] == (1, SIZE)
 
 
+def connect(client: socket.socket, where: tuple[str, int]) -> None:
+    """The kernel adds the route of an IPv6 address some time after the address."""
+    deadline = time.monotonic() + 30
+    while (error := client.connect_ex(where)) == errno.ENETUNREACH:
+        assert time.monotonic() < deadline, "no route to the address"
+        time.sleep(0.01)
+    assert error == 0, os.strerror(error)
+
+
 def between(ours: str, theirs: str, protocol: int) -> None:
     """A connection between two addresses of a new network namespace, used both ways."""
     family = socket.AF_INET6 if ":" in ours else socket.AF_INET
@@ -121,7 +130,7 @@ def between(ours: str, theirs: str, protocol: int) -> None:
     listener.listen()
     client = socket.socket(family, socket.SOCK_STREAM, protocol)
     client.bind((ours, 0))
-    client.connect(listener.getsockname()[:2])
+    connect(client, listener.getsockname()[:2])
     server, _ = listener.accept()
     client.send(bytes(SIZE))
     assert len(server.recv(100)) == SIZE
