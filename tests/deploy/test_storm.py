@@ -13,7 +13,9 @@ import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
 from fdscope.exporter.collector import Collector
+from fdscope.probes.attach.report import Report
 from fdscope.probes.read.session import Session
+from fdscope.probes.schema.slots import code_of
 from fdscope.probes.schema.snapshot import Amount, FdFlow, Process, ProcessKey, Snapshot
 from fdscope.probes.schema.taxonomy import Account, Door, FdType, Mode
 from tests.dashboards.prometheus import get, instant
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="no prometheus here: `make test` installs it"
 )
 
-CODE = Account.FILE_WRITE | FdType.FIFO << 8 | Door.READ_WRITE << 16
+CODE = code_of(Account.FILE_WRITE, FdType.FIFO, Door.READ_WRITE)
 METRIC = "fdscope_file_written_bytes_total"
 HASTE = 10
 """Speed-up of the collector's clock, so that a minute's rest is short."""
@@ -42,7 +44,7 @@ class Host:
     sees_sockets = False
     census: Any = None
     cgroups = NoCgroups()
-    report: dict[str, Any] = {"hooks": []}  # noqa: RUF012 # as Session has it
+    report = Report()
 
     def __init__(self) -> None:
         self.amounts: dict[ProcessKey, int] = {ProcessKey(1, 1): 0}
