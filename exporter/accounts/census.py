@@ -66,8 +66,8 @@ class Drift:
 log = logging.getLogger(__name__)
 
 _INTERVAL_SECONDS = 5.0
-_UNSEEN_SECONDS = 60.0
-"""Between two of them while nobody looks: the first who does gets one that is no older."""
+_UNSEEN_SECONDS = 10.0
+"""Between two of them while nobody looks: a scrape after a pause shows one that is no older."""
 _SEEN_SECONDS = 65.0
 """So long after somebody has looked, they are taken at the short interval."""
 _STEP_SECONDS = 0.02
