@@ -27,6 +27,7 @@ from fdscope.dashboards.grafana.panels import (
 from fdscope.dashboards.grafana.queries import instant, query
 from fdscope.dashboards.grafana.tables import bar_column, column_queries, merged
 from fdscope.dashboards.promql.expressions import (
+    NOW,
     both_rates,
     differs,
     highest,
@@ -54,9 +55,9 @@ def instances() -> Table:
     columns = {
         "up": total(UP, by=_BY),
         "mode": f"{total(health.ATTACH_MODE, by=('instance', 'mode'))} > 0",
-        "file": rate(layers.LEDGER_DOOR_BYTES, by=_BY),
-        "socket": rate(layers.LEDGER_SOCKET_BYTES, by=_BY),
-        "errors": rate(layers.FILE_ERRORS, by=_BY, errno=differs("EAGAIN")),
+        "file": rate(layers.LEDGER_DOOR_BYTES, _BY, NOW),
+        "socket": rate(layers.LEDGER_SOCKET_BYTES, _BY, NOW),
+        "errors": rate(layers.FILE_ERRORS, _BY, NOW, errno=differs("EAGAIN")),
         "fds": total(fds.OPEN_FDS, by=_BY),
         "limit": highest(fds.FD_LIMIT_RATIO, by=_BY),
         "residual": total(layers.LEDGER_RESIDUAL_BYTES, by=_BY),
@@ -79,7 +80,7 @@ def instances() -> Table:
     }
     text = {"type": "color-text"}
     return Table(
-        title="Instances",
+        title="Instances, last minute",
         description="One row per instance; its name leads to the dashboard of the host.",
         targets=column_queries(columns),
         transformations=merged(
@@ -170,9 +171,9 @@ def _stats() -> list[Panel]:
             **bad,
         ),
         stat(
-            "All bytes",
+            "All bytes, last minute",
             "Bytes per second through the file layer of all instances.",
-            rate(layers.LEDGER_DOOR_BYTES),
+            rate(layers.LEDGER_DOOR_BYTES, seconds=NOW),
             unit="Bps",
             **blue,
         ),
@@ -194,7 +195,7 @@ def _by_instance(title: str, description: str, expression: str, unit: str) -> Ti
 def fleet() -> core.Dashboard:
     """The dashboard Fleet."""
     files = (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES)
-    busiest = top(10, both_rates(*files, by=("instance", "process")))
+    busiest = top(10, both_rates(*files, ("instance", "process"), NOW))
     errors = rate(layers.FILE_ERRORS, by=_BY, errno=differs("EAGAIN"))
     return dashboard(
         "fleet",
@@ -225,7 +226,7 @@ def fleet() -> core.Dashboard:
                         "iops",
                     ),
                     BarGauge(
-                        title="Busiest processes of all hosts",
+                        title="Busiest processes of all hosts, last minute",
                         description="Bytes per second, read and written together.",
                         targets=[instant(busiest, "{{process}} on {{instance}}")],
                         unit="Bps",

@@ -28,6 +28,7 @@ from fdscope.dashboards.grafana.panels import (
 from fdscope.dashboards.grafana.queries import heatmap_query, instant, query
 from fdscope.dashboards.grafana.tables import bar_column, column_queries, merged, process_column
 from fdscope.dashboards.promql.expressions import (
+    NOW,
     Matcher,
     both_rates,
     buckets,
@@ -175,8 +176,8 @@ def busiest(title: str, metric: Metric, color: str) -> BarGauge:
     """The processes with the most bytes."""
     return BarGauge(
         title=title,
-        description="The ten processes with the most bytes per second, by name.",
-        targets=[instant(top(10, rate(metric, by=("process",), **_CHOSEN)), "{{process}}")],
+        description="The ten processes with the most bytes per second in the last minute, by name.",
+        targets=[instant(top(10, rate(metric, ("process",), NOW, **_CHOSEN)), "{{process}}")],
         unit="Bps",
         defaults={"color": {"mode": "fixed", "fixedColor": color}, "links": [process_link()]},
         empty="no process does",
@@ -188,18 +189,18 @@ def processes() -> Table:
     """The busiest processes, with their rates."""
     by = ("process", "unit")
     columns = {
-        "read": rate(layers.FILE_READ_BYTES, by=by, **_CHOSEN),
-        "written": rate(layers.FILE_WRITTEN_BYTES, by=by, **_CHOSEN),
-        "operations": both_rates(*_OPERATIONS, by=by, **_CHOSEN),
-        "errors": rate(layers.FILE_ERRORS, by=by, **_CHOSEN),
+        "read": rate(layers.FILE_READ_BYTES, by, NOW, **_CHOSEN),
+        "written": rate(layers.FILE_WRITTEN_BYTES, by, NOW, **_CHOSEN),
+        "operations": both_rates(*_OPERATIONS, by, NOW, **_CHOSEN),
+        "errors": rate(layers.FILE_ERRORS, by, NOW, **_CHOSEN),
     }
-    busy = f"topk(30, {both_rates(*_BYTES, by=by, **_CHOSEN)} > 0)"
+    busy = f"topk(30, {both_rates(*_BYTES, by, NOW, **_CHOSEN)} > 0)"
     columns = {
         name: f"{expression} and on (process, unit) {busy}" for name, expression in columns.items()
     }
     titles = {name: name for name in columns}
     return Table(
-        title="Processes",
+        title="Processes, last minute",
         description="The 30 busiest processes by name and unit, per second. Here errors include"
         " EAGAIN. A name leads to the process.",
         targets=column_queries(columns),
@@ -264,31 +265,31 @@ def _stats() -> list[Panel]:
     door_bytes = layers.LEDGER_DOOR_BYTES
     return [
         number(
-            "Read",
+            "Read, last minute",
             "Bytes per second that processes read, of all fd types chosen.",
-            rate(door_bytes, direction="received", **_CHOSEN),
+            rate(door_bytes, seconds=NOW, direction="received", **_CHOSEN),
             "Bps",
             style.READ,
         ),
         number(
-            "Written",
+            "Written, last minute",
             "Bytes per second that processes write, of all fd types chosen.",
-            rate(door_bytes, direction="sent", **_CHOSEN),
+            rate(door_bytes, seconds=NOW, direction="sent", **_CHOSEN),
             "Bps",
             style.WRITTEN,
         ),
         number(
-            "Operations",
+            "Operations, last minute",
             "Operations per second on files that did not fail.",
-            both_rates(*_OPERATIONS, **_CHOSEN),
+            both_rates(*_OPERATIONS, seconds=NOW, **_CHOSEN),
             "iops",
             style.BLUE,
         ),
         number(
-            "Errors",
+            "Errors, last minute",
             "Operations per second that failed; EAGAIN, which only means that nothing is there yet,"
             " is not among them.",
-            rate(layers.FILE_ERRORS, **_CHOSEN, **_FAULTS),
+            rate(layers.FILE_ERRORS, seconds=NOW, **_CHOSEN, **_FAULTS),
             "iops",
             style.PURPLE,
             style.BLUE,
@@ -359,10 +360,14 @@ def _devices() -> TimeSeries:
 def _filesystems() -> BarGauge:
     metrics = (storage.FILESYSTEM_READ_BYTES, storage.FILESYSTEM_WRITTEN_BYTES)
     return BarGauge(
-        title="Bytes by filesystem",
+        title="Bytes by filesystem, last minute",
         description="Bytes per second at the file layer by the filesystem behind the file, read"
         " and written together.",
-        targets=[instant(top(10, both_rates(*metrics, by=("filesystem",))), "{{filesystem}}")],
+        targets=[
+            instant(
+                top(10, both_rates(*metrics, by=("filesystem",), seconds=NOW)), "{{filesystem}}"
+            )
+        ],
         unit="Bps",
         empty="no file of a filesystem is read or written",
         rows=9,
@@ -399,8 +404,14 @@ def host() -> core.Dashboard:
                 row("Layers and devices", _layers(), _devices(), _filesystems(), lifecycle()),
                 row(
                     "Processes",
-                    busiest("Processes that read most", layers.FILE_READ_BYTES, style.READ),
-                    busiest("Processes that write most", layers.FILE_WRITTEN_BYTES, style.WRITTEN),
+                    busiest(
+                        "Processes that read most, last minute", layers.FILE_READ_BYTES, style.READ
+                    ),
+                    busiest(
+                        "Processes that write most, last minute",
+                        layers.FILE_WRITTEN_BYTES,
+                        style.WRITTEN,
+                    ),
                     processes(),
                 ),
                 row(

@@ -26,10 +26,10 @@ from fdscope.dashboards.promql.expressions import (
     buckets,
     differs,
     events,
-    growth,
     highest,
     named,
     one_of,
+    rate,
     select,
     top,
     total,
@@ -39,7 +39,8 @@ from fdscope.exporter.catalog import fds, layers
 
 # Panels about sockets in unusual places, and about taps and debuggers.
 
-_PAST = "1h"
+_PAST, _LONG = 3600, 300
+"""Seconds: how far back the past is, and the window in which the two are compared."""
 
 
 def table_of(
@@ -67,8 +68,8 @@ def new_fd_types() -> Table:
     """Fd types that a process did not have an hour ago."""
     by = ("process", "fd_type")
     now = f"{total(fds.OPEN_FDS, by=by)} > 0"
-    known = f"count by (process, fd_type) ({select(fds.OPEN_FDS)} offset {_PAST} > 0)"
-    old = f"count by (process) ({select(fds.OPEN_FDS)} offset {_PAST})"
+    known = f"count by (process, fd_type) ({select(fds.OPEN_FDS)} offset {_PAST}s > 0)"
+    old = f"count by (process) ({select(fds.OPEN_FDS)} offset {_PAST}s)"
     return table_of(
         "Fd types new for a process",
         "Processes that an hour ago held no fd of the type and hold one now. Processes that were"
@@ -245,16 +246,18 @@ def _leaks() -> list[Panel]:
 
 
 def _spikes() -> list[Panel]:
-    now = both_rates(*_BYTES, by=("process",))
-    past = both_rates(*_BYTES, by=("process",), offset=_PAST)
-    errors = growth(layers.FILE_ERRORS, by=("process", "errno"), errno=differs("EAGAIN"))
+    now, past = (
+        both_rates(*_BYTES, by=("process",), seconds=_LONG, back=back) for back in (0, _PAST)
+    )
+    errors = rate(layers.FILE_ERRORS, by=("process", "errno"), errno=differs("EAGAIN"))
     return [
         TimeSeries(
             title="Bytes now and an hour before",
-            description="All processes together: if the lines diverge, I/O is not as an hour ago.",
+            description="All processes together, means of five minutes: if the lines diverge, I/O"
+            " is not as an hour ago.",
             targets=[
-                query(both_rates(*_BYTES), "now"),
-                query(both_rates(*_BYTES, offset=_PAST), "an hour before"),
+                query(rate(layers.LEDGER_DOOR_BYTES, seconds=_LONG), "now"),
+                query(rate(layers.LEDGER_DOOR_BYTES, seconds=_LONG, back=_PAST), "an hour before"),
             ],
             unit="Bps",
             defaults={"min": 0},
@@ -266,9 +269,9 @@ def _spikes() -> list[Panel]:
             rows=8,
         ),
         table_of(
-            "Times as much as an hour before",
-            "Processes that move at least ten times as many bytes per second as an hour ago, and"
-            " more than 10 kB/s.",
+            "Times as much as an hour before, last five minutes",
+            "Processes that in the last five minutes moved at least ten times as many bytes per"
+            " second as an hour before, and more than 10 kB/s.",
             f"topk(20, ({now} > 10000) / ({past} > 0) > 10)",
             ("process",),
             value="times",
@@ -277,9 +280,10 @@ def _spikes() -> list[Panel]:
         ),
         TimeSeries(
             title="Errors by process",
-            description="Operations that failed, of the ten processes with the most; EAGAIN is"
-            " not among them.",
+            description="Operations per second that failed, the ten highest of process and errno;"
+            " EAGAIN is not among them.",
             targets=[query(top(10, errors), "{{process}}: {{errno}}")],
+            unit="iops",
             defaults={"min": 0, "links": [process_link()]},
             empty="no operation has failed",
             width=8,

@@ -17,7 +17,12 @@ from typing import Any
 
 SCRAPE_SECONDS = 5
 _READY_SECONDS = 120
-_VARIABLES = {"__rate_interval": "60s", "__range": "180s", "__interval": "5s"}
+_VARIABLES = {
+    "__rate_interval": "60s",
+    "__rate_interval_ms": "60000",
+    "__range": "180s",
+    "__interval": "5s",
+}
 
 
 def filled_in(expression: str, **values: str) -> str:

@@ -6,19 +6,24 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fdscope.dashboards.promql.expressions import NOW, both_rates, rate, select
+from fdscope.exporter.catalog import layers
 from tests.dashboards.grafana_code import drawn
 from tests.dashboards.made import DASHBOARDS, Json, panels
-from tests.dashboards.prometheus import filled_in, free_port, instant, prometheus
+from tests.dashboards.prometheus import SCRAPE_SECONDS, filled_in, free_port, instant, prometheus
+from tests.dashboards.workload import burst
 
 pytestmark = pytest.mark.kernel
 
 _PATIENCE_SECONDS = 240
+FLOW = "Which process, through which door, to where, last minute"
 PROCESS = "web-server|broker|leak|inspector"
 
 # Queries that are empty on a healthy host, or young one, each with its reason.
@@ -37,7 +42,7 @@ EMPTY: dict[tuple[str, str], str] = {
     ("Open fds of those that grow", ""): "a slope needs some minutes of the past",
     ("Fd types new for a process", ""): "it needs an hour of the past",
     ("Bytes now and an hour before", "B"): "it needs an hour of the past",
-    ("Times as much as an hour before", ""): "it needs an hour of the past",
+    ("Times as much as an hour before, last five minutes", ""): "it needs an hour of the past",
 }
 
 
@@ -162,8 +167,44 @@ def test_the_ledger_adds_up_to_the_byte(port: int) -> None:
         assert abs((socket or 0) - explained) <= (unexplained or 0) + on_its_way
 
 
+def _value(port: int, expression: str, at: float) -> float:
+    """The only number of an answer; 0 if there is none."""
+    result = instant(port, filled_in(expression), at)["result"]
+    return sum(float(sample["value"][1]) for sample in result)
+
+
+def _old_enough(port: int) -> None:
+    """Wait until the exporter has been scraped for longer than the windows of the panels."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not instant(port, "up offset 80s == 1")["result"]:
+        assert time.monotonic() < until, "the exporter is not scraped"
+        time.sleep(1)
+
+
+def test_what_processes_did_before_their_first_scrape_is_counted_to_the_byte(port: int) -> None:
+    _old_enough(port)
+    name, chunk, count = "short-lived", 100_000, 60
+    burst(name, chunk, count, life=1.5 * SCRAPE_SECONDS)
+    time.sleep(3 * SCRAPE_SECONDS)
+    at, moved = time.time(), chunk * count
+    counted = rate(layers.FILE_WRITTEN_BYTES, by=("process",), seconds=NOW, process=name)
+    assert _value(port, counted, at) * NOW == pytest.approx(moved)
+    samples = select(layers.FILE_WRITTEN_BYTES, process=name)
+    assert _value(port, f"sum(increase({samples}[{NOW}s]))", at) < moved / 4
+
+
+@pytest.mark.parametrize("by", [(), ("process",), ("process", "door"), ("fd_type",)])
+def test_processes_add_up_to_the_ledger(port: int, by: tuple[str, ...]) -> None:
+    _old_enough(port)
+    at = time.time() - 10
+    files = (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES)
+    ledger = _value(port, rate(layers.LEDGER_DOOR_BYTES, seconds=NOW), at)
+    assert ledger > 1000
+    assert _value(port, both_rates(*files, by=by, seconds=NOW), at) == pytest.approx(ledger)
+
+
 def test_the_node_graph_has_both_ends_of_every_line(port: int) -> None:
-    frames = _drawn(port, "Which process, through which door, to where, in kB/s")
+    frames = _drawn(port, FLOW)
     edges, nodes = frames["edges"], frames["nodes"]
     assert {"id", "source", "target", "mainstat", "thickness"} <= set(edges)
     assert {"id", "title", "subtitle", "mainstat", "arc__door"} <= set(nodes)
@@ -175,8 +216,27 @@ def test_the_node_graph_has_both_ends_of_every_line(port: int) -> None:
     assert set(nodes["arc__door"]) == {0, 1}
 
 
+def test_what_comes_into_a_circle_of_the_node_graph_leaves_it(port: int) -> None:
+    _old_enough(port)
+    edges = _drawn(port, FLOW)["edges"]
+    come: Counter[str] = Counter()
+    leave: Counter[str] = Counter()
+    rows = zip(edges["source"], edges["target"], edges["mainstat"], strict=True)
+    for source, target, amount in rows:
+        leave[source] += amount
+        come[target] += amount
+    ledger = instant(port, filled_in(rate(layers.LEDGER_DOOR_BYTES, seconds=NOW)))["result"]
+    assert sum(come[n] for n in come if n.startswith("door: ")) == pytest.approx(
+        float(ledger[0]["value"][1]) / 1000, rel=0.3
+    )
+    between = come.keys() & leave.keys()
+    assert {"door: read_write", "file layer: tcp", "socket layer: tcp"} <= between
+    for circle in between:
+        assert come[circle] == pytest.approx(leave[circle], rel=0.001, abs=0.1), circle
+
+
 def test_the_chart_of_doors_has_a_column_per_door_and_rows_that_are_whole(port: int) -> None:
-    (matrix,) = _drawn(port, "Doors of each fd type's bytes").values()
+    (matrix,) = _drawn(port, "Doors of each fd type's bytes, last minute").values()
     fd_types = matrix.pop("fd_type\\door")
     assert "tcp" in fd_types
     assert "socket_call" in matrix
