@@ -42,6 +42,7 @@ from fdscope.exporter.catalog import fds, health, layers
 # The table of instances, each of which leads to its host.
 
 _BY = ("instance",)
+_SILENT = 1e18
 
 
 def host_link(value: str) -> dict[str, Any]:
@@ -63,6 +64,9 @@ def instances() -> Table:
         "residual": total(layers.LEDGER_RESIDUAL_BYTES, by=_BY),
         "scrape": highest(SCRAPE_SECONDS, by=_BY),
     }
+    # The silent ones above all, by a number that no host reaches.
+    silent = f"{_SILENT:.0e} * ({total(UP, by=_BY)} == bool 0)"
+    columns["order"] = f"{columns['file']} or {silent}"
     titles = {
         "up": "answers",
         "mode": "in mode",
@@ -73,6 +77,7 @@ def instances() -> Table:
         "limit": "fd limit",
         "residual": "residual",
         "scrape": "scrape",
+        "order": "order",
     }
     states = {
         "0": {"text": "no", "color": style.BAD, "index": 0},
@@ -81,16 +86,19 @@ def instances() -> Table:
     text = {"type": "color-text"}
     return Table(
         title="Instances, last minute",
-        description="One row per instance; its name leads to the dashboard of the host.",
+        description="One row per instance, those that do not answer first; its name leads to the"
+        " dashboard of the host.",
         targets=column_queries(columns),
         transformations=merged(
             ("instance", "mode"),
             titles,
-            sort_by="file layer",
-            hide=("Value #mode",),
+            sort_by="order",
+            hide=("Value #mode", "Value #order"),
         ),
         overrides=[
-            style.override("instance", links=[host_link("${__value.raw}")], custom_width=155),
+            style.override(
+                "instance", links=[host_link("${__value.raw:percentencode}")], custom_width=155
+            ),
             style.override(
                 "answers",
                 mappings=[{"type": "value", "options": states}],
@@ -186,7 +194,7 @@ def _by_instance(title: str, description: str, expression: str, unit: str) -> Ti
         description,
         query(expression, "{{instance}}"),
         unit=unit,
-        defaults={"min": 0, "links": [host_link("${__field.labels.instance}")]},
+        defaults={"min": 0, "links": [host_link("${__field.labels.instance:percentencode}")]},
         options={"legend": LEGEND_TABLE},
         width=8,
     )
@@ -230,7 +238,7 @@ def fleet() -> core.Dashboard:
                         description="Bytes per second, read and written together.",
                         targets=[instant(busiest, "{{process}} on {{instance}}")],
                         unit="Bps",
-                        defaults={"links": [host_link("${__field.labels.instance}")]},
+                        defaults={"links": [host_link("${__field.labels.instance:percentencode}")]},
                         empty="no process reads or writes",
                         width=24,
                         rows=9,

@@ -44,6 +44,8 @@ from fdscope.exporter.catalog import Metric, fds, layers, storage
 # Panels about the fds of a host: number, types, limits.
 
 NO_CENSUS = "no census yet"
+ALL = ", all fd types"
+"""End of the title of a panel whose numbers are not by fd type, so cannot follow the variable."""
 LIMIT = style.thresholds((style.GOOD, None), (style.WATCH, 0.7), (style.BAD, 0.9))
 
 
@@ -58,7 +60,7 @@ def stats() -> list[Panel]:
             empty=NO_CENSUS,
         ),
         of_limit(
-            "Fd limit",
+            f"Fd limit{ALL}",
             "Share of their limit (RLIMIT_NOFILE) that open fds use, of the process with the"
             " highest.",
         ),
@@ -113,11 +115,17 @@ def lifecycle() -> TimeSeries:
     )
 
 
-def limits(description: str, most: int, rows: int, width: int = 12) -> BarGauge:
+def limits(
+    description: str,
+    most: int,
+    rows: int,
+    width: int = 12,
+    title: str = "Nearest to their fd limit",
+) -> BarGauge:
     """The processes nearest to their limit."""
     ratio = highest(fds.FD_LIMIT_RATIO, by=("process",))
     return BarGauge(
-        title="Nearest to their fd limit",
+        title=title,
         description=description,
         targets=[instant(f"topk({most}, {ratio})", "{{process}}")],
         unit="percentunit",
@@ -139,7 +147,7 @@ def host_files() -> TimeSeries:
     by = ("instance",)
     share = f"{highest(fds.HOST_FILES, by=by)} / {highest(fds.HOST_MAX_FILES, by=by)}"
     return TimeSeries(
-        title="Open files of the host",
+        title=f"Open files of the host{ALL}",
         description="Open files of the whole kernel (struct file), and on the right axis their"
         " share of the limit (fs.file-max). Several fds can share one file.",
         targets=[
@@ -308,6 +316,7 @@ def _read_and_written(title: str, what: str, by: str, colors: dict[str, str]) ->
         description=f"{what}: read or received upwards, written or sent downwards.",
         targets=[query(f"{received} > 0", legend), query(f"{sent} > 0", legend)],
         unit="Bps",
+        custom=style.BOTH_WAYS,
         overrides=[*style.colors(colors), style.override_query("B", **style.DOWNWARDS)],
         empty="nothing is read or written",
         rows=9,
@@ -318,7 +327,7 @@ def _layers() -> TimeSeries:
     network = (storage.NETWORK_RECEIVED_BYTES, storage.NETWORK_SENT_BYTES)
     blocks = (storage.BLOCK_READ_BYTES, storage.BLOCK_WRITTEN_BYTES)
     return TimeSeries(
-        title="Bytes by layer",
+        title=f"Bytes by layer{ALL}",
         description="Both directions. The file layer holds all; the socket layer is a part of it,"
         " counted by separate hooks. Network devices count headers too and loopback twice, out"
         " and in; disks count only what the page cache does not hold.",
@@ -346,11 +355,12 @@ def _devices() -> TimeSeries:
         both = " or ".join(rate(pair[index], by=("device",)) for pair in sides)
         targets.append(query(f"({both}) > 0", f"{{{{device}}}} {way}"))
     return TimeSeries(
-        title="Bytes by device",
+        title=f"Bytes by device{ALL}",
         description="The devices' own counters: received or read upwards, sent or written"
         " downwards.",
         targets=targets,
         unit="Bps",
+        custom=style.BOTH_WAYS,
         overrides=[style.override_query("B", custom_transform="negative-Y")],
         empty="no device moves anything",
         rows=9,
@@ -365,7 +375,8 @@ def _filesystems() -> BarGauge:
         " and written together.",
         targets=[
             instant(
-                top(10, both_rates(*metrics, by=("filesystem",), seconds=NOW)), "{{filesystem}}"
+                top(10, both_rates(*metrics, by=("filesystem",), seconds=NOW, **_CHOSEN)),
+                "{{filesystem}}",
             )
         ],
         unit="Bps",
@@ -379,7 +390,9 @@ def host() -> core.Dashboard:
     operations = TimeSeries(
         title="Operations by fd type",
         description="Operations per second that did not fail, reads and writes together.",
-        targets=[query(f"{both_rates(*_OPERATIONS, by=('fd_type',))} > 0", "{{fd_type}}")],
+        targets=[
+            query(f"{both_rates(*_OPERATIONS, by=('fd_type',), **_CHOSEN)} > 0", "{{fd_type}}")
+        ],
         unit="iops",
         defaults={"min": 0},
         options={"legend": LEGEND_TABLE},
@@ -421,15 +434,17 @@ def host() -> core.Dashboard:
                         " highest. At 100 % open() fails with EMFILE.",
                         most=10,
                         rows=9,
+                        title=f"Nearest to their fd limit{ALL}",
                     ),
                     host_files(),
                     errors("Errors by errno", "errno"),
                     errors("Errors by process", "process"),
                 ),
                 row(
-                    "Latency",
+                    "Latency, with --probe.latency",
                     *latency("Reads", layers.FILE_READ_SECONDS),
                     *latency("Writes", layers.FILE_WRITE_SECONDS),
+                    collapsed=True,
                 ),
             ],
         ),

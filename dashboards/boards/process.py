@@ -238,6 +238,7 @@ def _both_ways(
         description=f"{description}: read or received upwards, written or sent downwards.",
         targets=[query(f"{read} > 0", legend), query(f"{written} > 0", legend)],
         unit="Bps",
+        custom=style.BOTH_WAYS,
         overrides=[*style.colors(colors), style.override_query("B", **style.DOWNWARDS)],
         empty="nothing in the chosen time",
         rows=9,

@@ -22,6 +22,7 @@ from fdscope.dashboards.grafana.panels import (
 from fdscope.dashboards.grafana.queries import heatmap_query, instant, query
 from fdscope.dashboards.grafana.tables import column_queries, merged, process_column
 from fdscope.dashboards.promql.expressions import (
+    NOW,
     both_rates,
     buckets,
     differs,
@@ -39,8 +40,15 @@ from fdscope.exporter.catalog import fds, layers
 
 # Panels about sockets in unusual places, and about taps and debuggers.
 
+_NOT_YET = "not enough data yet: an hour is needed"
 _PAST, _LONG = 3600, 300
 """Seconds: how far back the past is, and the window in which the two are compared."""
+
+
+def too_young(seconds: int, text: str) -> str:
+    """A process of this name, as long as no chosen exporter has been scraped for so long."""
+    past = f"{select(UP)} offset {seconds}s == 1"
+    return named(f"0 * max({select(UP)}) unless on () {past}", "process", f"({text})")
 
 
 def table_of(
@@ -74,7 +82,8 @@ def new_fd_types() -> Table:
         "Fd types new for a process",
         "Processes that an hour ago held no fd of the type and hold one now. Processes that were"
         " not there an hour ago are left out.",
-        f"{now} unless on (process, fd_type) {known} and on (process) {old}",
+        f"({now} unless on (process, fd_type) {known} and on (process) {old})"
+        f" or {too_young(_PAST, _NOT_YET)}",
         by,
         value="open fds",
         empty="no process holds fds of a type that it did not hold an hour ago",
@@ -211,7 +220,8 @@ def _alerts() -> list[Panel]:
 def _leaks() -> list[Panel]:
     open_fds = total(fds.OPEN_FDS, by=("process",))
     lives = f"and on (process) count by (process) ({select(fds.OPEN_FDS)} offset {_SETTLED})"
-    slope = f"topk(8, deriv(({open_fds})[{_SLOPE}]) * 3600 > 1 {lives})"
+    young = too_young(600, "not enough data yet: ten minutes are needed")
+    slope = f"topk(8, deriv(({open_fds})[{_SLOPE}]) * 3600 > 1 {lives}) or {young}"
     growing = f"{open_fds} and on (process) topk(5, deriv(({open_fds})[{_SLOPE}]) > 0 {lives})"
     return [
         BarGauge(
@@ -232,7 +242,7 @@ def _leaks() -> list[Panel]:
             description="The five processes whose open fds grow fastest.",
             targets=[query(growing, "{{process}}")],
             defaults={"min": 0, "links": [process_link()]},
-            empty="no process holds more and more fds",
+            empty="no process holds more and more fds, or there are no ten minutes of data yet",
             width=8,
             rows=8,
         ),
@@ -253,11 +263,11 @@ def _spikes() -> list[Panel]:
     return [
         TimeSeries(
             title="Bytes now and an hour before",
-            description="All processes together, means of five minutes: if the lines diverge, I/O"
-            " is not as an hour ago.",
+            description="All processes together, means of a minute: if the lines diverge, I/O is"
+            " not as an hour ago.",
             targets=[
-                query(rate(layers.LEDGER_DOOR_BYTES, seconds=_LONG), "now"),
-                query(rate(layers.LEDGER_DOOR_BYTES, seconds=_LONG, back=_PAST), "an hour before"),
+                query(rate(layers.LEDGER_DOOR_BYTES, seconds=NOW), "now"),
+                query(rate(layers.LEDGER_DOOR_BYTES, seconds=NOW, back=_PAST), "an hour before"),
             ],
             unit="Bps",
             defaults={"min": 0},
@@ -272,7 +282,8 @@ def _spikes() -> list[Panel]:
             "Times as much as an hour before, last five minutes",
             "Processes that in the last five minutes moved at least ten times as many bytes per"
             " second as an hour before, and more than 10 kB/s.",
-            f"topk(20, ({now} > 10000) / ({past} > 0) > 10)",
+            f"topk(20, ({now} > 10000) / ({past} > 0) > 10)"
+            f" or {too_young(_PAST + _LONG, _NOT_YET)}",
             ("process",),
             value="times",
             empty="no process moves ten times as much as an hour ago",

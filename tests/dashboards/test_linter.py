@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.dashboards.made import Json, all_panels, all_targets
+from tests.dashboards.made import DASHBOARDS, Json, all_panels, all_targets, panels
 
 # Expressions that use a counter without rate(), each with its reason.
 RAW_COUNTERS = {
@@ -108,6 +108,12 @@ def test_numbers_of_now_have_a_window_that_the_title_names(panel: Json) -> None:
                 assert "last minute" in panel["title"]
             if "offset 300s" in target["expr"]:
                 assert "last five minutes" in panel["title"]
+
+
+def test_panels_of_a_host_follow_its_fd_types_or_say_that_they_do_not() -> None:
+    for panel in panels(DASHBOARDS["host"]):
+        following = {"$fd_type" in target["expr"] for target in panel["targets"]}
+        assert following == {not panel["title"].endswith(", all fd types")}, panel["title"]
 
 
 def _labels_before(expression: str, selector: re.Match[str]) -> str:

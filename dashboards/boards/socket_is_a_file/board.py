@@ -126,6 +126,7 @@ def _by_fd_type(width: int, rows: int) -> TimeSeries:
         " sent downwards.",
         targets=[query(f"{received} > 0", "{{fd_type}}"), query(f"{sent} > 0", "{{fd_type}}")],
         unit="Bps",
+        custom=style.BOTH_WAYS,
         overrides=[
             *style.colors(style.FD_TYPES),
             style.override_query("B", **style.DOWNWARDS),
@@ -154,9 +155,13 @@ def socket_is_a_file() -> core.Dashboard:
                     _by_fd_type(width=8, rows=11),
                     _doors_by_fd_type(width=8, rows=11),
                     ledger_table(width=24, rows=9),
-                    call_chains(width=24, rows=8),
                 ),
                 row("Which process, through which door, to where", flow_graph(width=24, rows=29)),
+                row(
+                    "The path down, with --probe.stacks",
+                    call_chains(width=24, rows=8),
+                    collapsed=True,
+                ),
                 row("What this shows", markdown("How to read it", _INTRODUCTION, rows=8)),
             ],
         ),
