@@ -83,7 +83,7 @@ def new_fd_types() -> Table:
         "Processes that an hour ago held no fd of the type and hold one now. Processes that were"
         " not there an hour ago are left out.",
         f"({now} unless on (process, fd_type) {known} and on (process) {old})"
-        f" or {too_young(_PAST, _NOT_YET)}",
+        f" or {named(too_young(_PAST, _NOT_YET), 'fd_type', '-')}",
         by,
         value="open fds",
         empty="no process holds fds of a type that it did not hold an hour ago",

@@ -78,7 +78,6 @@ def _grown(
         add=_sum,
         now=lambda matchers: select(metric, **matchers) + end,
         before=lambda matchers: selectors.earlier(select(metric, **matchers), since),
-        window=lambda matchers: f"{select(metric, **matchers)}[{window}]{end}",
         present="" if whole else selectors.earlier(select(UP), since),
     )
 

@@ -7,10 +7,10 @@ a name does not have this gap: it lasts as long as the name, and never goes down
 
 Two kinds of sum are no such sums, because amounts move from one owner of series to another:
 
-- ``(other processes)`` gets all that a name has ever counted when the name loses its series. So its
-  growth is that of its own series only, by ``increase()``.
-- ``pid=""`` gets all that a pid has counted when the pid loses its series. So sums by pid are
-  without the part that has the label ``ended``.
+- ``(other processes)`` gets all that a name has ever counted when the name loses its series.
+- ``pid=""`` gets all that a pid has counted when the pid loses its series.
+
+What they get so has the label ``ended``, and is left out: it has been counted where it was before.
 
 A name has series for each of its units, which end one by one: sums are made by unit first.
 """
@@ -37,29 +37,30 @@ def grown(
     add: Sum,
     now: Selector,
     before: Selector,
-    window: Selector,
     present: str,
 ) -> str:
     """Write the growth of a counter, by labels and target, possibly in finer parts.
 
-    ``now`` and ``before`` select the samples at both ends, ``window`` those between. A sum that was
-    not there before counts as a whole if the target was (``present``; if empty, always); one that
-    has gone down has begun again at 0.
+    ``now`` and ``before`` select the samples at both ends. A sum that was not there before counts
+    as a whole if the target was (``present``; if empty, always); one that has gone down has begun
+    again at 0.
     """
     by = tuple(by)
-    named = "pid" in metric.label_names and "process" in (*by, *where)
+    parts = [where]
     if "pid" in by:
-        where = where | {"ended": ""}
-    elif named:
+        parts = [where | {"ended": ""}]
+    elif "pid" in metric.label_names and "process" in (*by, *where):
         by = tuple(dict.fromkeys((*by, "process", "unit")))
-    ours = where | {"process": _also(where, "!=")} if named and "pid" not in by else where
-    sum_now, sum_before = add(by, now(ours)), add(by, before(ours))
+        parts = [
+            where | {"process": _also(where, "!=")},
+            where | {"process": _also(where, "="), "ended": ""},
+        ]
     young = f" and on (job, instance) {present} == 1" if present else ""
-    growth = f"({sum_now} - {sum_before}) >= 0\nor {sum_now}{young}"
-    if ours is where:
-        return growth
-    others = where | {"process": _also(where, "=")}
-    return f"{growth}\nor {add(by, f'increase({window(others)})')}"
+    growth = []
+    for part in parts:
+        sum_now, sum_before = add(by, now(part)), add(by, before(part))
+        growth += [f"({sum_now} - {sum_before}) >= 0", sum_now + young]
+    return "\nor ".join(growth)
 
 
 def _also(where: dict[str, Where], operator: str) -> tuple[Matcher, ...]:

