@@ -115,7 +115,7 @@ def instances() -> Table:
             ),
             style.override("mode", custom_width=95),
             style.override("open fds", custom_width=85),
-            style.override("errors", unit="iops", custom_width=88),
+            style.override("errors", unit="ops", custom_width=88),
             style.override(
                 "fd limit",
                 unit="percentunit",
@@ -231,7 +231,7 @@ def fleet() -> core.Dashboard:
                         "Errors by instance",
                         "Operations per second that failed, without EAGAIN.",
                         top(20, errors),
-                        "iops",
+                        "ops",
                     ),
                     BarGauge(
                         title="Busiest processes of all hosts, last minute",

@@ -219,7 +219,7 @@ def processes() -> Table:
             bar_column("read", color={"mode": "fixed", "fixedColor": style.READ}),
             bar_column("written", color={"mode": "fixed", "fixedColor": style.WRITTEN}),
             style.override("operations", unit="iops"),
-            style.override("errors", unit="iops"),
+            style.override("errors", unit="ops"),
         ],
         width=24,
         rows=10,
@@ -234,7 +234,7 @@ def errors(title: str, by: str) -> TimeSeries:
         description="Operations per second that failed. EAGAIN means that there was nothing to"
         " read or no room to write at that moment, which is normal for a socket.",
         targets=[query(top(10, expression), f"{{{{{by}}}}}")],
-        unit="iops",
+        unit="ops",
         defaults={"min": 0},
         empty="no operation has failed",
         rows=9,
@@ -298,7 +298,7 @@ def _stats() -> list[Panel]:
             "Operations per second that failed; EAGAIN, which only means that nothing is there yet,"
             " is not among them.",
             rate(layers.FILE_ERRORS, seconds=NOW, **_CHOSEN, **_FAULTS),
-            "iops",
+            "ops",
             style.PURPLE,
             style.BLUE,
         ),

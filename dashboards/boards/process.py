@@ -189,7 +189,7 @@ def _stats() -> list[Panel]:
             "Operations per second that failed; EAGAIN is not among them.",
             f"{rate(layers.FILE_ERRORS, seconds=NOW, errno=differs('EAGAIN'), **_OWN)}"
             f" or 0 * max({select(health.BUILD)})",
-            "iops",
+            "ops",
             style.PURPLE,
             style.BLUE,
         ),
@@ -304,7 +304,7 @@ def process() -> core.Dashboard:
                         "Errors by errno",
                         "Operations per second that failed, EAGAIN among them.",
                         query(f"{errors} > 0", "{{errno}} on {{fd_type}}"),
-                        unit="iops",
+                        unit="ops",
                         empty="no operation has failed",
                     ),
                 ),

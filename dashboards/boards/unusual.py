@@ -294,7 +294,7 @@ def _spikes() -> list[Panel]:
             description="Operations per second that failed, the ten highest of process and errno;"
             " EAGAIN is not among them.",
             targets=[query(top(10, errors), "{{process}}: {{errno}}")],
-            unit="iops",
+            unit="ops",
             defaults={"min": 0, "links": [process_link()]},
             empty="no operation has failed",
             width=8,
