@@ -248,16 +248,16 @@ def test_the_node_graph_has_both_ends_of_every_line(port: int) -> None:
 
 def test_what_comes_into_a_circle_of_the_node_graph_leaves_it(port: int) -> None:
     _old_enough(port)
-    edges = _drawn(port, FLOW)["edges"]
+    (edges,) = [t["expr"] for t in _panel(FLOW)["targets"] if t["refId"] == "edges"]
     come: Counter[str] = Counter()
     leave: Counter[str] = Counter()
-    rows = zip(edges["source"], edges["target"], edges["mainstat"], strict=True)
-    for source, target, amount in rows:
-        leave[source] += amount
-        come[target] += amount
-    ledger = _value(port, rate(layers.LEDGER_DOOR_BYTES, seconds=NOW), time.time() - 20)
+    at = time.time()
+    for edge in instant(port, filled_in(edges), at)["result"]:
+        leave[edge["metric"]["source"]] += float(edge["value"][1])
+        come[edge["metric"]["target"]] += float(edge["value"][1])
+    ledger = _value(port, rate(layers.LEDGER_DOOR_BYTES, seconds=NOW, back=10), at)
     doors = sum(amount for circle, amount in come.items() if circle.startswith("door: "))
-    assert doors == pytest.approx(ledger / 1000, rel=0.3)  # at about the same time
+    assert doors == pytest.approx(ledger / 1000, rel=0.001)
     between = come.keys() & leave.keys()
     assert {"door: read_write", "file layer: tcp", "socket layer: tcp"} <= between
     for circle in between:
