@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -249,8 +249,8 @@ def test_the_node_graph_has_both_ends_of_every_line(port: int) -> None:
 def test_what_comes_into_a_circle_of_the_node_graph_leaves_it(port: int) -> None:
     _old_enough(port)
     (edges,) = [t["expr"] for t in _panel(FLOW)["targets"] if t["refId"] == "edges"]
-    come: Counter[str] = Counter()
-    leave: Counter[str] = Counter()
+    come: defaultdict[str, float] = defaultdict(float)
+    leave: defaultdict[str, float] = defaultdict(float)
     at = time.time()
     for edge in instant(port, filled_in(edges), at)["result"]:
         leave[edge["metric"]["source"]] += float(edge["value"][1])
