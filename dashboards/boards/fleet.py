@@ -27,6 +27,7 @@ from fdscope.dashboards.grafana.panels import (
 from fdscope.dashboards.grafana.queries import instant, query
 from fdscope.dashboards.grafana.tables import bar_column, column_queries, merged
 from fdscope.dashboards.promql.expressions import (
+    NOW,
     both_rates,
     differs,
     highest,
@@ -41,6 +42,7 @@ from fdscope.exporter.catalog import fds, health, layers
 # The table of instances, each of which leads to its host.
 
 _BY = ("instance",)
+_SILENT = 1e18
 
 
 def host_link(value: str) -> dict[str, Any]:
@@ -54,14 +56,17 @@ def instances() -> Table:
     columns = {
         "up": total(UP, by=_BY),
         "mode": f"{total(health.ATTACH_MODE, by=('instance', 'mode'))} > 0",
-        "file": rate(layers.LEDGER_DOOR_BYTES, by=_BY),
-        "socket": rate(layers.LEDGER_SOCKET_BYTES, by=_BY),
-        "errors": rate(layers.FILE_ERRORS, by=_BY, errno=differs("EAGAIN")),
+        "file": rate(layers.LEDGER_DOOR_BYTES, _BY, NOW),
+        "socket": rate(layers.LEDGER_SOCKET_BYTES, _BY, NOW),
+        "errors": rate(layers.FILE_ERRORS, _BY, NOW, errno=differs("EAGAIN")),
         "fds": total(fds.OPEN_FDS, by=_BY),
         "limit": highest(fds.FD_LIMIT_RATIO, by=_BY),
         "residual": total(layers.LEDGER_RESIDUAL_BYTES, by=_BY),
         "scrape": highest(SCRAPE_SECONDS, by=_BY),
     }
+    # The silent ones above all, by a number that no host reaches.
+    silent = f"{_SILENT:.0e} * ({total(UP, by=_BY)} == bool 0)"
+    columns["order"] = f"{columns['file']} or {silent}"
     titles = {
         "up": "answers",
         "mode": "in mode",
@@ -72,6 +77,7 @@ def instances() -> Table:
         "limit": "fd limit",
         "residual": "residual",
         "scrape": "scrape",
+        "order": "order",
     }
     states = {
         "0": {"text": "no", "color": style.BAD, "index": 0},
@@ -79,17 +85,20 @@ def instances() -> Table:
     }
     text = {"type": "color-text"}
     return Table(
-        title="Instances",
-        description="One row per instance; its name leads to the dashboard of the host.",
+        title="Instances, last minute",
+        description="One row per instance, those that do not answer first; its name leads to the"
+        " dashboard of the host.",
         targets=column_queries(columns),
         transformations=merged(
             ("instance", "mode"),
             titles,
-            sort_by="file layer",
-            hide=("Value #mode",),
+            sort_by="order",
+            hide=("Value #mode", "Value #order"),
         ),
         overrides=[
-            style.override("instance", links=[host_link("${__value.raw}")], custom_width=155),
+            style.override(
+                "instance", links=[host_link("${__value.raw:percentencode}")], custom_width=155
+            ),
             style.override(
                 "answers",
                 mappings=[{"type": "value", "options": states}],
@@ -106,7 +115,7 @@ def instances() -> Table:
             ),
             style.override("mode", custom_width=95),
             style.override("open fds", custom_width=85),
-            style.override("errors", unit="iops", custom_width=88),
+            style.override("errors", unit="ops", custom_width=88),
             style.override(
                 "fd limit",
                 unit="percentunit",
@@ -170,9 +179,9 @@ def _stats() -> list[Panel]:
             **bad,
         ),
         stat(
-            "All bytes",
+            "All bytes, last minute",
             "Bytes per second through the file layer of all instances.",
-            rate(layers.LEDGER_DOOR_BYTES),
+            rate(layers.LEDGER_DOOR_BYTES, seconds=NOW),
             unit="Bps",
             **blue,
         ),
@@ -185,7 +194,7 @@ def _by_instance(title: str, description: str, expression: str, unit: str) -> Ti
         description,
         query(expression, "{{instance}}"),
         unit=unit,
-        defaults={"min": 0, "links": [host_link("${__field.labels.instance}")]},
+        defaults={"min": 0, "links": [host_link("${__field.labels.instance:percentencode}")]},
         options={"legend": LEGEND_TABLE},
         width=8,
     )
@@ -194,7 +203,7 @@ def _by_instance(title: str, description: str, expression: str, unit: str) -> Ti
 def fleet() -> core.Dashboard:
     """The dashboard Fleet."""
     files = (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES)
-    busiest = top(10, both_rates(*files, by=("instance", "process")))
+    busiest = top(10, both_rates(*files, ("instance", "process"), NOW))
     errors = rate(layers.FILE_ERRORS, by=_BY, errno=differs("EAGAIN"))
     return dashboard(
         "fleet",
@@ -222,14 +231,14 @@ def fleet() -> core.Dashboard:
                         "Errors by instance",
                         "Operations per second that failed, without EAGAIN.",
                         top(20, errors),
-                        "iops",
+                        "ops",
                     ),
                     BarGauge(
-                        title="Busiest processes of all hosts",
+                        title="Busiest processes of all hosts, last minute",
                         description="Bytes per second, read and written together.",
                         targets=[instant(busiest, "{{process}} on {{instance}}")],
                         unit="Bps",
-                        defaults={"links": [host_link("${__field.labels.instance}")]},
+                        defaults={"links": [host_link("${__field.labels.instance:percentencode}")]},
                         empty="no process reads or writes",
                         width=24,
                         rows=9,

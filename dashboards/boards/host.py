@@ -28,6 +28,7 @@ from fdscope.dashboards.grafana.panels import (
 from fdscope.dashboards.grafana.queries import heatmap_query, instant, query
 from fdscope.dashboards.grafana.tables import bar_column, column_queries, merged, process_column
 from fdscope.dashboards.promql.expressions import (
+    NOW,
     Matcher,
     both_rates,
     buckets,
@@ -43,6 +44,8 @@ from fdscope.exporter.catalog import Metric, fds, layers, storage
 # Panels about the fds of a host: number, types, limits.
 
 NO_CENSUS = "no census yet"
+ALL = ", all fd types"
+"""End of the title of a panel whose numbers are not by fd type, so cannot follow the variable."""
 LIMIT = style.thresholds((style.GOOD, None), (style.WATCH, 0.7), (style.BAD, 0.9))
 
 
@@ -57,7 +60,7 @@ def stats() -> list[Panel]:
             empty=NO_CENSUS,
         ),
         of_limit(
-            "Fd limit",
+            f"Fd limit{ALL}",
             "Share of their limit (RLIMIT_NOFILE) that open fds use, of the process with the"
             " highest.",
         ),
@@ -112,11 +115,17 @@ def lifecycle() -> TimeSeries:
     )
 
 
-def limits(description: str, most: int, rows: int, width: int = 12) -> BarGauge:
+def limits(
+    description: str,
+    most: int,
+    rows: int,
+    width: int = 12,
+    title: str = "Nearest to their fd limit",
+) -> BarGauge:
     """The processes nearest to their limit."""
     ratio = highest(fds.FD_LIMIT_RATIO, by=("process",))
     return BarGauge(
-        title="Nearest to their fd limit",
+        title=title,
         description=description,
         targets=[instant(f"topk({most}, {ratio})", "{{process}}")],
         unit="percentunit",
@@ -138,7 +147,7 @@ def host_files() -> TimeSeries:
     by = ("instance",)
     share = f"{highest(fds.HOST_FILES, by=by)} / {highest(fds.HOST_MAX_FILES, by=by)}"
     return TimeSeries(
-        title="Open files of the host",
+        title=f"Open files of the host{ALL}",
         description="Open files of the whole kernel (struct file), and on the right axis their"
         " share of the limit (fs.file-max). Several fds can share one file.",
         targets=[
@@ -175,8 +184,8 @@ def busiest(title: str, metric: Metric, color: str) -> BarGauge:
     """The processes with the most bytes."""
     return BarGauge(
         title=title,
-        description="The ten processes with the most bytes per second, by name.",
-        targets=[instant(top(10, rate(metric, by=("process",), **_CHOSEN)), "{{process}}")],
+        description="The ten processes with the most bytes per second in the last minute, by name.",
+        targets=[instant(top(10, rate(metric, ("process",), NOW, **_CHOSEN)), "{{process}}")],
         unit="Bps",
         defaults={"color": {"mode": "fixed", "fixedColor": color}, "links": [process_link()]},
         empty="no process does",
@@ -188,18 +197,18 @@ def processes() -> Table:
     """The busiest processes, with their rates."""
     by = ("process", "unit")
     columns = {
-        "read": rate(layers.FILE_READ_BYTES, by=by, **_CHOSEN),
-        "written": rate(layers.FILE_WRITTEN_BYTES, by=by, **_CHOSEN),
-        "operations": both_rates(*_OPERATIONS, by=by, **_CHOSEN),
-        "errors": rate(layers.FILE_ERRORS, by=by, **_CHOSEN),
+        "read": rate(layers.FILE_READ_BYTES, by, NOW, **_CHOSEN),
+        "written": rate(layers.FILE_WRITTEN_BYTES, by, NOW, **_CHOSEN),
+        "operations": both_rates(*_OPERATIONS, by, NOW, **_CHOSEN),
+        "errors": rate(layers.FILE_ERRORS, by, NOW, **_CHOSEN),
     }
-    busy = f"topk(30, {both_rates(*_BYTES, by=by, **_CHOSEN)} > 0)"
+    busy = f"topk(30, {both_rates(*_BYTES, by, NOW, **_CHOSEN)} > 0)"
     columns = {
         name: f"{expression} and on (process, unit) {busy}" for name, expression in columns.items()
     }
     titles = {name: name for name in columns}
     return Table(
-        title="Processes",
+        title="Processes, last minute",
         description="The 30 busiest processes by name and unit, per second. Here errors include"
         " EAGAIN. A name leads to the process.",
         targets=column_queries(columns),
@@ -210,7 +219,7 @@ def processes() -> Table:
             bar_column("read", color={"mode": "fixed", "fixedColor": style.READ}),
             bar_column("written", color={"mode": "fixed", "fixedColor": style.WRITTEN}),
             style.override("operations", unit="iops"),
-            style.override("errors", unit="iops"),
+            style.override("errors", unit="ops"),
         ],
         width=24,
         rows=10,
@@ -225,7 +234,7 @@ def errors(title: str, by: str) -> TimeSeries:
         description="Operations per second that failed. EAGAIN means that there was nothing to"
         " read or no room to write at that moment, which is normal for a socket.",
         targets=[query(top(10, expression), f"{{{{{by}}}}}")],
-        unit="iops",
+        unit="ops",
         defaults={"min": 0},
         empty="no operation has failed",
         rows=9,
@@ -264,32 +273,32 @@ def _stats() -> list[Panel]:
     door_bytes = layers.LEDGER_DOOR_BYTES
     return [
         number(
-            "Read",
+            "Read, last minute",
             "Bytes per second that processes read, of all fd types chosen.",
-            rate(door_bytes, direction="received", **_CHOSEN),
+            rate(door_bytes, seconds=NOW, direction="received", **_CHOSEN),
             "Bps",
             style.READ,
         ),
         number(
-            "Written",
+            "Written, last minute",
             "Bytes per second that processes write, of all fd types chosen.",
-            rate(door_bytes, direction="sent", **_CHOSEN),
+            rate(door_bytes, seconds=NOW, direction="sent", **_CHOSEN),
             "Bps",
             style.WRITTEN,
         ),
         number(
-            "Operations",
+            "Operations, last minute",
             "Operations per second on files that did not fail.",
-            both_rates(*_OPERATIONS, **_CHOSEN),
+            both_rates(*_OPERATIONS, seconds=NOW, **_CHOSEN),
             "iops",
             style.BLUE,
         ),
         number(
-            "Errors",
+            "Errors, last minute",
             "Operations per second that failed; EAGAIN, which only means that nothing is there yet,"
             " is not among them.",
-            rate(layers.FILE_ERRORS, **_CHOSEN, **_FAULTS),
-            "iops",
+            rate(layers.FILE_ERRORS, seconds=NOW, **_CHOSEN, **_FAULTS),
+            "ops",
             style.PURPLE,
             style.BLUE,
         ),
@@ -307,6 +316,7 @@ def _read_and_written(title: str, what: str, by: str, colors: dict[str, str]) ->
         description=f"{what}: read or received upwards, written or sent downwards.",
         targets=[query(f"{received} > 0", legend), query(f"{sent} > 0", legend)],
         unit="Bps",
+        custom=style.BOTH_WAYS,
         overrides=[*style.colors(colors), style.override_query("B", **style.DOWNWARDS)],
         empty="nothing is read or written",
         rows=9,
@@ -317,7 +327,7 @@ def _layers() -> TimeSeries:
     network = (storage.NETWORK_RECEIVED_BYTES, storage.NETWORK_SENT_BYTES)
     blocks = (storage.BLOCK_READ_BYTES, storage.BLOCK_WRITTEN_BYTES)
     return TimeSeries(
-        title="Bytes by layer",
+        title=f"Bytes by layer{ALL}",
         description="Both directions. The file layer holds all; the socket layer is a part of it,"
         " counted by separate hooks. Network devices count headers too and loopback twice, out"
         " and in; disks count only what the page cache does not hold.",
@@ -345,11 +355,12 @@ def _devices() -> TimeSeries:
         both = " or ".join(rate(pair[index], by=("device",)) for pair in sides)
         targets.append(query(f"({both}) > 0", f"{{{{device}}}} {way}"))
     return TimeSeries(
-        title="Bytes by device",
+        title=f"Bytes by device{ALL}",
         description="The devices' own counters: received or read upwards, sent or written"
         " downwards.",
         targets=targets,
         unit="Bps",
+        custom=style.BOTH_WAYS,
         overrides=[style.override_query("B", custom_transform="negative-Y")],
         empty="no device moves anything",
         rows=9,
@@ -359,10 +370,15 @@ def _devices() -> TimeSeries:
 def _filesystems() -> BarGauge:
     metrics = (storage.FILESYSTEM_READ_BYTES, storage.FILESYSTEM_WRITTEN_BYTES)
     return BarGauge(
-        title="Bytes by filesystem",
+        title="Bytes by filesystem, last minute",
         description="Bytes per second at the file layer by the filesystem behind the file, read"
         " and written together.",
-        targets=[instant(top(10, both_rates(*metrics, by=("filesystem",))), "{{filesystem}}")],
+        targets=[
+            instant(
+                top(10, both_rates(*metrics, by=("filesystem",), seconds=NOW, **_CHOSEN)),
+                "{{filesystem}}",
+            )
+        ],
         unit="Bps",
         empty="no file of a filesystem is read or written",
         rows=9,
@@ -374,7 +390,9 @@ def host() -> core.Dashboard:
     operations = TimeSeries(
         title="Operations by fd type",
         description="Operations per second that did not fail, reads and writes together.",
-        targets=[query(f"{both_rates(*_OPERATIONS, by=('fd_type',))} > 0", "{{fd_type}}")],
+        targets=[
+            query(f"{both_rates(*_OPERATIONS, by=('fd_type',), **_CHOSEN)} > 0", "{{fd_type}}")
+        ],
         unit="iops",
         defaults={"min": 0},
         options={"legend": LEGEND_TABLE},
@@ -399,8 +417,14 @@ def host() -> core.Dashboard:
                 row("Layers and devices", _layers(), _devices(), _filesystems(), lifecycle()),
                 row(
                     "Processes",
-                    busiest("Processes that read most", layers.FILE_READ_BYTES, style.READ),
-                    busiest("Processes that write most", layers.FILE_WRITTEN_BYTES, style.WRITTEN),
+                    busiest(
+                        "Processes that read most, last minute", layers.FILE_READ_BYTES, style.READ
+                    ),
+                    busiest(
+                        "Processes that write most, last minute",
+                        layers.FILE_WRITTEN_BYTES,
+                        style.WRITTEN,
+                    ),
                     processes(),
                 ),
                 row(
@@ -410,15 +434,17 @@ def host() -> core.Dashboard:
                         " highest. At 100 % open() fails with EMFILE.",
                         most=10,
                         rows=9,
+                        title=f"Nearest to their fd limit{ALL}",
                     ),
                     host_files(),
                     errors("Errors by errno", "errno"),
                     errors("Errors by process", "process"),
                 ),
                 row(
-                    "Latency",
+                    "Latency, with --probe.latency",
                     *latency("Reads", layers.FILE_READ_SECONDS),
                     *latency("Writes", layers.FILE_WRITE_SECONDS),
+                    collapsed=True,
                 ),
             ],
         ),

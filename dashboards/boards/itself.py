@@ -265,9 +265,10 @@ def _hooks() -> Table:
     }
     return Table(
         title="Hooks",
-        description="The hooks on the kernel; what is not attached is not counted.",
+        description="The hooks on the kernel, those that are not attached first: what they would"
+        " count is not counted.",
         targets=column_queries({"state": highest(catalog.PROBE_ATTACHED, by=by)}),
-        transformations=merged(by, {"state": "state"}, sort_by="state"),
+        transformations=merged(by, {"state": "state"}, sort_by="state", descending=False),
         overrides=[
             style.override(
                 "state",

@@ -29,6 +29,7 @@ from fdscope.dashboards.grafana.panels import (
 from fdscope.dashboards.grafana.queries import query
 from fdscope.dashboards.grafana.tables import column_queries, merged
 from fdscope.dashboards.promql.expressions import (
+    NOW,
     both_rates,
     differs,
     events,
@@ -132,15 +133,15 @@ def pids() -> Table:
     by = ("process", "pid", "unit")
     own: dict[str, Any] = {"process": "$process"}
     columns = {
-        "read": rate(layers.FILE_READ_BYTES, by=by, **own),
-        "written": rate(layers.FILE_WRITTEN_BYTES, by=by, **own),
-        "operations": both_rates(*_OPERATIONS, by=by, **own),
+        "read": rate(layers.FILE_READ_BYTES, by, NOW, **own),
+        "written": rate(layers.FILE_WRITTEN_BYTES, by, NOW, **own),
+        "operations": both_rates(*_OPERATIONS, by, NOW, **own),
         "fds": total(fds.OPEN_FDS, by=by, **own),
         "limit": total(fds.MAX_FDS, by=by, **own),
     }
     titles = {name: name for name in columns} | {"fds": "open fds", "limit": "fd limit"}
     return Table(
-        title="Processes of this name",
+        title="Processes of this name, last minute",
         description="One row per pid, all pids of the name; an empty pid holds those that were"
         " summed: short-lived ones, ended ones, and those beyond the limit of series.",
         targets=column_queries(columns),
@@ -163,32 +164,32 @@ _QUIET, _ACTIVE = "quiet", "active"
 def _stats() -> list[Panel]:
     return [
         number(
-            "Reads",
+            "Reads, last minute",
             "Bytes per second that the process reads.",
-            rate(layers.FILE_READ_BYTES, **_OWN),
+            rate(layers.FILE_READ_BYTES, seconds=NOW, **_OWN),
             "Bps",
             style.READ,
         ),
         number(
-            "Writes",
+            "Writes, last minute",
             "Bytes per second that the process writes.",
-            rate(layers.FILE_WRITTEN_BYTES, **_OWN),
+            rate(layers.FILE_WRITTEN_BYTES, seconds=NOW, **_OWN),
             "Bps",
             style.WRITTEN,
         ),
         number(
-            "Operations",
+            "Operations, last minute",
             "Operations per second that did not fail.",
-            both_rates(*_OPERATIONS, **_OWN),
+            both_rates(*_OPERATIONS, seconds=NOW, **_OWN),
             "iops",
             style.BLUE,
         ),
         number(
-            "Errors",
+            "Errors, last minute",
             "Operations per second that failed; EAGAIN is not among them.",
-            f"{rate(layers.FILE_ERRORS, errno=differs('EAGAIN'), **_OWN)}"
+            f"{rate(layers.FILE_ERRORS, seconds=NOW, errno=differs('EAGAIN'), **_OWN)}"
             f" or 0 * max({select(health.BUILD)})",
-            "iops",
+            "ops",
             style.PURPLE,
             style.BLUE,
         ),
@@ -237,6 +238,7 @@ def _both_ways(
         description=f"{description}: read or received upwards, written or sent downwards.",
         targets=[query(f"{read} > 0", legend), query(f"{written} > 0", legend)],
         unit="Bps",
+        custom=style.BOTH_WAYS,
         overrides=[*style.colors(colors), style.override_query("B", **style.DOWNWARDS)],
         empty="nothing in the chosen time",
         rows=9,
@@ -302,7 +304,7 @@ def process() -> core.Dashboard:
                         "Errors by errno",
                         "Operations per second that failed, EAGAIN among them.",
                         query(f"{errors} > 0", "{{errno}} on {{fd_type}}"),
-                        unit="iops",
+                        unit="ops",
                         empty="no operation has failed",
                     ),
                 ),

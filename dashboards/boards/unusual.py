@@ -22,14 +22,15 @@ from fdscope.dashboards.grafana.panels import (
 from fdscope.dashboards.grafana.queries import heatmap_query, instant, query
 from fdscope.dashboards.grafana.tables import column_queries, merged, process_column
 from fdscope.dashboards.promql.expressions import (
+    NOW,
     both_rates,
     buckets,
     differs,
     events,
-    growth,
     highest,
     named,
     one_of,
+    rate,
     select,
     top,
     total,
@@ -39,7 +40,15 @@ from fdscope.exporter.catalog import fds, layers
 
 # Panels about sockets in unusual places, and about taps and debuggers.
 
-_PAST = "1h"
+_NOT_YET = "not enough data yet: an hour is needed"
+_PAST, _LONG = 3600, 300
+"""Seconds: how far back the past is, and the window in which the two are compared."""
+
+
+def too_young(seconds: int, text: str) -> str:
+    """A process of this name, as long as no chosen exporter has been scraped for so long."""
+    past = f"{select(UP)} offset {seconds}s == 1"
+    return named(f"0 * max({select(UP)}) unless on () {past}", "process", f"({text})")
 
 
 def table_of(
@@ -67,13 +76,14 @@ def new_fd_types() -> Table:
     """Fd types that a process did not have an hour ago."""
     by = ("process", "fd_type")
     now = f"{total(fds.OPEN_FDS, by=by)} > 0"
-    known = f"count by (process, fd_type) ({select(fds.OPEN_FDS)} offset {_PAST} > 0)"
-    old = f"count by (process) ({select(fds.OPEN_FDS)} offset {_PAST})"
+    known = f"count by (process, fd_type) ({select(fds.OPEN_FDS)} offset {_PAST}s > 0)"
+    old = f"count by (process) ({select(fds.OPEN_FDS)} offset {_PAST}s)"
     return table_of(
         "Fd types new for a process",
         "Processes that an hour ago held no fd of the type and hold one now. Processes that were"
         " not there an hour ago are left out.",
-        f"{now} unless on (process, fd_type) {known} and on (process) {old}",
+        f"({now} unless on (process, fd_type) {known} and on (process) {old})"
+        f" or {named(too_young(_PAST, _NOT_YET), 'fd_type', '-')}",
         by,
         value="open fds",
         empty="no process holds fds of a type that it did not hold an hour ago",
@@ -210,7 +220,8 @@ def _alerts() -> list[Panel]:
 def _leaks() -> list[Panel]:
     open_fds = total(fds.OPEN_FDS, by=("process",))
     lives = f"and on (process) count by (process) ({select(fds.OPEN_FDS)} offset {_SETTLED})"
-    slope = f"topk(8, deriv(({open_fds})[{_SLOPE}]) * 3600 > 1 {lives})"
+    young = too_young(600, "not enough data yet: ten minutes are needed")
+    slope = f"topk(8, deriv(({open_fds})[{_SLOPE}]) * 3600 > 1 {lives}) or {young}"
     growing = f"{open_fds} and on (process) topk(5, deriv(({open_fds})[{_SLOPE}]) > 0 {lives})"
     return [
         BarGauge(
@@ -231,7 +242,7 @@ def _leaks() -> list[Panel]:
             description="The five processes whose open fds grow fastest.",
             targets=[query(growing, "{{process}}")],
             defaults={"min": 0, "links": [process_link()]},
-            empty="no process holds more and more fds",
+            empty="no process holds more and more fds, or there are no ten minutes of data yet",
             width=8,
             rows=8,
         ),
@@ -245,16 +256,18 @@ def _leaks() -> list[Panel]:
 
 
 def _spikes() -> list[Panel]:
-    now = both_rates(*_BYTES, by=("process",))
-    past = both_rates(*_BYTES, by=("process",), offset=_PAST)
-    errors = growth(layers.FILE_ERRORS, by=("process", "errno"), errno=differs("EAGAIN"))
+    now, past = (
+        both_rates(*_BYTES, by=("process",), seconds=_LONG, back=back) for back in (0, _PAST)
+    )
+    errors = rate(layers.FILE_ERRORS, by=("process", "errno"), errno=differs("EAGAIN"))
     return [
         TimeSeries(
             title="Bytes now and an hour before",
-            description="All processes together: if the lines diverge, I/O is not as an hour ago.",
+            description="All processes together, means of a minute: if the lines diverge, I/O is"
+            " not as an hour ago.",
             targets=[
-                query(both_rates(*_BYTES), "now"),
-                query(both_rates(*_BYTES, offset=_PAST), "an hour before"),
+                query(rate(layers.LEDGER_DOOR_BYTES, seconds=NOW), "now"),
+                query(rate(layers.LEDGER_DOOR_BYTES, seconds=NOW, back=_PAST), "an hour before"),
             ],
             unit="Bps",
             defaults={"min": 0},
@@ -266,10 +279,11 @@ def _spikes() -> list[Panel]:
             rows=8,
         ),
         table_of(
-            "Times as much as an hour before",
-            "Processes that move at least ten times as many bytes per second as an hour ago, and"
-            " more than 10 kB/s.",
-            f"topk(20, ({now} > 10000) / ({past} > 0) > 10)",
+            "Times as much as an hour before, last five minutes",
+            "Processes that in the last five minutes moved at least ten times as many bytes per"
+            " second as an hour before, and more than 10 kB/s.",
+            f"topk(20, ({now} > 10000) / ({past} > 0) > 10)"
+            f" or {too_young(_PAST + _LONG, _NOT_YET)}",
             ("process",),
             value="times",
             empty="no process moves ten times as much as an hour ago",
@@ -277,9 +291,10 @@ def _spikes() -> list[Panel]:
         ),
         TimeSeries(
             title="Errors by process",
-            description="Operations that failed, of the ten processes with the most; EAGAIN is"
-            " not among them.",
+            description="Operations per second that failed, the ten highest of process and errno;"
+            " EAGAIN is not among them.",
             targets=[query(top(10, errors), "{{process}}: {{errno}}")],
+            unit="ops",
             defaults={"min": 0, "links": [process_link()]},
             empty="no operation has failed",
             width=8,

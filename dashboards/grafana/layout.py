@@ -9,10 +9,13 @@ from grafanalib import core
 
 from fdscope.dashboards.grafana.panels import Panel
 from fdscope.dashboards.grafana.queries import DATASOURCE
-from fdscope.dashboards.promql.expressions import select
+from fdscope.dashboards.promql.expressions import NOW, both_rates, select
 from fdscope.exporter.catalog import Metric, health, layers
 
 COLUMNS = 24
+_MOST_PROCESSES = 1000
+_AS_ANSWERED = 0
+"""Grafana does not sort the values of the variable."""
 TAG = "fdscope"
 UIDS = {
     name: f"fdscope-{name}"
@@ -66,8 +69,22 @@ def fd_type_variable() -> core.Template:
 
 
 def process_variable(**more: Any) -> core.Template:
-    """Variable: processes that did I/O on the chosen instances."""
-    return _variable("process", "Process", f"label_values({_IO}, {_CHOSEN}}}, process)", **more)
+    """Variable: processes on the chosen instances, those that moved most in the last minute first.
+
+    Grafana opens the dashboard with the first one.
+    """
+    rates = both_rates(
+        layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES, by=("process",), seconds=NOW
+    )
+    on_one_line = rates.replace("\n", " ")  # Grafana's pattern for query_result() wants one
+    return _variable(
+        "process",
+        "Process",
+        f"query_result(topk({_MOST_PROCESSES}, {on_one_line}))",
+        regex='/process="(.*)"}/',
+        sort=_AS_ANSWERED,
+        **more,
+    )
 
 
 def pid_variable() -> core.Template:
@@ -89,7 +106,7 @@ def data_link(title: str, url: str) -> dict[str, Any]:
     return {"title": title, "url": url, "targetBlank": False}
 
 
-def process_link(of: str = "${__field.labels.process}") -> dict[str, Any]:
+def process_link(of: str = "${__field.labels.process:percentencode}") -> dict[str, Any]:
     """Link to the dashboard of the process that the line or the cell names."""
     return data_link("This process", link_to("process", process=of))
 

@@ -80,6 +80,9 @@ DOWNWARDS: dict[str, Any] = {
 }
 """For bytes written: downwards, with the name and colour of bytes read upwards."""
 
+BOTH_WAYS = {"axisLabel": "written or sent  |  read or received"}
+"""For the axis of such a graph: what is below zero, and what above."""
+
 
 def thresholds(*steps: tuple[str, float | None]) -> list[dict[str, Any]]:
     """Steps of a threshold: colour, and the value from which on it holds (None: the first)."""

@@ -15,9 +15,16 @@ def column_queries(columns: Mapping[str, str]) -> list[Query]:
 
 
 def merged(
-    keys: Sequence[str], titles: Mapping[str, str], sort_by: str = "", hide: Sequence[str] = ()
+    keys: Sequence[str],
+    titles: Mapping[str, str],
+    sort_by: str = "",
+    hide: Sequence[str] = (),
+    descending: bool = True,
 ) -> list[dict[str, Any]]:
-    """Transformations: one row per set of keys, a titled column per query."""
+    """Transformations: one row per set of keys, a titled column per query.
+
+    Rows are sorted by a key or a title, which may be that of a hidden column.
+    """
     values = {f"Value #{ref_id}": title for ref_id, title in titles.items()}
     if len(titles) == 1:
         values = {"Value": next(iter(titles.values()))}
@@ -27,18 +34,17 @@ def merged(
         "indexByName": {name: index for index, name in enumerate((*keys, *values))},
         "renameByName": labels | values,
     }
-    steps: list[dict[str, Any]] = [
-        {"id": "merge", "options": {}},
-        {"id": "organize", "options": organize},
-    ]
+    steps: list[dict[str, Any]] = [{"id": "merge", "options": {}}]
     if sort_by:
-        steps.append({"id": "sortBy", "options": {"sort": [{"field": sort_by, "desc": True}]}})
-    return steps
+        field = {title: name for name, title in values.items()}.get(sort_by, sort_by)
+        options = {"sort": [{"field": field, "desc": descending}]}
+        steps.append({"id": "sortBy", "options": options})
+    return [*steps, {"id": "organize", "options": organize}]
 
 
 def process_column() -> dict[str, Any]:
     """Link the names of processes to their dashboard."""
-    return style.override("process", links=[process_link("${__value.raw}")])
+    return style.override("process", links=[process_link("${__value.raw:percentencode}")])
 
 
 def bar_column(title: str, **properties: Any) -> dict[str, Any]:

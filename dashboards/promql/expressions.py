@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """PromQL from the catalog: an expression can only name metrics, labels and values that exist."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from fdscope.dashboards.promql import selectors
+from fdscope.dashboards.promql.growth import grown
+from fdscope.dashboards.promql.prometheus import UP
 from fdscope.dashboards.promql.selectors import (
     TARGET_LABELS,
     Matcher,
     QueryError,
+    Where,
     check_labels,
     differs,
     matches,
@@ -16,23 +19,26 @@ from fdscope.dashboards.promql.selectors import (
 )
 from fdscope.exporter.catalog import Kind, Metric
 
-__all__ = ["Matcher", "QueryError", "differs", "matches", "none_of", "one_of"]
+__all__ = ["Matcher", "QueryError", "Where", "differs", "matches", "none_of", "one_of"]
 
 INTERVAL = "$__rate_interval"
-_TARGET = {label: f"${label}" for label in TARGET_LABELS}
+NOW = 60
+"""Seconds of the window of numbers that say "now", whatever the width and range of their panel."""
+_INTERVAL_SECONDS = "($__rate_interval_ms / 1000)"
+_TARGET = {label: Matcher("=~", f"${label}") for label in TARGET_LABELS}
 
 
-def _matcher(value: str | Matcher) -> Matcher:
+def _chosen(where: Mapping[str, Where]) -> dict[str, Where]:
     """A variable of the dashboard is matched as a pattern, any other string as it is."""
-    if isinstance(value, Matcher):
-        return value
-    return Matcher("=~" if value.startswith("$") else "=", value)
+    return {
+        name: Matcher("=~", value) if isinstance(value, str) and value.startswith("$") else value
+        for name, value in where.items()
+    }
 
 
-def select(metric: Metric, suffix: str = "", /, **where: str | Matcher) -> str:
+def select(metric: Metric, suffix: str = "", /, **where: Where) -> str:
     """Write the selector of a metric's samples on the chosen job and instance."""
-    matchers = {name: _matcher(value) for name, value in {**_TARGET, **where}.items()}
-    return selectors.select(metric, "", suffix, **matchers)
+    return selectors.select(metric, "", suffix, **{**_TARGET, **_chosen(where)})
 
 
 def _grouped(function: str, by: Iterable[str], inner: str) -> str:
@@ -40,73 +46,103 @@ def _grouped(function: str, by: Iterable[str], inner: str) -> str:
     return f"{function} by ({names}) ({inner})" if names else f"{function}({inner})"
 
 
-def _over(function: str, metric: Metric, window: str, offset: str, **where: str | Matcher) -> str:
+def _check_counter(metric: Metric, by: Iterable[str]) -> None:
     if metric.kind is not Kind.COUNTER:
-        raise QueryError(f"{metric.name} is no counter: {function}() of it means nothing")
-    at = f" offset {offset}" if offset else ""
-    return f"{function}({select(metric, **where)}[{window}]{at})"
-
-
-def rate(metric: Metric, by: Iterable[str] = (), offset: str = "", **where: str | Matcher) -> str:
-    """Write the growth of a counter per second, summed by labels."""
-    by = tuple(by)
+        raise QueryError(f"{metric.name} is no counter: its growth means nothing")
     check_labels(metric, by)
-    return _grouped("sum", by, _over("rate", metric, INTERVAL, offset, **where))
 
 
-def growth(
-    metric: Metric, by: Iterable[str] = (), window: str = INTERVAL, **where: str | Matcher
+def _sum(by: Iterable[str], inner: str) -> str:
+    return _grouped("sum", dict.fromkeys((*TARGET_LABELS, *by)), inner)
+
+
+def _grown(
+    metric: Metric,
+    by: tuple[str, ...],
+    window: str,
+    where: Mapping[str, Where],
+    back: int = 0,
+    whole: bool = False,
 ) -> str:
-    """Write the growth of a counter in a window, summed by labels."""
-    by = tuple(by)
-    check_labels(metric, by)
-    return _grouped("sum", by, _over("increase", metric, window, "", **where))
+    """Growth in a window that ended ``back`` seconds ago, by labels and target.
 
-
-def events(
-    metric: Metric, by: Iterable[str] = (), window: str = INTERVAL, **where: str | Matcher
-) -> str:
-    """Write the number of events in a window, including the first of its kind.
-
-    The first sample of a counter already holds its first event, which ``increase()`` does not
-    count. So the sum is compared with that of one window before, or with 0 if there was none.
+    ``whole``: all that a target has counted is growth if it was not there before.
     """
-    if metric.kind is not Kind.COUNTER:
-        raise QueryError(f"{metric.name} is no counter: events of it mean nothing")
-    now = total(metric, by, **where)
-    before = _grouped("sum", by, selectors.earlier(select(metric, **where), window))
-    return f"clamp_min({now} - ({before} or 0 * {now}), 0)"
+    _check_counter(metric, by)
+    end = f" offset {back}s" if back else ""
+    since = f"{int(window.removesuffix('s')) + back}s" if back else window
+    return grown(
+        metric,
+        by,
+        _chosen(where),
+        add=_sum,
+        now=lambda matchers: select(metric, **matchers) + end,
+        before=lambda matchers: selectors.earlier(select(metric, **matchers), since),
+        present="" if whole else selectors.earlier(select(UP), since),
+    )
+
+
+def rate(
+    metric: Metric, by: Iterable[str] = (), seconds: int = 0, back: int = 0, **where: Where
+) -> str:
+    """Write the growth of a counter per second, summed by labels.
+
+    The window has so many seconds and ended ``back`` seconds ago; without, it is the one that
+    Grafana chooses for the resolution of a graph.
+    """
+    by = tuple(by)
+    window = f"{seconds}s" if seconds else INTERVAL
+    growth = _grown(metric, by, window, where, back)
+    return _grouped("sum", by, f"({growth}) / {seconds or _INTERVAL_SECONDS}")
+
+
+def growth(metric: Metric, by: Iterable[str] = (), window: str = INTERVAL, **where: Where) -> str:
+    """Write the growth of a counter of the host in a window, summed by labels."""
+    by = tuple(by)
+    _check_counter(metric, by)
+    if "pid" in metric.label_names:
+        raise QueryError(f"{metric.name} is of processes: increase() misses short ones")
+    return _grouped("sum", by, f"increase({select(metric, **where)}[{window}])")
+
+
+def events(metric: Metric, by: Iterable[str] = (), window: str = INTERVAL, **where: Where) -> str:
+    """Write the number of events in a window; of a target that is new to it, all there were."""
+    by = tuple(by)
+    return _grouped("sum", by, _grown(metric, by, window, where, whole=True))
 
 
 def both_rates(
-    first: Metric, second: Metric, by: Iterable[str] = (), offset: str = "", **where: str | Matcher
+    first: Metric,
+    second: Metric,
+    by: Iterable[str] = (),
+    seconds: int = 0,
+    back: int = 0,
+    **where: Where,
 ) -> str:
     """Write the rate of two counters together, also of series that only one of them has."""
     by = tuple(by)
-    check_labels(first, by)
-    check_labels(second, by)
     sides = (
-        f'label_replace({_over("rate", metric, INTERVAL, offset, **where)}, "side", "{n}", "", "")'
+        named(rate(metric, by, seconds, back, **where), "side", f"{n}")
         for n, metric in enumerate((first, second))
     )
     return _grouped("sum", by, " or ".join(sides))
 
 
-def total(metric: Metric, by: Iterable[str] = (), **where: str | Matcher) -> str:
+def total(metric: Metric, by: Iterable[str] = (), **where: Where) -> str:
     """Write the sum of the samples as they are, by labels."""
     by = tuple(by)
     check_labels(metric, by)
     return _grouped("sum", by, select(metric, **where))
 
 
-def highest(metric: Metric, by: Iterable[str] = (), **where: str | Matcher) -> str:
+def highest(metric: Metric, by: Iterable[str] = (), **where: Where) -> str:
     """Write the highest sample, by labels."""
     by = tuple(by)
     check_labels(metric, by)
     return _grouped("max", by, select(metric, **where))
 
 
-def buckets(metric: Metric, by: Iterable[str] = (), **where: str | Matcher) -> str:
+def buckets(metric: Metric, by: Iterable[str] = (), **where: Where) -> str:
     """Write the rate of a histogram's buckets, summed by ``le`` and labels."""
     if metric.kind is not Kind.HISTOGRAM:
         raise QueryError(f"{metric.name} is no histogram")
@@ -115,7 +151,7 @@ def buckets(metric: Metric, by: Iterable[str] = (), **where: str | Matcher) -> s
     return _grouped("sum", by, f"rate({select(metric, '_bucket', **where)}[{INTERVAL}])")
 
 
-def quantile(share: float, metric: Metric, by: Iterable[str] = (), **where: str | Matcher) -> str:
+def quantile(share: float, metric: Metric, by: Iterable[str] = (), **where: Where) -> str:
     """Write the value below which a share of a histogram's events lie."""
     return f"histogram_quantile({share}, {buckets(metric, by, **where)})"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Series that Prometheus writes about its targets and alerts."""
 
-from fdscope.dashboards.promql.expressions import Matcher
+from fdscope.dashboards.promql.selectors import Matcher
 from fdscope.exporter.catalog import Kind, Label, Metric
 
 UP = Metric("up", Kind.GAUGE, "1 if the target answered the last scrape.")

@@ -37,8 +37,8 @@ class Matcher:
     value: str
 
 
-Where = str | Matcher | None
-"""The required value of a label; None for any."""
+Where = str | Matcher | tuple[Matcher, ...] | None
+"""The required value of a label, or what it must match; None for any."""
 
 
 def matches(pattern: str) -> Matcher:
@@ -122,18 +122,22 @@ def check_value(series: Series, name: str, matcher: Matcher) -> None:
 
 def select(series: Series, window: str = "", suffix: str = "", /, **where: Where) -> str:
     """Write the selector ``name{...}[window]``; a string in ``where`` is the value itself."""
-    matchers = {
-        name: value if isinstance(value, Matcher) else Matcher("=", value)
-        for name, value in where.items()
-        if value is not None
-    }
-    check_labels(series, matchers)
-    for name, matcher in matchers.items():
+    matchers = [(name, one) for name, value in where.items() for one in _matchers(value)]
+    check_labels(series, (name for name, _ in matchers))
+    for name, matcher in matchers:
         check_value(series, name, matcher)
-    inner = ", ".join(f"{name}{m.operator}{_quoted(m.value)}" for name, m in matchers.items())
+    inner = ", ".join(f"{name}{m.operator}{_quoted(m.value)}" for name, m in matchers)
     braces = f"{{{inner}}}" if inner else ""
     during = f"[{window}]" if window else ""
     return f"{series.name}{suffix}{braces}{during}"
+
+
+def _matchers(value: Where) -> tuple[Matcher, ...]:
+    if isinstance(value, tuple):
+        return value
+    if isinstance(value, str):
+        return (Matcher("=", value),)
+    return (value,) if value else ()
 
 
 def earlier(selector: str, offset: str) -> str:

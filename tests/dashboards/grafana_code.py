@@ -21,6 +21,11 @@ def drawn(port: int, panel: Json, by: str = "display", **variables: str) -> dict
         target["refId"]: instant(port, filled_in(target["expr"], **variables), all_samples_are_in)
         for target in panel["targets"]
     }
+    return drawn_from(panel, answers, by)
+
+
+def drawn_from(panel: Json, answers: dict[str, Any], by: str = "display") -> dict[str, Frame]:
+    """The frames that a panel draws of these answers."""
     shutil.copyfile(node.SOURCES / "transform.cjs", node.FOLDER / "transform.cjs")
     question = {
         "targets": panel["targets"],

@@ -12,12 +12,18 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 SCRAPE_SECONDS = 5
 _READY_SECONDS = 120
-_VARIABLES = {"__rate_interval": "60s", "__range": "180s", "__interval": "5s"}
+_VARIABLES = {
+    "__rate_interval": "60s",
+    "__rate_interval_ms": "60000",
+    "__range": "180s",
+    "__interval": "5s",
+}
 
 
 def filled_in(expression: str, **values: str) -> str:
@@ -44,6 +50,8 @@ def get(port: int, path: str, **parameters: object) -> Any:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}?{query}", timeout=30) as page:
             return json.load(page)["data"]
     except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.SERVICE_UNAVAILABLE:  # it is starting; its body is no JSON
+            raise
         raise AssertionError(json.load(error)["error"]) from error
 
 

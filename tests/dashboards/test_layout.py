@@ -141,3 +141,15 @@ def test_links_lead_to_dashboards_that_exist_and_keep_time_and_variables(dashboa
         assert url.split("?")[0].removeprefix("/d/") in UIDS.values()
         assert "${__url_time_range}" in url
         assert "${datasource:queryparam}" in url
+
+
+def test_links_encode_the_names_that_they_pass_on(dashboard: Json) -> None:
+    for url in re.findall(r'"url": "(/d/[^"]*)"', json.dumps(dashboard)):
+        named = re.findall(r"\$\{__(?:field|value)\.[^}]*\}", url)
+        assert all(name.endswith(":percentencode}") for name in named), url
+
+
+def test_a_graph_with_a_side_below_zero_says_which(dashboard: Json) -> None:
+    for panel in panels(dashboard):
+        if '"negative-Y"' in json.dumps(panel):
+            assert panel["fieldConfig"]["defaults"]["custom"]["axisLabel"]

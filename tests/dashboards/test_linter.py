@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.dashboards.made import Json, all_panels, all_targets
+from tests.dashboards.made import DASHBOARDS, Json, all_panels, all_targets, panels
 
 # Expressions that use a counter without rate(), each with its reason.
 RAW_COUNTERS = {
@@ -14,15 +14,15 @@ RAW_COUNTERS = {
     "fdscope_lost_updates_total": "any at all since the start matter, however long ago",
     "fdscope_probe_missed_runs_total": "any at all since the start matter, however long ago",
 }
-COMPARED_WITH_BEFORE = r"(topk\(\d+, )?clamp_min\(.* offset \$__"
-"""The begin of promql.events(): a rate misses the first event of its kind."""
 # Windows other than $__rate_interval, each with its reason.
 OTHER_WINDOWS = {
     "$__range": "events of the chosen time, however rare",
+    "60s": "now, whatever the width of the panel",
+    "300s": "now and an hour before",
     "30m:1m": "the slope of a gauge, which is no rate",
 }
 NO_UNIT = {
-    "nodeGraph": "has no units: the title says kB/s",
+    "nodeGraph": "has a unit in its options",
     "text": "has no number",
     "state-timeline": "shows words",
 }
@@ -99,11 +99,34 @@ def test_windows_follow_the_resolution(target: dict[str, Any]) -> None:
         assert window == "$__rate_interval" or window in OTHER_WINDOWS
 
 
+@pytest.mark.parametrize("panel", all_panels())
+def test_numbers_of_now_have_a_window_that_the_title_names(panel: Json) -> None:
+    for target in panel.get("targets", ()):
+        if target["instant"]:
+            assert "$__rate_interval" not in target["expr"]
+            if re.search(r"offset 6\ds", target["expr"]):
+                assert "last minute" in panel["title"]
+            if "offset 300s" in target["expr"]:
+                assert "last five minutes" in panel["title"]
+
+
+def test_panels_of_a_host_follow_its_fd_types_or_say_that_they_do_not() -> None:
+    for panel in panels(DASHBOARDS["host"]):
+        following = {"$fd_type" in target["expr"] for target in panel["targets"]}
+        assert following == {not panel["title"].endswith(", all fd types")}, panel["title"]
+
+
+def _labels_before(expression: str, selector: re.Match[str]) -> str:
+    """The labels by which a selector's series are summed."""
+    return expression[: selector.start()].rpartition("sum by (")[2].partition(")")[0]
+
+
 @pytest.mark.parametrize("target", all_targets())
 def test_counters_are_looked_at_by_their_growth(target: dict[str, Any]) -> None:
     expression = target["expr"]
-    for match in re.finditer(r"(\w+_total)\{", expression):
-        grows = re.match(COMPARED_WITH_BEFORE, expression) or re.search(
+    for match in re.finditer(r"(\w+_total)\{[^}]*\}", expression):
+        compared_with_before = f"- sum by ({_labels_before(expression, match)}) ({match[0]} offset "
+        grows = compared_with_before in expression or re.search(
             r"(rate|increase)\($", expression[: match.start()]
         )
         assert grows or match.group(1).startswith(tuple(RAW_COUNTERS)), match.group(1)

@@ -257,6 +257,22 @@ def start(name: str, parent: int) -> int:
         os._exit(1)
 
 
+def burst(name: str, chunk: int, count: int, life: float) -> None:
+    """So many processes of that name; each writes a chunk, lives for some seconds, and ends."""
+    pids = []
+    for _ in range(count):
+        pid = os.fork()
+        if pid == 0:
+            _LIBC.prctl(_PR_SET_NAME, name.encode())
+            os.write(os.open("/dev/null", os.O_WRONLY), bytes(chunk))
+            time.sleep(life)
+            os._exit(0)
+        pids.append(pid)
+        time.sleep(0.2)
+    for pid in pids:
+        os.waitpid(pid, 0)
+
+
 def main() -> None:
     """Run until SIGTERM or Ctrl-C."""
     pids = [start(name, os.getpid()) for name in PROCESSES]

@@ -4,6 +4,7 @@
 from collections.abc import Iterable
 
 from fdscope.dashboards.alerting.model import Record
+from fdscope.dashboards.alerting.rules.rates import per_second
 from fdscope.dashboards.promql.selectors import keep, select
 from fdscope.exporter.catalog import Metric, fds, health, layers, storage
 
@@ -15,7 +16,7 @@ def _rate(metric: Metric, *labels: str) -> Record:
     level = "_".join(("instance", *labels))
     return Record(
         f"{level}:{metric.family}:rate{RATE}",
-        keep("sum", metric, labels, f"rate({select(metric, RATE)})"),
+        per_second(metric, labels, RATE),
         labels,
     )
 

@@ -4,8 +4,9 @@
 from fdscope.dashboards.alerting.duration import duration
 from fdscope.dashboards.alerting.model import HOST, UNUSUAL, Alert, Record
 from fdscope.dashboards.alerting.rules.events import PRESENT
+from fdscope.dashboards.alerting.rules.rates import per_second
 from fdscope.dashboards.alerting.settings import Settings
-from fdscope.dashboards.promql.selectors import earlier, keep, none_of, select, unlike
+from fdscope.dashboards.promql.selectors import earlier, none_of, select, unlike
 from fdscope.exporter.catalog import Metric, layers
 
 _KEPT = ("process", "fd_type")
@@ -17,7 +18,7 @@ def _rate(name: str, metric: Metric, settings: Settings, direction: str) -> Reco
     rate = settings.evaluation.rate
     return Record(
         f"{_LEVEL}_direction:{name}:rate{rate}",
-        keep("sum", metric, _KEPT, f"rate({select(metric, rate)})"),
+        per_second(metric, _KEPT, rate),
         _FLOW,
         {"direction": direction},
     )
@@ -128,9 +129,8 @@ and {flow} < {io.collapse_ratio} * ({usual} > {io.min_bytes})""",
 
 def _errors(settings: Settings) -> Record:
     rate, metric = settings.evaluation.rate, layers.FILE_ERRORS
-    failed = select(metric, rate, errno=none_of(settings.errors.ignore))
-    name = f"{_LEVEL}:{metric.family}:rate{rate}"
-    return Record(name, keep("sum", metric, _KEPT, f"rate({failed})"), _KEPT)
+    failed = per_second(metric, _KEPT, rate, errno=none_of(settings.errors.ignore))
+    return Record(f"{_LEVEL}:{metric.family}:rate{rate}", failed, _KEPT)
 
 
 def _failing(settings: Settings, errors: Record, operations: Record) -> Alert:

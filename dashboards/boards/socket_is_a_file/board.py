@@ -26,7 +26,7 @@ from fdscope.dashboards.grafana.layout import (
 )
 from fdscope.dashboards.grafana.panels import BarChart, Panel, Stat, TimeSeries, markdown
 from fdscope.dashboards.grafana.queries import instant, query, table
-from fdscope.dashboards.promql.expressions import rate, total
+from fdscope.dashboards.promql.expressions import NOW, rate, total
 from fdscope.exporter.catalog import fds, layers
 
 _INTRODUCTION = """
@@ -46,31 +46,32 @@ descriptor, and are not counted.
 
 
 def _stats() -> list[Panel]:
-    sockets = rate(layers.LEDGER_DOOR_BYTES, fd_type=SOCKETS)
+    everything = rate(layers.LEDGER_DOOR_BYTES, seconds=NOW)
+    sockets = rate(layers.LEDGER_DOOR_BYTES, seconds=NOW, fd_type=SOCKETS)
     blue = style.thresholds((style.BLUE, None))
     size: dict[str, Any] = {"width": 8, "rows": 3, "thresholds": blue}
     return [
         Stat(
-            title="File layer",
+            title="File layer, last minute",
             description="Bytes per second that all processes read and write, whatever the fd is.",
-            targets=[instant(rate(layers.LEDGER_DOOR_BYTES))],
+            targets=[instant(everything)],
             unit="Bps",
             empty="no data: is the exporter scraped?",
             **size,
         ),
         Stat(
-            title="Through sockets",
+            title="Through sockets, last minute",
             description="Share of the bytes of the file layer that went to or came from a socket.",
-            targets=[instant(f"{sockets} / ({rate(layers.LEDGER_DOOR_BYTES)} > 0)")],
+            targets=[instant(f"{sockets} / ({everything} > 0)")],
             unit="percentunit",
             defaults={"min": 0, "max": 1},
             empty="nothing is read or written",
             **size,
         ),
         Stat(
-            title="Socket layer",
+            title="Socket layer, last minute",
             description="Bytes per second that the socket layer took from and gave to processes.",
-            targets=[instant(rate(layers.LEDGER_SOCKET_BYTES))],
+            targets=[instant(rate(layers.LEDGER_SOCKET_BYTES, seconds=NOW))],
             unit="Bps",
             empty="no socket has been used",
             **size,
@@ -88,12 +89,12 @@ def _stats() -> list[Panel]:
 
 
 def _doors_by_fd_type(width: int, rows: int) -> BarChart:
-    doors = rate(layers.LEDGER_DOOR_BYTES, by=("fd_type", "door"))
-    whole = rate(layers.LEDGER_DOOR_BYTES, by=("fd_type",))
+    doors = rate(layers.LEDGER_DOOR_BYTES, ("fd_type", "door"), NOW)
+    whole = rate(layers.LEDGER_DOOR_BYTES, ("fd_type",), NOW)
     return BarChart(
-        title="Doors of each fd type's bytes",
-        description="Share of the bytes of each fd type that came through each door, in the last"
-        " interval. A socket is read and written by read() and write() as any file is, and it also"
+        title="Doors of each fd type's bytes, last minute",
+        description="Share of the bytes of each fd type that came through each door in the last"
+        " minute. A socket is read and written by read() and write() as any file is, and it also"
         " has its own doors, send() and recv().",
         targets=[table(f"{doors} / on (fd_type) group_left () ({whole} > 0)", "A")],
         transformations=[
@@ -125,6 +126,7 @@ def _by_fd_type(width: int, rows: int) -> TimeSeries:
         " sent downwards.",
         targets=[query(f"{received} > 0", "{{fd_type}}"), query(f"{sent} > 0", "{{fd_type}}")],
         unit="Bps",
+        custom=style.BOTH_WAYS,
         overrides=[
             *style.colors(style.FD_TYPES),
             style.override_query("B", **style.DOWNWARDS),
@@ -153,9 +155,13 @@ def socket_is_a_file() -> core.Dashboard:
                     _by_fd_type(width=8, rows=11),
                     _doors_by_fd_type(width=8, rows=11),
                     ledger_table(width=24, rows=9),
-                    call_chains(width=24, rows=8),
                 ),
                 row("Which process, through which door, to where", flow_graph(width=24, rows=29)),
+                row(
+                    "The path down, with --probe.stacks",
+                    call_chains(width=24, rows=8),
+                    collapsed=True,
+                ),
                 row("What this shows", markdown("How to read it", _INTRODUCTION, rows=8)),
             ],
         ),

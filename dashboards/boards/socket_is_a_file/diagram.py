@@ -9,7 +9,7 @@ from fdscope.dashboards.grafana.canvas import SHARE, Drawing, Place
 from fdscope.dashboards.grafana.layout import link_to
 from fdscope.dashboards.grafana.panels import Canvas
 from fdscope.dashboards.grafana.queries import Query, instant
-from fdscope.dashboards.promql.expressions import both_rates, named, rate, select, total
+from fdscope.dashboards.promql.expressions import NOW, both_rates, named, rate, select, total
 from fdscope.dashboards.promql.selectors import of_kinds
 from fdscope.exporter.catalog import FdKind, fds, health, layers, storage
 
@@ -73,17 +73,17 @@ def _with_parts(expression: str) -> str:
 
 def _doors(direction: str) -> str:
     metric = layers.LEDGER_DOOR_BYTES
-    return _or_zero(rate(metric, by=("door",), direction=direction), "door", DOORS)
+    return _or_zero(rate(metric, ("door",), NOW, direction=direction), "door", DOORS)
 
 
 def _parts(direction: str) -> str:
-    inner = rate(layers.LEDGER_DOOR_BYTES, by=("fd_type",), direction=direction)
+    inner = rate(layers.LEDGER_DOOR_BYTES, ("fd_type",), NOW, direction=direction)
     return _or_zero(f"sum by (part) ({_with_parts(inner)})", "part", PARTS)
 
 
 def _share(expression: str) -> str:
     """Write the square root of the share of all bytes: small flows stay visible."""
-    whole = rate(layers.LEDGER_DOOR_BYTES)
+    whole = rate(layers.LEDGER_DOOR_BYTES, seconds=NOW)
     return f"clamp_max(({expression}) / scalar(clamp_min({whole}, 1)), 1) ^ 0.5"
 
 
@@ -96,22 +96,24 @@ def _flows() -> dict[str, str]:
         flows["{{door}} " + direction] = _doors(direction)
         flows["{{part}} " + direction] = _parts(direction)
         for scope in ("loopback", "remote"):
-            flows[f"{scope} {direction}"] = _or_zero(rate(scoped[direction], scope=scope))
-        flows[f"block {direction}"] = _or_zero(rate(block[direction]))
+            flows[f"{scope} {direction}"] = _or_zero(
+                rate(scoped[direction], seconds=NOW, scope=scope)
+            )
+        flows[f"block {direction}"] = _or_zero(rate(block[direction], seconds=NOW))
     return flows
 
 
 def _numbers() -> dict[str, str]:
     """Legend to value of the numbers in the boxes."""
-    doors = layers.LEDGER_DOOR_BYTES
-    sockets = rate(layers.LEDGER_SOCKET_BYTES, by=("fd_type",))
-    seen = f"{rate(doors, by=('fd_type',))} - {rate(layers.LEDGER_BLIND_BYTES, by=('fd_type',))}"
+    doors, by = layers.LEDGER_DOOR_BYTES, ("fd_type",)
+    sockets = rate(layers.LEDGER_SOCKET_BYTES, by, NOW)
+    seen = f"{rate(doors, by, NOW)} - {rate(layers.LEDGER_BLIND_BYTES, by, NOW)}"
     network = (storage.NETWORK_SENT_BYTES, storage.NETWORK_RECEIVED_BYTES)
     blocks = (storage.BLOCK_WRITTEN_BYTES, storage.BLOCK_READ_BYTES)
-    parts = _with_parts(rate(doors, by=("fd_type",)))
+    parts = _with_parts(rate(doors, by, NOW))
     return {
-        ALL: _or_zero(rate(doors)),
-        "{{door}}": _or_zero(rate(doors, by=("door",)), "door", DOORS),
+        ALL: _or_zero(rate(doors, seconds=NOW)),
+        "{{door}}": _or_zero(rate(doors, ("door",), NOW), "door", DOORS),
         "{{part}}": _or_zero(f"sum by (part) ({parts})", "part", PARTS),
         through_doors("{{part}}"): _or_zero(
             f"sum by (part) ({_with_parts(seen)})", "part", SOCKETS
@@ -119,11 +121,11 @@ def _numbers() -> dict[str, str]:
         at_socket_layer("{{part}}"): _or_zero(
             f"sum by (part) ({_with_parts(sockets)})", "part", SOCKETS
         ),
-        PACKETS: _or_zero(rate(layers.FILE_READ_BYTES, fd_type="packet")),
+        PACKETS: _or_zero(rate(layers.FILE_READ_BYTES, seconds=NOW, fd_type="packet")),
         FANOTIFY: _or_zero(total(fds.FANOTIFY_GROUPS, **{"class": "permission"})),
-        LOOPBACK: _or_zero(both_rates(*network, kind="loopback")),
-        NETWORK: _or_zero(both_rates(*network, kind="nic")),
-        BLOCK: _or_zero(both_rates(*blocks)),
+        LOOPBACK: _or_zero(both_rates(*network, seconds=NOW, kind="loopback")),
+        NETWORK: _or_zero(both_rates(*network, seconds=NOW, kind="nic")),
+        BLOCK: _or_zero(both_rates(*blocks, seconds=NOW)),
     }
 
 
@@ -261,7 +263,7 @@ def poster(width: int, rows: int) -> Canvas:
     _draw_lower(drawing)
     idle = (style.IDLE, None)
     return Canvas(
-        title="From the application to the device, now",
+        title="From the application to the device, last minute",
         description="Bytes per second between the layers, in both directions: blue is written or"
         " sent, orange is read or received. The width of an arrow is the square root of its share"
         " of all bytes; grey is idle. A box of the socket layer holds two numbers: what came"

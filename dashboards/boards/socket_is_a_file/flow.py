@@ -12,10 +12,10 @@ from fdscope.dashboards.boards.socket_is_a_file.ledger import NO_SOCKETS, SOCKET
 from fdscope.dashboards.grafana import style
 from fdscope.dashboards.grafana.panels import NodeGraph
 from fdscope.dashboards.grafana.queries import table
-from fdscope.dashboards.promql.expressions import both_rates, named, rate, top
-from fdscope.exporter.catalog import layers, storage
+from fdscope.dashboards.promql.expressions import NOW, Where, both_rates, named, rate, top
+from fdscope.exporter.catalog import Metric, layers, storage
 
-_BACK = "10s"
+_BACK = 10
 _PROCESSES, _FD_TYPES, _EACH = 7, 3, 2
 _COLORS = {
     "process": style.GREEN,
@@ -30,43 +30,59 @@ _SOCKETS = (layers.SOCKET_RECEIVED_BYTES, layers.SOCKET_SENT_BYTES)
 _FILESYSTEMS = (storage.FILESYSTEM_READ_BYTES, storage.FILESYSTEM_WRITTEN_BYTES)
 
 
+def _rate(metric: Metric, *by: str, **where: Where) -> str:
+    return rate(metric, by, NOW, _BACK, **where)
+
+
 def _edge(expression: str, source: tuple[str, str], target: tuple[str, str]) -> str:
-    """Write ids of both ends, ``layer: word``, from (layer, label)."""
-    for end, (layer, label) in (("source", source), ("target", target)):
-        expression = named(expression, end, f"{layer}: $1", label)
+    """Write ids of both ends, ``layer: word``, from (layer, label) or (layer, word in brackets)."""
+    for end, (layer, word) in (("source", source), ("target", target)):
+        if word.startswith("("):
+            expression = named(expression, end, f"{layer}: {word}")
+        else:
+            expression = named(expression, end, f"{layer}: $1", word)
     return f"sum by (source, target) ({expression})"
 
 
-def _busiest(expression: str) -> str:
-    """Keep the fd types with the most bytes: some sockets, some others."""
-    metric = layers.LEDGER_DOOR_BYTES
-    chosen = " or ".join(
-        top(_FD_TYPES, rate(metric, ("fd_type",), _BACK, fd_type=types))
-        for types in (SOCKETS, NO_SOCKETS)
-    )
-    return f"({expression} and on (fd_type) ({chosen}))"
+def _chosen() -> str:
+    """Match the fd types with the most bytes: some sockets, some others."""
+    doors = layers.LEDGER_DOOR_BYTES
+    busiest = (top(_FD_TYPES, _rate(doors, "fd_type", fd_type=t)) for t in (SOCKETS, NO_SOCKETS))
+    return f"on (fd_type) ({' or '.join(busiest)})"
 
 
-def _each(expression: str) -> str:
-    """Keep the highest of each fd type."""
-    return f"topk by (fd_type) ({_EACH}, {expression} > 0)"
+def _rest(whole: str, shown: str, label: str) -> str:
+    """What is left of a whole, by a label; less than a byte is only rounding."""
+    part = f"sum by ({label}) ({shown})"
+    return f"({whole} - {part} > 1 or {whole} > 0 unless on ({label}) {part})"
 
 
 def _edges() -> str:
-    fd_type, protocol = ("file layer", "fd_type"), ("socket layer", "fd_type")
-    door = ("door", "door")
-    processes = _busiest(both_rates(*_FILES, by=("process", "door", "fd_type"), offset=_BACK))
-    pairs = f"sum by (process, door) ({processes})"
-    doors = _busiest(rate(layers.LEDGER_DOOR_BYTES, ("door", "fd_type"), _BACK))
-    protocols = _busiest(rate(layers.LEDGER_SOCKET_BYTES, ("fd_type",), _BACK))
-    filesystems = _busiest(both_rates(*_FILESYSTEMS, by=("fd_type", "filesystem"), offset=_BACK))
-    ends = _busiest(both_rates(*_SOCKETS, by=("fd_type", "scope"), offset=_BACK))
+    """All edges: each hop shows all bytes of the hop before, those without a circle together."""
+    process, door, file = ("process", "process"), ("door", "door"), ("file layer", "fd_type")
+    protocol, filesystem = ("socket layer", "fd_type"), ("filesystem", "filesystem")
+    ledger, chosen = layers.LEDGER_DOOR_BYTES, _chosen()
+    pairs = both_rates(*_FILES, by=("process", "door"), seconds=NOW, back=_BACK)
+    pairs = top(_PROCESSES, pairs)
+    doors = f"({_rate(ledger, 'door', 'fd_type')} > 0)"
+    files = f"({_rate(ledger, 'fd_type', fd_type=NO_SOCKETS)} and {chosen})"
+    stored = both_rates(*_FILESYSTEMS, by=("fd_type", "filesystem"), seconds=NOW, back=_BACK)
+    stored = f"(topk by (fd_type) ({_EACH}, {stored} > 0) and on (fd_type) {files})"
+    peers = both_rates(*_SOCKETS, by=("fd_type", "scope"), seconds=NOW, back=_BACK)
     parts = (
-        _edge(top(_PROCESSES, pairs), ("process", "process"), door),
-        _edge(_each(doors), door, fd_type),
-        _edge(f"{protocols} > 0", fd_type, protocol),
-        _edge(_each(filesystems), fd_type, ("filesystem", "filesystem")),
-        _edge(_each(ends), protocol, ("end", "scope")),
+        _edge(pairs, process, door),
+        _edge(_rest(_rate(ledger, "door"), pairs, "door"), ("process", "(others)"), door),
+        _edge(f"({doors} and {chosen})", door, file),
+        _edge(f"({doors} unless {chosen})", door, ("file layer", "(others)")),
+        _edge(f"({_rate(layers.LEDGER_SOCKET_BYTES, 'fd_type')} > 0 and {chosen})", file, protocol),
+        _edge(
+            f"({_rate(layers.LEDGER_BLIND_BYTES, 'fd_type')} > 0 and {chosen})",
+            file,
+            ("socket layer", "(passed by)"),
+        ),
+        _edge(stored, file, filesystem),
+        _edge(_rest(files, stored, "fd_type"), file, ("filesystem", "(none, others)")),
+        _edge(f"({peers} > 0 and {chosen})", protocol, ("end", "scope")),
     )
     return f"({' or '.join(parts)}) / 1000"
 
@@ -139,18 +155,20 @@ def flow_graph(width: int, rows: int) -> NodeGraph:
     edges_with_id = f'label_join({edges}, "id", " > ", "source", "target")'
     arcs = [{"field": _arc(layer), "color": color} for layer, color in _COLORS.items()]
     return NodeGraph(
-        title="Which process, through which door, to where, in kB/s",
+        title="Which process, through which door, to where, last minute",
         description="Thousands of bytes per second, both directions together. From the left: the"
-        f" {_PROCESSES} busiest pairs of process and door, the doors, the busiest fd types at the"
-        " file layer, then for sockets the socket layer, by its own counters, and for files the"
-        f" filesystem. The last column shows the scope of a socket's peer. Shown are the"
-        f" {_FD_TYPES} busiest kinds of socket and of other files, each with its {_EACH} busiest"
-        " doors. The numbers are ten seconds old, so that all of them are complete.",
+        f" {_PROCESSES} busiest pairs of process and door, the doors, the file layer by fd type,"
+        " then for sockets the socket layer, by its own counters, and for files the filesystem."
+        " The last column shows the scope of a socket's peer. Shown are the"
+        f" {_FD_TYPES} busiest kinds of socket and of other files, and the {_EACH} busiest"
+        " filesystems of each; (others) holds the rest, so that what comes into a circle also"
+        " leaves it. (passed by) is what splice and sendfile take out of a socket, past the hooks"
+        " of the socket layer. The numbers are ten seconds old, so that all of them are complete.",
         targets=[table(edges_with_id, "edges"), table(_nodes(edges), "nodes")],
         transformations=_transformations(),
         options={
-            "nodes": {"arcs": arcs},
-            "edges": {},
+            "nodes": {"arcs": arcs, "mainStatUnit": "kB/s"},
+            "edges": {"mainStatUnit": "kB/s"},
         },
         empty="no process reads or writes at the moment",
         unit="",

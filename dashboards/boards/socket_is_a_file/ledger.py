@@ -11,35 +11,42 @@ from fdscope.exporter.catalog import SOCKET_KINDS, layers, storage
 
 _SOCKETS = of_kinds(*SOCKET_KINDS)
 SOCKETS, NO_SOCKETS = matches(_SOCKETS), Matcher("!~", _SOCKETS)
-_SIDE = ("fd_type", "direction")
 _NO_SOCKET = "no socket has been used since the exporter started"
 
 
 def ledger_table(width: int, rows: int) -> Table:
-    """All terms of the equation, in bytes since the exporter started."""
+    """All terms of the equation, in bytes since the exporter started, both directions."""
     terms = {
         "doors": (layers.LEDGER_DOOR_BYTES, "through doors"),
         "blind": (layers.LEDGER_BLIND_BYTES, "of these blind"),
         "socket": (layers.LEDGER_SOCKET_BYTES, "socket layer"),
         "residual": (layers.LEDGER_RESIDUAL_BYTES, "unexplained"),
-        "kernel": (layers.LEDGER_KERNEL_BYTES, "kernel's own"),
     }
-    columns = {
-        term: total(metric, by=_SIDE, fd_type=SOCKETS) for term, (metric, _) in terms.items()
-    }
+    columns = {"all": total(layers.LEDGER_DOOR_BYTES, by=("fd_type",), fd_type=SOCKETS)}
+    titles = {"all": "both"}
+    for direction in ("sent", "received"):
+        for term, (metric, title) in terms.items():
+            columns[direction + term] = total(
+                metric, by=("fd_type",), fd_type=SOCKETS, direction=direction
+            )
+            titles[direction + term] = f"{direction}: {title}"
+    columns["kernel"] = total(layers.LEDGER_KERNEL_BYTES, by=("fd_type",), fd_type=SOCKETS)
+    titles["kernel"] = "kernel's own"
     unexplained = style.thresholds((style.GOOD, None), (style.BAD, 1))
     return Table(
         title="The ledger: every byte explained",
         description="Bytes since the exporter started, exact: they are not rates. The bytes through"
         " the doors, less those of the blind ones (splice and sendfile out of a socket), are"
         " what the socket layer counted by separate hooks; what is left is unexplained and"
-        " should be 0. Sockets of the kernel itself have no file, so no door.",
+        " should be 0. Sockets of the kernel itself have no file, so no door. The fd types with the"
+        " most bytes come first.",
         targets=column_queries(columns),
-        transformations=merged(_SIDE, {term: title for term, (_, title) in terms.items()}),
-        unit="decbytes",
+        transformations=merged(("fd_type",), titles, sort_by=titles["all"], hide=("Value #all",)),
+        unit="locale",
+        defaults={"decimals": 0},
         overrides=[
-            style.override(
-                "unexplained",
+            style.override_matching(
+                "unexplained$",
                 thresholds={"mode": "absolute", "steps": unexplained},
                 custom_cellOptions={"type": "color-text"},
             ),

@@ -5,8 +5,9 @@ from typing import Any
 import promql_parser
 import pytest
 
-from fdscope.dashboards.promql import expressions
+from fdscope.dashboards.promql import expressions, growth
 from fdscope.dashboards.promql.prometheus import ALERTS, SCRAPE_SAMPLES, SCRAPE_SECONDS, UP
+from fdscope.exporter.accounts import processes
 from fdscope.exporter.catalog import CATALOG, Kind, fds, layers
 from tests.dashboards.made import all_targets
 from tests.dashboards.prometheus import filled_in
@@ -16,20 +17,52 @@ KNOWN = {metric.name for metric in (*CATALOG, UP, ALERTS, SCRAPE_SECONDS, SCRAPE
 }
 
 
-def test_a_rate_sums_over_the_series_of_the_chosen_targets() -> None:
-    assert expressions.rate(layers.FILE_READ_BYTES, by=("fd_type",), door="splice") == (
-        "sum by (fd_type) (rate(fdscope_file_read_bytes_total"
-        '{job=~"$job", instance=~"$instance", door="splice"}[$__rate_interval]))'
-    )
+TARGET = 'job=~"$job", instance=~"$instance"'
 
 
-def test_events_are_what_there_is_now_less_what_there_was_before_or_nothing() -> None:
-    now = 'sum by (method) (fdscope_debug_accesses_total{job=~"$job", instance=~"$instance"})'
-    assert expressions.events(fds.DEBUG_ACCESSES, by=("method",)) == (
-        f"clamp_min({now} - ({now[:-1]} offset $__rate_interval) or 0 * {now}), 0)"
+def test_a_rate_is_the_difference_of_sums_of_the_chosen_targets() -> None:
+    series = f'fdscope_ledger_door_bytes_total{{{TARGET}, door="splice"}}'
+    now = f"sum by (job, instance, fd_type) ({series})"
+    assert expressions.rate(layers.LEDGER_DOOR_BYTES, by=("fd_type",), door="splice") == (
+        f"sum by (fd_type) ((({now} - {now[:-1]} offset $__rate_interval)) >= 0\n"
+        f"or {now} and on (job, instance) up{{{TARGET}}} offset $__rate_interval == 1)"
+        " / ($__rate_interval_ms / 1000))"
     )
+    recent = expressions.rate(layers.LEDGER_DOOR_BYTES, seconds=60, back=10)
+    assert " offset 10s" in recent
+    assert " offset 70s" in recent
+    assert recent.endswith(") / 60)")
+
+
+def test_names_are_summed_by_unit_and_the_other_processes_by_their_series() -> None:
+    written = expressions.rate(layers.FILE_READ_BYTES, by=("process",), seconds=60)
+    assert f"sum by (job, instance, process, unit) (fdscope_file_read_bytes_total{{{TARGET}, " in (
+        written
+    )
+    assert written.count('process="(other processes)", ended=""') == 3
+    chosen = expressions.rate(layers.FILE_READ_BYTES, process="$process")
+    assert 'process=~"$process", process!="(other processes)"' in chosen
+    by_pid = expressions.rate(layers.FILE_READ_BYTES, by=("pid",), process="$process")
+    assert by_pid.count("{") == by_pid.count('ended=""') + 1
+
+
+def test_the_other_processes_are_those_of_the_exporter() -> None:
+    assert growth.OTHER == processes.OTHER
+
+
+def test_events_are_all_there_were_of_a_target_that_is_new() -> None:
+    written = expressions.events(fds.DEBUG_ACCESSES, by=("method",))
+    assert f"or sum by (job, instance, method) (fdscope_debug_accesses_total{{{TARGET}}}))" in (
+        written
+    )
+    assert "up{" not in written
     with pytest.raises(expressions.QueryError, match="no counter"):
         expressions.events(fds.OPEN_FDS)
+
+
+def test_increase_of_processes_is_refused() -> None:
+    with pytest.raises(expressions.QueryError, match="misses short ones"):
+        expressions.growth(layers.FILE_READS)
 
 
 def test_a_label_that_the_metric_does_not_have_is_refused() -> None:
