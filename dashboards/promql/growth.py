@@ -19,9 +19,7 @@ from collections.abc import Callable, Iterable
 
 from fdscope.dashboards.promql.selectors import Matcher, Where
 from fdscope.exporter.catalog import Metric
-
-OTHER = "(other processes)"
-"""The owner of all that has no room under a name of its own."""
+from fdscope.exporter.catalog.model import OTHER
 
 Sum = Callable[[Iterable[str], str], str]
 """Writes the sum of an expression by these labels, and by those of the target."""

@@ -3,7 +3,8 @@
 
 from collections.abc import Callable, Mapping
 
-from fdscope.exporter.accounts.processes import OTHER, Owner
+from fdscope.exporter.accounts.processes import Owner
+from fdscope.exporter.catalog.model import OTHER
 from fdscope.probes.read.census import ProcessFds
 from fdscope.probes.schema.snapshot import ProcessKey
 

@@ -42,6 +42,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from fdscope.exporter.accounts.units import UNKNOWN_UNIT
+from fdscope.exporter.catalog.model import OTHER, UNATTRIBUTED, UNKNOWN
 from fdscope.exporter.catalog.slots import series_of, shown_as, width
 from fdscope.probes.schema.slots import ERRNO_SHIFT, OTHER_ERRNO, UNKNOWN_ERRNO, with_errno
 from fdscope.probes.schema.snapshot import (
@@ -53,13 +54,6 @@ from fdscope.probes.schema.snapshot import (
     amount,
 )
 from fdscope.probes.text import printable
-
-# The labels of an owner.
-
-# Longer than any process name can be, so that no process can be mistaken for these.
-UNATTRIBUTED = "(not attributed)"
-OTHER = "(other processes)"
-UNKNOWN = "(unknown process)"
 
 
 class Owner(NamedTuple):

@@ -78,3 +78,8 @@ ENDED = Label(
 )
 
 OWNER = (PROCESS, PID, UNIT)
+
+# Values of PROCESS, longer than any process name, so that no process can be mistaken for them.
+UNATTRIBUTED = "(not attributed)"
+OTHER = "(other processes)"
+UNKNOWN = "(unknown process)"

@@ -7,8 +7,8 @@ from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
-from fdscope.exporter.accounts.processes import OTHER
 from fdscope.exporter.catalog import Metric, fds, health, layers, storage
+from fdscope.exporter.catalog.model import OTHER
 from fdscope.exporter.page.sums import ENDED_PID, Changes, Key, Reading, changes
 from fdscope.probes.schema.taxonomy import FdType, Scope
 

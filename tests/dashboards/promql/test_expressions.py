@@ -5,9 +5,8 @@ from typing import Any
 import promql_parser
 import pytest
 
-from fdscope.dashboards.promql import expressions, growth
+from fdscope.dashboards.promql import expressions
 from fdscope.dashboards.promql.prometheus import ALERTS, SCRAPE_SAMPLES, SCRAPE_SECONDS, UP
-from fdscope.exporter.accounts import processes
 from fdscope.exporter.catalog import CATALOG, Kind, fds, layers
 from tests.dashboards.made import all_targets
 from tests.dashboards.prometheus import filled_in
@@ -44,10 +43,6 @@ def test_names_are_summed_by_unit_and_the_other_processes_by_their_series() -> N
     assert 'process=~"$process", process!="(other processes)"' in chosen
     by_pid = expressions.rate(layers.FILE_READ_BYTES, by=("pid",), process="$process")
     assert by_pid.count("{") == by_pid.count('ended=""') + 1
-
-
-def test_the_other_processes_are_those_of_the_exporter() -> None:
-    assert growth.OTHER == processes.OTHER
 
 
 def test_events_are_all_there_were_of_a_target_that_is_new() -> None:

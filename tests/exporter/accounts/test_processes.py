@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from fdscope.exporter.accounts.processes import OTHER, UNKNOWN, Owner, Processes, process_name
+from fdscope.exporter.accounts.processes import Owner, Processes, process_name
+from fdscope.exporter.catalog.model import OTHER, UNKNOWN
 from fdscope.exporter.catalog.slots import series_of, shown_as
 from fdscope.probes.schema.slots import OTHER_ERRNO, with_errno
 from fdscope.probes.schema.snapshot import Amount, Process, ProcessKey, Snapshot

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from fdscope.exporter.accounts.ledger import Residuals, ledger
-from fdscope.exporter.accounts.processes import OTHER, Owner
+from fdscope.exporter.accounts.processes import Owner
 from fdscope.exporter.catalog import fds, health, layers
 from fdscope.exporter.catalog import storage as catalog
+from fdscope.exporter.catalog.model import OTHER
 from fdscope.exporter.families.build import gauge
 from fdscope.exporter.families.layers import ledger_families
 from fdscope.exporter.families.owned import process_families
