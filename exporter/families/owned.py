@@ -23,7 +23,7 @@ Place = tuple[int, int]
 
 
 @dataclass(slots=True)
-class _Known:
+class _OwnerSeries:
     """What is kept of an owner from scrape to scrape."""
 
     amounts: Mapping[int, Amount]
@@ -43,7 +43,7 @@ class SeriesCache:
     """
 
     def __init__(self) -> None:
-        self._known: dict[Owner, _Known] = {}
+        self._owners: dict[Owner, _OwnerSeries] = {}
 
     def tables(self, totals: Totals) -> list[Table]:
         """The families of all owners: each owner of ``totals`` once, its amounts by slot code."""
@@ -51,17 +51,19 @@ class SeriesCache:
         blocks: dict[str, list[Block]] = {metric.name: [] for metric in metrics}
         kept = {}
         for owner, amounts in totals.items():
-            known = self._known.get(owner)
-            if known is None or known.amounts != amounts:
-                known = _known(owner, amounts, known)
-            kept[owner] = known
-            for name, block in known.blocks.items():
+            series_of_owner = self._owners.get(owner)
+            if series_of_owner is None or series_of_owner.amounts != amounts:
+                series_of_owner = _updated(owner, amounts, series_of_owner)
+            kept[owner] = series_of_owner
+            for name, block in series_of_owner.blocks.items():
                 blocks[name].append(block)
-        self._known = kept
+        self._owners = kept
         return [Table(metric, blocks[metric.name]) for metric in metrics]
 
 
-def _known(owner: Owner, amounts: Mapping[int, Amount], before: _Known | None) -> _Known:
+def _updated(
+    owner: Owner, amounts: Mapping[int, Amount], before: _OwnerSeries | None
+) -> _OwnerSeries:
     if before is None or before.amounts.keys() != amounts.keys():
         return _laid_out(owner, amounts, before.pairs if before else {})
     blocks = {}
@@ -69,10 +71,10 @@ def _known(owner: Owner, amounts: Mapping[int, Amount], before: _Known | None) -
         block = before.blocks[name]
         values = [amounts[code][column] for code, column in places]
         blocks[name] = block if block.values == values else Block(block.series, values)
-    return _Known(dict(amounts), before.pairs, before.places, blocks)
+    return _OwnerSeries(dict(amounts), before.pairs, before.places, blocks)
 
 
-def _laid_out(owner: Owner, amounts: Mapping[int, Amount], pairs: dict[int, Pair]) -> _Known:
+def _laid_out(owner: Owner, amounts: Mapping[int, Amount], pairs: dict[int, Pair]) -> _OwnerSeries:
     rows: dict[str, tuple[list[Series], list[int]]] = {}
     places: dict[str, list[Place]] = {}
     shown = _shown(amounts)
@@ -82,13 +84,13 @@ def _laid_out(owner: Owner, amounts: Mapping[int, Amount], pairs: dict[int, Pair
             pair = pairs[code] = _both(owner, slot(code))
         for column, each in enumerate(pair):
             if each:
-                known, values = rows.setdefault(each.name, ([], []))
-                known.append(each)
+                shown_series, values = rows.setdefault(each.name, ([], []))
+                shown_series.append(each)
                 values.append(amount[column])
                 places.setdefault(each.name, []).append((code, column))
     blocks = {name: Block(*row) for name, row in rows.items()}
     # Sums are looked for anew each time: they are those of the host alone.
-    return _Known(dict(amounts) if shown is amounts else {}, pairs, places, blocks)
+    return _OwnerSeries(dict(amounts) if shown is amounts else {}, pairs, places, blocks)
 
 
 def _shown(amounts: Mapping[int, Amount]) -> Mapping[int, Amount]:

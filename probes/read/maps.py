@@ -4,13 +4,17 @@
 import ctypes
 import errno
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from fdscope.probes.attach.maps import BpfMap
+from fdscope.probes.attach.settings import Settings
 from fdscope.probes.kernel.libbpf import failed, libbpf
 from fdscope.probes.kernel.preemption import undisturbed
+from fdscope.probes.schema.records import dtype
 
 _BATCH = 4096
 """Entries a system call; a map that needs more calls is read in several."""
@@ -148,3 +152,32 @@ class PerCpuArray:
             if libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(key), at) < 0:
                 raise failed("cannot read a BPF array")
         return values
+
+
+class OpenMaps:
+    """Open descriptors of maps, by the names of the maps; KeyError for a map that is not there."""
+
+    def __init__(self, declared: Sequence[BpfMap], fds: Sequence[int], settings: Settings) -> None:
+        """``fds``: those of the maps, in the order of ``declared``; others may follow."""
+        self._maps = {each.name: (each, fd) for each, fd in zip(declared, fds, strict=False)}
+        self._settings = settings
+        self._cpus = host_cpus()
+
+    def __len__(self) -> int:
+        return len(self._maps)
+
+    def descriptor(self, name: str) -> int:
+        """The descriptor alone."""
+        return self._maps[name][1]
+
+    def hash_map(self, name: str) -> HashMap:
+        """A reader of a map with keys."""
+        of, fd = self._maps[name]
+        cpus = self._cpus if of.kind.is_per_cpu else 1
+        return HashMap(fd, dtype(of.key), dtype(of.value), of.size(self._settings), cpus)
+
+    def per_cpu_array(self, name: str) -> PerCpuArray:
+        """A reader of an array, which each CPU may have."""
+        of, fd = self._maps[name]
+        cpus = self._cpus if of.kind.is_per_cpu else 1
+        return PerCpuArray(fd, dtype(of.value), of.size(self._settings), cpus)

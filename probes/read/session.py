@@ -19,8 +19,7 @@ from fdscope.probes.read import census, cgroups, decode
 from fdscope.probes.read.aside import Aside
 from fdscope.probes.read.census import Census
 from fdscope.probes.read.cgroups import Cgroups
-from fdscope.probes.read.maps import Array
-from fdscope.probes.read.open_maps import OpenMaps
+from fdscope.probes.read.maps import Array, OpenMaps
 from fdscope.probes.read.stacks import Stacks
 from fdscope.probes.schema.records import dtype
 from fdscope.probes.schema.snapshot import (
