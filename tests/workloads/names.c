@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Names without end: names KIND STYLE COUNT RATE FOLDER
- * KIND: fork (short-lived processes), exec (the same, named by the program's path), thread (of one
- * process), rename (one process renames itself). STYLE: plain, or odd for names of any bytes.
- * COUNT names in all (0: until SIGTERM), RATE a second (0: as fast as it goes). Under each name 7
- * bytes are written to a socket and read from it; standard output gets the number of names at the
- * end. A name is never used twice.
+ * Uses ever new process names: names KIND STYLE COUNT RATE FOLDER
+ * KIND: fork (short-lived processes), exec (the same, named by the program's path), thread (threads
+ * of one process), rename (one process renames itself). STYLE: plain, or odd (names of any bytes).
+ * COUNT names in all (0: until SIGTERM), RATE a second (0: as fast as possible). Under each name, 7
+ * bytes are written to a socket and read from it. At the end the number of names is printed. No
+ * name is used twice.
  */
 #include "pair.h"
 #include <sys/stat.h>
@@ -32,7 +32,7 @@ static void make_name(char name[16], uint32_t number)
 	uint32_t mixed = number * 2654435761u ^ seed;
 	int i;
 
-	/* The number is in it, in hexadecimal, so that each is another one. */
+	/* Contains the number in hexadecimal, so that no two names are equal. */
 	snprintf(name, 16, "%c%08x", is_odd ? '\xfe' : 'u', number);
 	for (i = 9; is_odd && i < 15; i++, mixed = mixed * 1103515245u + 12345u)
 		name[i] = odd[(mixed >> 16) % (sizeof(odd) - 1)];
@@ -128,7 +128,7 @@ int main(int argc, char **argv)
 	double began = now();
 	size_t i;
 
-	if (argc == 3) { /* what by_exec() starts */
+	if (argc == 3) { /* started by by_exec() */
 		ends = (struct pair){atoi(argv[1]), atoi(argv[2])};
 		move_some();
 		return 0;
