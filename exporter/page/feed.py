@@ -7,6 +7,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from dataclasses import asdict
 
 from prometheus_client import Metric as Family
 
@@ -137,4 +138,4 @@ class Feed:
     def _state(self) -> dict[str, object]:
         readings = tuple(self._readings)
         now, before = readings[-1], readings[0]
-        return state(now, before if before is not now else None, self._on_disk)
+        return asdict(state(now, before if before is not now else None, self._on_disk))

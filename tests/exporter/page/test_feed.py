@@ -17,7 +17,7 @@ import pytest
 from fdscope.exporter.http.exposition import LeftOut
 from fdscope.exporter.page import feed
 from fdscope.exporter.page.files import CHARTS, files
-from fdscope.exporter.page.state import disk_filesystems
+from fdscope.exporter.page.state import Picture, State, disk_filesystems
 from tests.exporter.serving import FakeCollector, Running, running, wait_for
 
 
@@ -158,7 +158,9 @@ def test_a_client_that_does_not_read_is_dropped(
     web: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fdscope.exporter.http.handlers.WRITE_SECONDS", 0.3)
-    monkeypatch.setattr(feed, "state", lambda *_: {"large": "x" * 10_000_000})
+    nothing = Picture([], [], [], [], [])
+    large = State(0.0, True, True, None, nothing, lost={"x" * 10_000_000: 1}, open={})
+    monkeypatch.setattr(feed, "state", lambda *_: large)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", web.port))
