@@ -21,6 +21,7 @@ from fdscope.exporter import logs, priority, privileges
 from fdscope.exporter.http import listen
 from fdscope.exporter.http.systemd import Notifier
 from fdscope.exporter.page import PageData
+from fdscope.exporter.page.doors import Demonstration, DoorsClosedError
 from fdscope.exporter.server import Server
 from fdscope.exporter.settings.options import Options
 from fdscope.exporter.signals import hold, interrupt, on_ending
@@ -35,6 +36,7 @@ from fdscope.probes.schema.taxonomy import Mode
 
 if TYPE_CHECKING:
     from fdscope.exporter.collector import Collector
+    from fdscope.probes.demonstration.doors import Lane
     from fdscope.probes.read.session import Session
     from fdscope.probes.selftest.run import Row
 
@@ -200,9 +202,22 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
             lambda: PageData(version(), mode, collector.attachments(), not_traced),
             collector.ready,
             protection,
+            _demonstration(session),
         )
         _log_addresses(sockets, options, "https" if protection.has_tls else "http")
         asyncio.run(_serve(served))
+
+
+def _demonstration(session: "Session") -> Demonstration:
+    def run() -> "Sequence[Lane]":
+        from fdscope.probes.demonstration import doors
+
+        try:
+            return doors.run(session)
+        except doors.DoorsError as error:
+            raise DoorsClosedError(str(error)) from error
+
+    return run
 
 
 def _sockets(options: Options) -> list[socket.socket]:

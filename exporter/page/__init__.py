@@ -21,8 +21,6 @@ DOORS = (
 KINDS = (*SOCKET_KINDS, FdKind.EVENT, FdKind.PIPE, FdKind.DEVICE_FILE, FdKind.FILE)
 """Doors and kinds of fd in the picture, from top to bottom: sockets above, files below."""
 
-_CHARTS = '<script src="static/plotly.min.js" defer></script>'
-
 
 @dataclass(frozen=True, slots=True)
 class PageData:
@@ -35,7 +33,7 @@ class PageData:
     """Blind spots of the mode on this kernel."""
 
 
-def render(data: PageData, telemetry_path: str, has_charts: bool = True) -> str:
+def render(data: PageData, telemetry_path: str) -> str:
     """Write the page; all its links are relative, for a proxy may serve it under a prefix."""
     return _template().substitute(
         version=escape(data.version),
@@ -43,7 +41,6 @@ def render(data: PageData, telemetry_path: str, has_charts: bool = True) -> str:
         attached=sum(row.is_attached for row in data.attachments),
         hooks=len(data.attachments),
         order=escape(json.dumps(order())),
-        charts=_CHARTS if has_charts else "",
         metrics=escape(telemetry_path.removeprefix("/")),
         healthy=HEALTHY_PATH.removeprefix("/"),
         ready=READY_PATH.removeprefix("/"),

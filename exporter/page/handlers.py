@@ -1,22 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""HTTP for the live page: the page, its files and its events."""
+"""HTTP for the live page: the page, its files, its events and its demonstration."""
 
+import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import asdict
 
 from fdscope.exporter.http.handlers import Access, Handler, Route
 from fdscope.exporter.http.negotiation import accepts_gzip, knows
+from fdscope.exporter.http.same_site import refusal
 from fdscope.exporter.http.scraper import CrowdedError
+from fdscope.exporter.page.doors import Doors, DoorsClosedError
 from fdscope.exporter.page.feed import Feed
 from fdscope.exporter.page.files import File, files
-from fdscope.exporter.settings.options import EVENTS_PATH, STATIC_PATH
+from fdscope.exporter.settings.options import DOORS_PATH, EVENTS_PATH, STATIC_PATH
 
 _POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",  # the charting library sets style attributes
+        "style-src 'self'",
         "connect-src 'self'",
         "img-src data:",
         "base-uri 'none'",
@@ -91,6 +95,32 @@ class _Events(Handler):
         await self.deliver(self.finish())
 
 
+class _Doors(Handler):
+    SUPPORTED_METHODS = ("POST",)
+
+    def initialize(self, access: Access, doors: Doors) -> None:  # type: ignore[override]
+        """Set the arguments from the route table."""
+        super().initialize(access)
+        self.doors = doors
+
+    async def post(self) -> None:
+        """Run the demonstration, and send what was counted."""
+        if why := refusal(self.request, self.access.gate.knows_users):
+            await self.send(f"{why}\n", status=403)
+            return
+        await self.get()
+
+    async def respond(self) -> None:
+        """Send the lanes, or 503 with the reason."""
+        try:
+            lanes = await self.doors.lanes()
+        except DoorsClosedError as error:
+            await self.send(f"{error}\n", status=503)
+            return
+        answer = {"bytes": lanes[0].written, "lanes": [asdict(lane) for lane in lanes]}
+        await self.send(json.dumps(answer), "application/json")
+
+
 def _gzip(file: File) -> Iterator[bytes]:
     packer = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_FORMAT)
     for piece in file.pieces():
@@ -99,10 +129,11 @@ def _gzip(file: File) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def routes(page: Callable[[], str], feed: Feed) -> Sequence[Route]:
+def routes(page: Callable[[], str], feed: Feed, doors: Doors) -> Sequence[Route]:
     """The routes of the page; ``page`` returns its text."""
     return (
         Route("/", _Page, {"page": page}),
         Route(EVENTS_PATH, _Events, {"feed": feed}),
+        Route(DOORS_PATH, _Doors, {"doors": doors}),
         *(Route(STATIC_PATH + name, _File, {"file": file}) for name, file in files().items()),
     )

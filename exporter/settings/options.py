@@ -16,7 +16,7 @@ from fdscope.probes.kernel import preemption
 from fdscope.probes.schema.taxonomy import Mode
 
 HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
-EVENTS_PATH, STATIC_PATH = "/events", "/static/"
+EVENTS_PATH, DOORS_PATH, STATIC_PATH = "/events", "/doors", "/static/"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "logfmt", "json", "systemd")
 
@@ -83,7 +83,7 @@ class Option:
 def _telemetry_path(text: str) -> str:
     if not text.startswith("/"):
         raise ValueError(f"{shown(text)} does not start with /")
-    taken = ("/", HEALTHY_PATH, READY_PATH, EVENTS_PATH)
+    taken = ("/", HEALTHY_PATH, READY_PATH, EVENTS_PATH, DOORS_PATH)
     if text in taken or text.startswith(STATIC_PATH):
         raise ValueError(f"{text} is another page of the exporter")
     if len(text) > _MAX_PATH or not _PATH.fullmatch(text):

@@ -175,12 +175,16 @@ class Attacher:
         return [self._load_tail_call(tail) for tail in tails]
 
     def load_on_demand(self) -> list[HookStatus]:
-        """Load the programs that are run on demand: the census, and the names of cgroups.
+        """Load the programs that are run on demand: census, names of cgroups, functions of files.
 
         Only those that are refused have a status: they are no hooks.
         """
         refused = []
-        for name, load in (("census", self._load_census_of_fds), ("cgroups", self._load_cgroups)):
+        for name, load in (
+            ("census", self._load_census_of_fds),
+            ("cgroups", lambda: self._load_alone("on_cgroups")),
+            ("operations", lambda: self._load_alone("on_operations")),
+        ):
             try:
                 load()
             except (OSError, LookupError, ValueError) as error:
@@ -194,8 +198,8 @@ class Attacher:
             self._programs.put("census_calls", number, program)
         self._programs.load("on_census", ProgramKind.RAW_TRACEPOINT)
 
-    def _load_cgroups(self) -> None:
-        self._programs.load("on_cgroups", ProgramKind.RAW_TRACEPOINT)
+    def _load_alone(self, name: str) -> None:
+        self._programs.load(name, ProgramKind.RAW_TRACEPOINT)
 
     def _load_tail_call(self, tail: TailCall) -> HookStatus:
         name = tail.name.lower()

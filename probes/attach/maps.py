@@ -172,6 +172,9 @@ MAPS = (
     BpfMap("census_walks", Kind.ARRAY, "u32", "fd_walk", 1),
     BpfMap("census_calls", Kind.PROGRAMS, "u32", "u32", len(CENSUS_CALLS), handed_over=True),
 
+    # The answer about the functions of a file.
+    BpfMap("operations", Kind.ARRAY, "u32", "operations", 1, handed_over=True),
+
     # Sampled stacks:
 
     BpfMap("stacks", Kind.STACK_TRACE, "int", "stack", STACK_ENTRIES, In.STACKS, handed_over=True),

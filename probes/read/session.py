@@ -15,11 +15,12 @@ from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.table import functions
 from fdscope.probes.kernel import libbpf
 from fdscope.probes.kernel.preemption import allow_undisturbed, best_first
-from fdscope.probes.read import census, cgroups, decode
+from fdscope.probes.read import census, cgroups, decode, operations
 from fdscope.probes.read.aside import Aside
 from fdscope.probes.read.census import Census
 from fdscope.probes.read.cgroups import Cgroups
 from fdscope.probes.read.maps import Array, OpenMaps
+from fdscope.probes.read.operations import OperationsReader
 from fdscope.probes.read.stacks import Stacks
 from fdscope.probes.schema.records import dtype
 from fdscope.probes.schema.snapshot import (
@@ -53,6 +54,11 @@ class Session:
             self._programs.get(cgroups.PROGRAM),
             opened.descriptor("cgroup_chain"),
         )
+        program = self._programs.get(operations.PROGRAM)
+        self.operations = (
+            None if program is None else OperationsReader(program, opened.descriptor("operations"))
+        )
+        """The functions of a file; None if the program could not be loaded."""
         self._reading = threading.Lock()
         self._aside = Aside()
         self._counter_keys = np.empty(0, dtype("counter_key"))
@@ -230,6 +236,8 @@ class Session:
         ids = self._statistics("prog_id").values()
         if self._stacks:
             self._stacks.close()
+        if self.operations:
+            self.operations.close()
         while self._fds:
             os.close(self._fds.pop())
         self._programs = {}

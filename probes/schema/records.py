@@ -49,6 +49,17 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
     # key of `filesystem_bytes`; value of `filesystems`, whose key is `type`
     "filesystem_key": [("type", "u64"), ("fd_type", "u32"), ("account", "u32")],
     "filesystem": [(f"name[{FILESYSTEM_NAME_BYTES}]", "char")],
+    # value of `operations`: addresses of functions, 0 where there is none
+    "operations": [
+        ("file_write", "u64"),
+        ("file_read", "u64"),
+        ("family_send", "u64"),
+        ("family_receive", "u64"),
+        ("protocol_send", "u64"),
+        ("protocol_receive", "u64"),
+        ("fd_type", "u64"),
+        (f"filesystem[{FILESYSTEM_NAME_BYTES}]", "char"),
+    ],
     # value of `stacks`, innermost first; key of `stack_samples`
     "stack": [(f"address[{STACK_DEPTH}]", "u64")],
     "stack_key": [("stack", "u32"), ("fd_type", "u32"), ("account", "u32")],

@@ -24,8 +24,3 @@ export function exactly(value) {
 export function plain(name) {
   return name.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, "\ufffd");
 }
-
-/** The same for the charting library, which takes some markup in its texts. */
-export function label(name) {
-  return plain(name).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-}

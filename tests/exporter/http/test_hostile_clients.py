@@ -50,7 +50,7 @@ def get(path: str) -> bytes:
 KINDS: dict[str, bytes] = {
     "connect and send nothing": b"",
     "half a header": get("/metrics")[:-2],
-    "read no file": get("/static/plotly.min.js"),
+    "read no file": get("/static/page.css"),
     "read no metrics": get("/metrics"),
     "read no events": get("/events"),
     "read no page, many times over one connection": get("/") * 500,
@@ -149,7 +149,7 @@ def crowd(port: int, start: bytes, number: int) -> Iterator[None]:
             process.kill()
 
 
-@pytest.mark.parametrize("start", [b"", get("/metrics"), get("/static/plotly.min.js")])
+@pytest.mark.parametrize("start", [b"", get("/metrics"), get("/static/page.css")])
 def test_a_flood_of_connections(start: bytes) -> None:
     with running(FakeCollector()) as web, crowd(web.port, start, 400):
         wait_for(lambda: len(web.server.connections) > 20)
@@ -270,7 +270,7 @@ def test_few_descriptors_are_enough_and_running_out_of_them_costs_little() -> No
         assert address
         port = int(address[1])
         with contextlib.ExitStack() as stack:
-            for start in (b"", get("/static/plotly.min.js"), get("/events")):
+            for start in (b"", get("/static/page.css"), get("/events")):
                 for client in open_many(port, start, 100):
                     stack.enter_context(client)
             before = cpu_seconds(process.pid)

@@ -16,7 +16,7 @@ import pytest
 
 from fdscope.exporter.http.exposition import LeftOut
 from fdscope.exporter.page import feed
-from fdscope.exporter.page.files import CHARTS, files
+from fdscope.exporter.page.files import files
 from fdscope.exporter.page.state import Picture, State, disk_filesystems
 from tests.exporter.serving import FakeCollector, Running, running, wait_for
 
@@ -206,10 +206,6 @@ def test_files(web: Running, name: str) -> None:
     assert web.request(f"/static/{name}", If_None_Match=headers["ETag"])[0] == 200
     status, headers, nothing = web.request(f"/static/{name}", "HEAD")
     assert (status, int(headers["Content-Length"]), nothing) == (200, len(body), b"")
-
-
-def test_the_charting_library_is_there() -> None:
-    assert CHARTS in files()
 
 
 @pytest.mark.parametrize("path", ["/static/", "/static/../page.html", "/static/page.html"])
