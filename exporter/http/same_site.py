@@ -14,6 +14,10 @@ from tornado.httputil import HTTPServerRequest
 
 HEADER = "X-Fdscope"
 """The header that the page's own requests have."""
+OTHER_NAME = (
+    "the name in the address is not this host's: use its address, or set a password in the web"
+    " configuration"
+)
 
 
 @cache
@@ -47,8 +51,5 @@ def refusal(request: HTTPServerRequest, knows_users: bool) -> str | None:
     if site not in ("same-origin", "none"):
         return "a page of another site has asked for this"
     if not knows_users and not is_own_host(request.host):
-        return (
-            "the name in the address is not this host's: use its address, or set a password in the"
-            " web configuration"
-        )
+        return OTHER_NAME
     return None

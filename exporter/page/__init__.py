@@ -33,14 +33,18 @@ class PageData:
     """Blind spots of the mode on this kernel."""
 
 
-def render(data: PageData, telemetry_path: str) -> str:
-    """Write the page; all its links are relative, for a proxy may serve it under a prefix."""
+def render(data: PageData, telemetry_path: str, details: bool = False) -> str:
+    """Write the page; ``details``: this client may see the last hour.
+
+    All links are relative, for a proxy may serve it under a prefix.
+    """
     return _template().substitute(
         version=escape(data.version),
         mode=escape(data.mode),
         attached=sum(row.is_attached for row in data.attachments),
         hooks=len(data.attachments),
         order=escape(json.dumps(order())),
+        details="yes" if details else "no",
         metrics=escape(telemetry_path.removeprefix("/")),
         healthy=HEALTHY_PATH.removeprefix("/"),
         ready=READY_PATH.removeprefix("/"),

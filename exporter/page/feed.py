@@ -13,6 +13,7 @@ from prometheus_client import Metric as Family
 
 from fdscope.exporter.http.exposition import LeftOut
 from fdscope.exporter.http.scraper import CrowdedError
+from fdscope.exporter.page.history import History
 from fdscope.exporter.page.state import disk_filesystems, state
 from fdscope.exporter.page.sums import Reading, read
 
@@ -37,10 +38,12 @@ class Feed:
         self,
         collect: Callable[[], Awaitable[None]],
         left_out: LeftOut,
+        history: History,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._collect = collect
         self._left_out = left_out
+        self._history = history
         self._clock = clock
         self._readings: deque[Reading] = deque()
         self._message = b""
@@ -67,10 +70,19 @@ class Feed:
         return len(self._readings)
 
     def take(self, families: Iterable[Family]) -> None:
-        """Keep the families of a scrape while a page is open; may be called in another thread."""
-        if not self.is_watched:
+        """Keep the families of a scrape; may be called in another thread.
+
+        While a page is open, and one in some seconds for the history.
+        """
+        is_due = self._history.is_due()
+        if not self.is_watched and not is_due:
             return
         now = read(families, self._clock(), self._left_out)
+        if is_due:
+            self._on_disk = self._on_disk or disk_filesystems()
+            self._history.add(now, self._on_disk)
+        if not self.is_watched:
+            return
         self._readings.append(now)
         while now.at - self._readings[0].at > WINDOW_SECONDS:
             self._readings.popleft()

@@ -17,6 +17,7 @@ from fdscope.probes.schema.taxonomy import Mode
 
 HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
 EVENTS_PATH, DOORS_PATH, STATIC_PATH = "/events", "/doors", "/static/"
+HISTORY_PATH = "/history"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "logfmt", "json", "systemd")
 
@@ -37,6 +38,9 @@ class Options:
     """Group id of unix sockets; None: the process's own."""
     telemetry_path: str
     web_config_file: Path | None
+    details: bool
+    """Show details on the page to everyone who can open it."""
+    history_megabytes: int
     log_level: str
     log_format: str
     modes: tuple[Mode, ...]
@@ -83,7 +87,7 @@ class Option:
 def _telemetry_path(text: str) -> str:
     if not text.startswith("/"):
         raise ValueError(f"{shown(text)} does not start with /")
-    taken = ("/", HEALTHY_PATH, READY_PATH, EVENTS_PATH, DOORS_PATH)
+    taken = ("/", HEALTHY_PATH, READY_PATH, EVENTS_PATH, DOORS_PATH, HISTORY_PATH)
     if text in taken or text.startswith(STATIC_PATH):
         raise ValueError(f"{text} is another page of the exporter")
     if len(text) > _MAX_PATH or not _PATH.fullmatch(text):
@@ -194,6 +198,16 @@ OPTIONS = (
         "YAML file with TLS, passwords and headers, in the format of Prometheus' own exporters;"
         " read again when it changes.",
         "FILE", lambda text: Path(text) if text else None,
+    ),
+    Option(
+        "web.details", "details", bool, False,
+        "Show the last hour on the live page to everyone who can open it. Without, only where"
+        " --web.config.file requires a password or a client certificate.",
+    ),
+    Option(
+        "web.history", "history_megabytes", int, 64,
+        "Most megabytes of memory for the last hour of the live page; 0 keeps none.",
+        "MB", _between(0, 1024),
     ),
     Option(
         "log.level", "log_level", str, "info",

@@ -7,9 +7,10 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -116,7 +117,7 @@ class Running:
         asyncio.run_coroutine_threadsafe(stopping, self.loop).result(10)
 
 
-def options(**changes: str) -> Options:
+def options(**changes: str | bool) -> Options:
     return config.load(changes, {}, default_file=Path("/nonexistent"))
 
 
@@ -132,15 +133,17 @@ def running(
     collector: FakeCollector,
     web_config: Path | None = None,
     demonstration: Demonstration = lambda: LANES,
+    changes: Mapping[str, str | bool] = MappingProxyType({}),
 ) -> Iterator[Running]:
-    """Serve ``collector`` on a free port."""
+    """Serve ``collector`` on a free port; ``changes``: options, by the names of their flags."""
     protection = Protection(web_config)
+    chosen = options(**changes)
     sockets = listen.bind([Address("127.0.0.1", 0)])
     registry = CollectorRegistry()
     registry.register(collector)
     reason: list[str | None] = [None]
     served = Server(
-        options(), sockets, registry, lambda: PAGE, lambda: reason[0], protection, demonstration
+        chosen, sockets, registry, lambda: PAGE, lambda: reason[0], protection, demonstration
     )
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

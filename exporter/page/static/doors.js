@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The same bytes through four files: asks the exporter to run it, and shows what the probes saw.
 
-import { exactly, plain } from "./words.js";
+import { asked, exactly, plain } from "./words.js";
 
 const STEP_MILLISECONDS = 1800;
 const TITLES = { file: "a file", pipe: "a pipe", tcp: "a TCP connection", terminal: "a terminal" };
@@ -111,7 +111,7 @@ function play(lanes, bytes) {
 }
 
 async function ask() {
-  const answer = await fetch(new URL("doors", location.origin + location.pathname), { method: "POST", headers: { "X-Fdscope": "doors" } });
+  const answer = await fetch(asked("doors"), { method: "POST", headers: { "X-Fdscope": "doors" } });
   if (!answer.ok) throw new Error((await answer.text()).trim());
   return answer.json();
 }

@@ -4,6 +4,8 @@
 import { answers } from "./answers.js";
 import * as doors from "./doors.js";
 import { onChoice, show } from "./flow.js";
+import * as past from "./past.js";
+import { save } from "./save.js";
 import * as tables from "./tables.js";
 import { plain } from "./words.js";
 
@@ -14,6 +16,7 @@ const find = (id) => document.getElementById(id);
 const chosen = (name) => document.querySelector(`input[name=${name}]:checked`).value;
 
 let state = null;
+let earlier = null; // the state at an earlier time that is looked at
 let source = null;
 let heard = 0;
 let paused = false;
@@ -32,7 +35,7 @@ function listen() {
     heard = Date.now();
     if (paused) return;
     state = JSON.parse(event.data);
-    render();
+    if (!earlier) render(state);
   };
   source.onerror = () => {
     tell("no connection to the exporter: trying again, the numbers are old", true);
@@ -41,7 +44,7 @@ function listen() {
   };
 }
 
-function problems() {
+function problems(state) {
   const lost = Object.entries(state.lost ?? {}).filter((entry) => entry[1] > 0);
   if (!state.readable) return "The exporter cannot read its maps in the kernel: see its log.";
   if (!lost.length) return "";
@@ -50,24 +53,24 @@ function problems() {
   return `Some updates were lost (${lost.map(([reason]) => reason).join(", ")}; fdscope_lost_updates_total has their number).${room}`;
 }
 
-function emptiness(total) {
+function emptiness(state, total) {
   if (!total && !state.rate) return "Measuring: rates need a second reading, which follows in a second.";
   if (total) return "No byte has gone through a file descriptor since fdscope was started.";
   return "No traffic: no process has read or written through a file descriptor in the last seconds. As soon as one does, its way through the kernel appears here.";
 }
 
-function render() {
+function render(state) {
   const total = chosen("time") === "total";
   const suffix = total ? "" : "/s";
-  const problem = problems();
+  const problem = problems(state);
   if (find("problem").textContent !== problem) find("problem").textContent = problem;
   find("problem").hidden = !problem;
   if (!state.readable) return;
-  tell(paused ? "paused" : total ? "live: bytes since fdscope was started" : "live: rates over up to 10 s");
+  tell(earlier ? `as it was at ${past.shownTime()}` : paused ? "paused" : total ? "live: bytes since fdscope was started" : "live: rates over up to 10 s");
   const picture = state[chosen("time")];
   const way = chosen("way");
   const isEmpty = !picture || !picture.flows.some((flow) => way === "both" ? flow.read + flow.written : flow[way]);
-  find("empty").textContent = isEmpty ? emptiness(total) : "";
+  find("empty").textContent = isEmpty ? emptiness(state, total) : "";
   find("empty").hidden = !isEmpty;
   find("flows").hidden = isEmpty;
   const shown = picture?.flows.some((flow) => flow.process === process) ? process : null;
@@ -89,7 +92,7 @@ function render() {
 }
 
 function renderIfThere() {
-  if (state) render();
+  if (earlier ?? state) render(earlier ?? state);
 }
 
 function start() {
@@ -122,6 +125,13 @@ function start() {
   setInterval(() => {
     if (!document.hidden && heard && Date.now() - heard > SILENCE_MILLISECONDS) tell("the exporter sends nothing: the numbers are old", true);
   }, 1000);
+  find("save").addEventListener("click", save);
+  if (find("live").dataset.details === "yes") {
+    past.start((found) => {
+      earlier = found;
+      renderIfThere();
+    });
+  }
   doors.start();
   listen();
 }

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Numbers and names as people read them.
 
+/** The address of a path of the exporter, without the password that may stand in the page's own. */
+export function asked(path) {
+  return new URL(path, location.origin + location.pathname);
+}
+
 const PREFIXES = ["", "k", "M", "G", "T", "P", "E"];
 
 /** 12345678 as "12.3 MB", with "/s" where it is a rate. */

@@ -17,6 +17,7 @@ import pytest
 from fdscope.exporter.http.exposition import LeftOut
 from fdscope.exporter.page import feed
 from fdscope.exporter.page.files import files
+from fdscope.exporter.page.history import History
 from fdscope.exporter.page.state import Picture, State, disk_filesystems
 from tests.exporter.serving import FakeCollector, Running, running, wait_for
 
@@ -106,7 +107,7 @@ def test_a_viewer_at_the_very_end_of_the_window_is_served() -> None:
         async def collect() -> None:
             followed.take(())
 
-        followed = feed.Feed(collect, LeftOut(), lambda: now[0])
+        followed = feed.Feed(collect, LeftOut(), History(0), lambda: now[0])
         async with aclosing(followed.messages()) as messages:
             await anext(messages)
         await asyncio.sleep(2.5 * feed.INTERVAL_SECONDS)  # it has noticed that no page is open

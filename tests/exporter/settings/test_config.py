@@ -37,6 +37,8 @@ def test_defaults() -> None:
         unix_socket_group=None,
         telemetry_path="/metrics",
         web_config_file=None,
+        details=False,
+        history_megabytes=64,
         log_level="info",
         log_format="auto",
         modes=best_first(),
@@ -68,6 +70,8 @@ def test_every_option_can_be_a_flag() -> None:
             "--exclude-self",
             "--process.max-series=0", "--metrics.max-series=5000", "--privileges.user=nobody",
             "--scheduling.nice=-1",
+            "--web.details",
+            "--web.history=5",
             "--selftest.interval=3600",
         ]
     )  # fmt: skip
@@ -78,6 +82,8 @@ def test_every_option_can_be_a_flag() -> None:
         unix_socket_group=0,
         telemetry_path="/a/b.c",
         web_config_file=Path("web.yml"),
+        details=True,
+        history_megabytes=5,
         log_level="debug",
         log_format="json",
         modes=(Mode.KPROBE,),
@@ -105,6 +111,8 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         web.unix-socket-group = "7"
         web.telemetry-path = "/m"
         web.config.file = "/etc/web.yml"
+        web.details = true
+        web.history = 0
         log.level = "error"
         log.format = "systemd"
         privileges.user = "nobody"
@@ -129,6 +137,8 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         unix_socket_group=7,
         telemetry_path="/m",
         web_config_file=Path("/etc/web.yml"),
+        details=True,
+        history_megabytes=0,
         log_level="error",
         log_format="systemd",
         modes=(Mode.FENTRY,),
