@@ -10,7 +10,7 @@ import pwd
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -37,6 +37,7 @@ from fdscope.probes.schema.taxonomy import Mode
 if TYPE_CHECKING:
     from fdscope.exporter.collector import Collector
     from fdscope.probes.demonstration.doors import Lane
+    from fdscope.exporter.containers.reader import Reader
     from fdscope.probes.read.session import Session
     from fdscope.probes.selftest.run import Row
 
@@ -64,8 +65,8 @@ class Parts:
     """Attach, from modes, settings and a progress function; RunError if no mode works."""
     drop_privileges: Callable[[str], None]
     """Become this user, keep what serving needs; RunError if that fails."""
-    collector: Callable[["Attached", str, Options], "Collector"]
-    """Make the collector from what is attached, the version and the options."""
+    collector: Callable[["Attached", str, Options, "Reader | None"], "Collector"]
+    """Make the collector from what is attached, the version, the options and the reader."""
 
 
 def check_capabilities(host: Host | None = None) -> None:
@@ -124,7 +125,9 @@ def no_probe(why: str) -> str:
     return f"{first}\n{log_end}" if log_end else first
 
 
-def _collector(attached: "Attached", version: str, options: Options) -> "Collector":
+def _collector(
+    attached: "Attached", version: str, options: Options, names: "Reader | None"
+) -> "Collector":
     from fdscope.exporter.accounts.selftester import SelfTester
     from fdscope.exporter.collector import Collector
     from fdscope.probes.selftest import run
@@ -135,7 +138,9 @@ def _collector(attached: "Attached", version: str, options: Options) -> "Collect
         return run.judge(session, quick=True, meanwhile=go_on)
 
     tester = SelfTester(test, rows, options.selftest_interval)
-    return Collector(session, version, options.max_series, tester, budget=options.budget)
+    return Collector(
+        session, version, options.max_series, tester, budget=options.budget, names=names
+    )
 
 
 def _collect_garbage_rarely() -> None:
@@ -177,6 +182,7 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
         stack.callback(on_ending, interrupt)
         on_ending(interrupt)
         signal.signal(signal.SIGHUP, lambda *_: None)  # there is nothing to reload yet
+        names = stack.enter_context(_reading(options))
         with answering(options, sockets, protection):
             attached = parts.attach(options.modes, settings, log.info)
             session, rows = attached
@@ -188,7 +194,7 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
         priority.raise_to(options.nice)
         parts.drop_privileges(options.privileges_user)
         _collect_garbage_rarely()
-        collector = parts.collector(attached, version(), options)
+        collector = parts.collector(attached, version(), options, names)
         stack.callback(collector.close)
         # Nothing may interrupt detaching, which takes moments.
         stack.callback(on_ending, signal.SIG_IGN)
@@ -218,6 +224,14 @@ def _demonstration(session: "Session") -> Demonstration:
             raise DoorsClosedError(str(error)) from error
 
     return run
+
+
+def _reading(options: Options) -> AbstractContextManager["Reader | None"]:
+    if not options.read_state:
+        return nullcontext()
+    from fdscope.exporter.containers.reader import reading
+
+    return reading(options.privileges_user)
 
 
 def _sockets(options: Options) -> list[socket.socket]:

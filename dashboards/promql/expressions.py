@@ -17,7 +17,7 @@ from fdscope.dashboards.promql.selectors import (
     none_of,
     one_of,
 )
-from fdscope.exporter.catalog import Kind, Metric
+from fdscope.exporter.catalog import Kind, Metric, units
 
 __all__ = ["Matcher", "QueryError", "Where", "differs", "matches", "none_of", "one_of"]
 
@@ -159,6 +159,18 @@ def quantile(share: float, metric: Metric, by: Iterable[str] = (), **where: Wher
 def top(count: int, expression: str) -> str:
     """Write the highest values of an expression, without 0."""
     return f"topk({count}, {expression} > 0)"
+
+
+def with_names(expression: str, *labels: str) -> str:
+    """Add labels of fdscope_unit_info to an expression that has the label ``unit``.
+
+    What has a unit without names is left out. Where two hosts have a unit of the same name, it gets
+    the names of one of them.
+    """
+    check_labels(units.UNIT_INFO, labels)
+    names = _grouped("max", ("unit", *labels), select(units.UNIT_INFO))
+    wanted = ", ".join(labels)
+    return f"{expression} * on (unit) group_left ({wanted}) topk by (unit) (1, {names})"
 
 
 def named(expression: str, label: str, text: str, source: str = "", pattern: str = "(.*)") -> str:

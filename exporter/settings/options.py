@@ -62,6 +62,8 @@ class Options:
     """Most processes that get series of their pid."""
     budget: int
     """Most series that a scrape may have."""
+    read_state: bool
+    """Read names of containers from the state of their runtimes."""
     selftest_interval: int
     """Seconds; 0 for a self-test at start only."""
 
@@ -283,6 +285,13 @@ OPTIONS = (
         "Most series that a scrape may have. If there are more, the processes, names and errors"
         " that move least, or have ended, are summed.",
         "N", _between(2000, 1_000_000),
+    ),
+    Option(
+        "units.read-state", "read_state", bool, False,
+        "Read the names, images and pods of containers for fdscope_unit_info from the state that"
+        " Docker, containerd, CRI-O, Podman and the kubelet keep on this machine. A separate"
+        " process does it. Most of that state is root's: the service needs CAP_DAC_READ_SEARCH,"
+        " which that process alone keeps.",
     ),
     Option(
         "selftest.interval", "selftest_interval", int, 0,

@@ -55,6 +55,15 @@ def test_events_are_all_there_were_of_a_target_that_is_new() -> None:
         expressions.events(fds.OPEN_FDS)
 
 
+def test_names_of_units_are_joined() -> None:
+    assert expressions.with_names("busy", "container", "pod") == (
+        "busy * on (unit) group_left (container, pod)"
+        f" topk by (unit) (1, max by (unit, container, pod) (fdscope_unit_info{{{TARGET}}}))"
+    )
+    with pytest.raises(expressions.QueryError, match="no label colour"):
+        expressions.with_names("busy", "colour")
+
+
 def test_increase_of_processes_is_refused() -> None:
     with pytest.raises(expressions.QueryError, match="misses short ones"):
         expressions.growth(layers.FILE_READS)

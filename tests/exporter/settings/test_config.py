@@ -53,6 +53,7 @@ def test_defaults() -> None:
         privileges_user="",
         max_series=1000,
         budget=20_000,
+        read_state=False,
         selftest_interval=0,
     )
 
@@ -70,9 +71,8 @@ def test_every_option_can_be_a_flag() -> None:
             "--exclude-self",
             "--process.max-series=0", "--metrics.max-series=5000", "--privileges.user=nobody",
             "--scheduling.nice=-1",
-            "--web.details",
-            "--web.history=5",
-            "--selftest.interval=3600",
+            "--web.details", "--web.history=5",
+            "--units.read-state", "--selftest.interval=3600",
         ]
     )  # fmt: skip
     assert options == Options(
@@ -98,6 +98,7 @@ def test_every_option_can_be_a_flag() -> None:
         privileges_user="nobody",
         max_series=0,
         budget=5000,
+        read_state=True,
         selftest_interval=3600,
     )
 
@@ -127,6 +128,8 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         cache = "/var/cache/other"
         [process]
         max-series = 7
+        [units]
+        read-state = true
         [selftest]
         interval = 60
     """
@@ -153,6 +156,7 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         privileges_user="nobody",
         max_series=7,
         budget=20_000,
+        read_state=True,
         selftest_interval=60,
     )
 
