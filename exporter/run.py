@@ -36,8 +36,8 @@ from fdscope.probes.schema.taxonomy import Mode
 
 if TYPE_CHECKING:
     from fdscope.exporter.collector import Collector
-    from fdscope.probes.demonstration.doors import Lane
     from fdscope.exporter.containers.reader import Reader
+    from fdscope.probes.demonstration.doors import Lane
     from fdscope.probes.read.session import Session
     from fdscope.probes.selftest.run import Row
 
