@@ -142,6 +142,26 @@ def highest(metric: Metric, by: Iterable[str] = (), **where: Where) -> str:
     return _grouped("max", by, select(metric, **where))
 
 
+def least_pace(
+    metric: Metric, by: Iterable[str], seconds: int, steps: int = 3, **where: Where
+) -> str:
+    """Write the growth per second of a gauge in the step of a window in which it grew least.
+
+    Nothing for what did not grow in every step, or is younger than the window.
+    """
+    by = tuple(by)
+    now = total(metric, by, **where)
+    inner = select(metric, **where)
+    step = seconds // steps
+
+    def back(count: int) -> str:
+        return _grouped("sum", by, f"{inner} offset {count * step}s") if count else now
+
+    parts = (named(f"{back(n)} - {back(n + 1)}", "step", f"{n}") for n in range(steps))
+    least = f"min by ({', '.join(by)}) ({' or '.join(parts)})"
+    return f"({least} / {step} > 0 and {back(steps)})"
+
+
 def buckets(metric: Metric, by: Iterable[str] = (), **where: Where) -> str:
     """Write the rate of a histogram's buckets, summed by ``le`` and labels."""
     if metric.kind is not Kind.HISTOGRAM:

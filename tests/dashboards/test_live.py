@@ -36,6 +36,10 @@ EMPTY: dict[tuple[str, str], str] = {
     ("Drift of the fd accounts", ""): "census and events agree",
     ("Calls refused for their fd", ""): "the workload is refused nothing",
     (
+        "Time to the fd limit, at the pace of the last minute or half hour",
+        "",
+    ): "no process of the workload comes near its limit",
+    (
         "Waiting for permission",
         "",
     ): "tracepoint mode does not measure these waits",

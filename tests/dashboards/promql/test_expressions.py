@@ -64,6 +64,13 @@ def test_names_of_units_are_joined() -> None:
         expressions.with_names("busy", "colour")
 
 
+def test_the_least_pace_of_the_steps_of_a_window() -> None:
+    written = expressions.least_pace(fds.OPEN_FDS, ("process",), 60, pid="7")
+    assert [f"offset {back}s" in written for back in (20, 40, 60, 80)] == [True, True, True, False]
+    assert written.startswith("(min by (process) (label_replace(sum by (process) (")
+    assert "/ 20 > 0 and sum by (process) (" in written
+
+
 def test_increase_of_processes_is_refused() -> None:
     with pytest.raises(expressions.QueryError, match="misses short ones"):
         expressions.growth(layers.FILE_READS)
