@@ -142,7 +142,8 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "VIA_COUNT", vias
     yield "COMM_BYTES", records.COMM_BYTES
     yield "CGROUPS_A_CALL", records.CGROUPS_A_CALL
-    for name in ("EBADF", "ENFILE", "EMFILE", "ENOTSOCK", "EALREADY", "EINPROGRESS"):
+    names = "EBADF EFAULT ENFILE EMFILE ENOSYS ENOTSOCK EALREADY EINPROGRESS"
+    for name in names.split():
         yield name, getattr(errno, name)
     yield "UNKNOWN_ERRNO", UNKNOWN_ERRNO
     yield "TTY_MAJORS", _cases(tty_majors())

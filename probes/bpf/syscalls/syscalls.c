@@ -31,16 +31,31 @@ struct in_flight {
 	struct process_key owner; /* once it has returned */
 };
 
-/* Argument `index` of 1 to 3; socketcall(2) of 32-bit programs has its arguments in memory. */
+/*
+ * An argument of socketcall(2) of 32-bit programs, which has them in memory; NO_FD if it cannot be
+ * read. Nothing is lost if the kernel could not read it either, nor on entry (result -ENOSYS).
+ */
+static __always_inline u32 socketcall_argument(const struct in_flight *now, u32 index)
+{
+	const void *from = (void *)syscall_argument(now->regs, 1) + index * sizeof(u32);
+	u32 value;
+#ifndef MACHINE_aarch64
+	u64 result = 0;
+
+	if (!bpf_probe_read_user(&value, sizeof(value), from))
+		return value;
+	PROBE_READ(result, &now->regs->ax);
+	if ((s32)result != -EFAULT && (s32)result != -ENOSYS)
+		lose(LOSS_USER_MEMORY);
+#endif
+	return NO_FD;
+}
+
+/* Argument `index` of 1 to 3. */
 static __always_inline u64 argument_of(const struct in_flight *now, u32 index)
 {
-	u32 value = 0;
-
-	if (now->slot < SOCKETCALL_SLOTS)
-		return syscall_argument(now->regs, index);
-	read_user(&value, sizeof(value),
-		  syscall_argument(now->regs, 1) + index * sizeof(value));
-	return value;
+	return now->slot < SOCKETCALL_SLOTS ? syscall_argument(now->regs, index)
+					    : socketcall_argument(now, index);
 }
 
 static __always_inline struct in_flight call_in_flight(struct pt_regs *regs)
