@@ -12,10 +12,13 @@
     severity: {},
     // As in `fdscope rules --defaults`.
     thresholds: {
-      'fd-leak.min-open': 64,
+      'fd-leak.min-open': 32,
       'fd-leak.min-growth': 32,
       'fd-limit.ratio': 0.9,
       'fd-limit.min-limit': 64,
+      'fd-limit-soon.ratio': 0.8,
+      'fd-leak-restarts.ratio': 0.8,
+      'fd-leak-restarts.times': 2,
       'host-files.ratio': 0.8,
       'io.min-bytes': 10485760,
       'io.spike-factor': 10,

@@ -18,19 +18,51 @@
   prometheusAlerts+:: {
     local all = [
       {
+        name: "fdscope-fd-limits",
+        interval: "5s",
+        rules: [
+          {
+            alert: "FdscopeFdLimitSoon",
+            expr: "(\n  (fdscope_max_fds - instance_process_pid_unit:fdscope_open_fds:sum) / instance_process_pid_unit:fdscope_open_fds:rate15s_min45s >= 0 < 180\n  and instance_process_pid_unit:fdscope_open_fds:sum - instance_process_pid_unit:fdscope_open_fds:sum offset 45s <= 90 * instance_process_pid_unit:fdscope_open_fds:rate15s_min45s\n  and instance_process_pid_unit:fdscope_open_fds:sum + 40 * instance_process_pid_unit:fdscope_open_fds:rate15s_min45s > " + short('fd-limit-soon.ratio') + " * (fdscope_max_fds >= " + whole('fd-limit.min-limit') + ")\n) or (\n  (fdscope_max_fds - instance_process_pid_unit:fdscope_open_fds:sum) / instance_process_pid_unit:fdscope_open_fds:rate100s_min5m >= 0 < 600\n  and instance_process_pid_unit:fdscope_open_fds:sum - instance_process_pid_unit:fdscope_open_fds:sum offset 5m <= 600 * instance_process_pid_unit:fdscope_open_fds:rate100s_min5m\n  and instance_process_pid_unit:fdscope_open_fds:sum + 15 * instance_process_pid_unit:fdscope_open_fds:rate100s_min5m > " + short('fd-limit-soon.ratio') + " * (fdscope_max_fds >= " + whole('fd-limit.min-limit') + ")\n)",
+            labels: {
+              severity: "critical",
+            },
+            annotations: {
+              summary: "A process runs out of file descriptors within minutes.",
+              description: "{{ $labels.process }} (pid {{ $labels.pid }}{{ with $labels.unit }}, {{ . }}{{ end }}) on {{ $labels.instance }} opens more than it closes without a pause. At this pace it reaches its limit (RLIMIT_NOFILE) in {{ $value | humanizeDuration }}; then open, socket and accept fail.",
+              runbook_url: config.runbooks + "/FdscopeFdLimitSoon.md",
+              dashboard_url: config.grafana + "/d/fdscope-unusual?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
+            },
+          },
+          {
+            alert: "FdscopeFdRefused",
+            expr: "sum without (pid, birth, ended) (\n(sum without (pid, birth, ended) (fdscope_fd_refusals_total{process!=\"(other processes)\", errno=~\"EMFILE|ENFILE\"}) - sum without (pid, birth, ended) (fdscope_fd_refusals_total{process!=\"(other processes)\", errno=~\"EMFILE|ENFILE\"} offset 5m)) >= 0\nor sum without (pid, birth, ended) (fdscope_fd_refusals_total{process!=\"(other processes)\", errno=~\"EMFILE|ENFILE\"}) and on (job, instance) up offset 5m == 1\nor (sum without (pid, birth, ended) (fdscope_fd_refusals_total{process=\"(other processes)\", errno=~\"EMFILE|ENFILE\", ended=\"\"}) - sum without (pid, birth, ended) (fdscope_fd_refusals_total{process=\"(other processes)\", errno=~\"EMFILE|ENFILE\", ended=\"\"} offset 5m)) >= 0\nor sum without (pid, birth, ended) (fdscope_fd_refusals_total{process=\"(other processes)\", errno=~\"EMFILE|ENFILE\", ended=\"\"}) and on (job, instance) up offset 5m == 1\n) > 0\nunless on (job, instance, process) (fdscope_max_fds < " + whole('fd-limit.min-limit') + ")",
+            labels: {
+              severity: "critical",
+            },
+            annotations: {
+              summary: "Calls fail because no file descriptor is free.",
+              description: "{{ $labels.process }}{{ with $labels.unit }} ({{ . }}){{ end }} on {{ $labels.instance }}: {{ $value | humanize }} calls were refused in the last 5m ({{ $labels.errno }}). EMFILE is the limit of the process (RLIMIT_NOFILE), ENFILE that of the host (fs.file-max). The process may have ended since.",
+              runbook_url: config.runbooks + "/FdscopeFdRefused.md",
+              dashboard_url: config.grafana + "/d/fdscope-unusual?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
+            },
+          },
+        ],
+      },
+      {
         name: "fdscope-fds",
         interval: "30s",
         rules: [
           {
             alert: "FdscopeFdLeak",
-            expr: "predict_linear(instance_process_pid_unit:fdscope_open_fds:sum[30m], 14400) > fdscope_max_fds\nand deriv(instance_process_pid_unit:fdscope_open_fds:sum[30m]) > 0\nand deriv(instance_process_pid_unit:fdscope_open_fds:sum[10m]) > 0\nand instance_process_pid_unit:fdscope_open_fds:sum - instance_process_pid_unit:fdscope_open_fds:sum offset 30m >= " + whole('fd-leak.min-growth'),
+            expr: "(\n  (fdscope_max_fds - instance_process_pid_unit:fdscope_open_fds:sum) / instance_process_pid_unit:fdscope_open_fds:rate16m_min48m >= 0 < 14400\n  and instance_process_pid_unit:fdscope_open_fds:sum - instance_process_pid_unit:fdscope_open_fds:sum offset 48m <= 5760 * instance_process_pid_unit:fdscope_open_fds:rate16m_min48m\n  and instance_process_pid_unit:fdscope_open_fds:sum - instance_process_pid_unit:fdscope_open_fds:sum offset 48m >= " + whole('fd-leak.min-growth') + "\n  and instance_process_pid_unit:fdscope_open_fds:sum > instance_process_pid_unit:fdscope_open_fds:sum offset 10m\n) or (\n  (fdscope_max_fds - instance_process_pid_unit:fdscope_open_fds:sum) / last_over_time(instance_process_pid_unit:fdscope_open_fds:rate1h_low3h[10m]) >= 0 < 14400\n  and instance_process_pid_unit:fdscope_open_fds:sum - instance_process_pid_unit:fdscope_open_fds:sum offset 3h <= 21600 * last_over_time(instance_process_pid_unit:fdscope_open_fds:rate1h_low3h[10m])\n  and instance_process_pid_unit:fdscope_open_fds:sum - instance_process_pid_unit:fdscope_open_fds:sum offset 3h >= " + whole('fd-leak.min-growth') + "\n)",
             'for': "10m",
             labels: {
               severity: "warning",
             },
             annotations: {
               summary: "The open file descriptors of a process grow towards its limit.",
-              description: "{{ $labels.process }} (pid {{ $labels.pid }}{{ with $labels.unit }}, {{ . }}{{ end }}) on {{ $labels.instance }} has opened more than it closed for 30m; at this pace it would hold {{ $value | humanize }} in 4h, which is past its limit.",
+              description: "{{ $labels.process }} (pid {{ $labels.pid }}{{ with $labels.unit }}, {{ . }}{{ end }}) on {{ $labels.instance }} has opened more than it closed for 48m or longer; at this pace it reaches its limit (RLIMIT_NOFILE) in {{ $value | humanizeDuration }}.",
               runbook_url: config.runbooks + "/FdscopeFdLeak.md",
               dashboard_url: config.grafana + "/d/fdscope-unusual?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
             },
@@ -198,6 +230,19 @@
               summary: "A program uses a kind of file descriptor that it never used before.",
               description: "{{ $labels.process }} on {{ $labels.instance }} has been known for more than 1d and used a {{ $labels.fd_type }} for the first time in the last 1h.",
               runbook_url: config.runbooks + "/FdscopeNewFdType.md",
+              dashboard_url: config.grafana + "/d/fdscope-unusual?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
+            },
+          },
+          {
+            alert: "FdscopeFdLeakRestarts",
+            expr: "count without (pid) (\n  last_over_time(instance_process_pid_unit:fdscope_fd_limit_ratio:max[1d]) > " + short('fd-leak-restarts.ratio') + "\n  and last_over_time(instance_process_pid_unit:fdscope_fd_limit_ratio:max[1d]) - min_over_time(instance_process_pid_unit:fdscope_fd_limit_ratio:max[1d]) > 0.1\n  unless fdscope_max_fds\n) >= " + whole('fd-leak-restarts.times') + "\nand on (job, instance, process, unit) fdscope_max_fds\nand on (job, instance, process, unit) fdscope_fd_refusals_total{errno=\"EMFILE\"} > 0",
+            labels: {
+              severity: "warning",
+            },
+            annotations: {
+              summary: "A program runs out of file descriptors, ends and starts again.",
+              description: "{{ $value }} processes of {{ $labels.process }}{{ with $labels.unit }} ({{ . }}){{ end }} on {{ $labels.instance }} ended in the last 1d with their file descriptors used up, and it runs again: a leak that each restart hides.",
+              runbook_url: config.runbooks + "/FdscopeFdLeakRestarts.md",
               dashboard_url: config.grafana + "/d/fdscope-unusual?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
             },
           },
@@ -434,12 +479,34 @@
         ],
       },
       {
-        name: "fdscope-fds",
-        interval: "30s",
+        name: "fdscope-fd-limits",
+        interval: "5s",
         rules: [
           {
             record: "instance_process_pid_unit:fdscope_open_fds:sum",
             expr: "sum without (fd_type, ended) (fdscope_open_fds{pid!=\"\"}) >= " + whole('fd-leak.min-open'),
+          },
+          {
+            record: "instance_process_pid_unit:fdscope_fd_limit_ratio:max",
+            expr: "instance_process_pid_unit:fdscope_open_fds:sum / (fdscope_max_fds >= " + whole('fd-limit.min-limit') + ") > 0.25",
+          },
+          {
+            record: "instance_process_pid_unit:fdscope_open_fds:rate15s_min45s",
+            expr: "min without (step) (\n  label_replace(instance_process_pid_unit:fdscope_open_fds:sum - instance_process_pid_unit:fdscope_open_fds:sum offset 15s, \"step\", \"0\", \"\", \"\")\n  or label_replace(instance_process_pid_unit:fdscope_open_fds:sum offset 15s - instance_process_pid_unit:fdscope_open_fds:sum offset 30s, \"step\", \"1\", \"\", \"\")\n  or label_replace(instance_process_pid_unit:fdscope_open_fds:sum offset 30s - instance_process_pid_unit:fdscope_open_fds:sum offset 45s, \"step\", \"2\", \"\", \"\")\n) / 15 > 0",
+          },
+          {
+            record: "instance_process_pid_unit:fdscope_open_fds:rate100s_min5m",
+            expr: "min without (step) (\n  label_replace(instance_process_pid_unit:fdscope_open_fds:sum - instance_process_pid_unit:fdscope_open_fds:sum offset 1m40s, \"step\", \"0\", \"\", \"\")\n  or label_replace(instance_process_pid_unit:fdscope_open_fds:sum offset 1m40s - instance_process_pid_unit:fdscope_open_fds:sum offset 3m20s, \"step\", \"1\", \"\", \"\")\n  or label_replace(instance_process_pid_unit:fdscope_open_fds:sum offset 3m20s - instance_process_pid_unit:fdscope_open_fds:sum offset 5m, \"step\", \"2\", \"\", \"\")\n) / 100 > 0",
+          },
+        ],
+      },
+      {
+        name: "fdscope-fds",
+        interval: "30s",
+        rules: [
+          {
+            record: "instance_process_pid_unit:fdscope_open_fds:rate16m_min48m",
+            expr: "min without (step) (\n  label_replace(instance_process_pid_unit:fdscope_open_fds:sum - instance_process_pid_unit:fdscope_open_fds:sum offset 16m, \"step\", \"0\", \"\", \"\")\n  or label_replace(instance_process_pid_unit:fdscope_open_fds:sum offset 16m - instance_process_pid_unit:fdscope_open_fds:sum offset 32m, \"step\", \"1\", \"\", \"\")\n  or label_replace(instance_process_pid_unit:fdscope_open_fds:sum offset 32m - instance_process_pid_unit:fdscope_open_fds:sum offset 48m, \"step\", \"2\", \"\", \"\")\n) / 960 > 0",
           },
         ],
       },
@@ -526,6 +593,10 @@
           {
             record: "instance_process:fdscope_fds:group",
             expr: "group without (fd_type) (instance_process_fd_type:fdscope_fds:group)",
+          },
+          {
+            record: "instance_process_pid_unit:fdscope_open_fds:rate1h_low3h",
+            expr: "min without (step) (\n  label_replace(min_over_time(instance_process_pid_unit:fdscope_open_fds:sum[1h]) - min_over_time(instance_process_pid_unit:fdscope_open_fds:sum[1h] offset 1h), \"step\", \"0\", \"\", \"\")\n  or label_replace(min_over_time(instance_process_pid_unit:fdscope_open_fds:sum[1h] offset 1h) - min_over_time(instance_process_pid_unit:fdscope_open_fds:sum[1h] offset 2h), \"step\", \"1\", \"\", \"\")\n  or label_replace(min_over_time(instance_process_pid_unit:fdscope_open_fds:sum[1h] offset 2h) - min_over_time(instance_process_pid_unit:fdscope_open_fds:sum[1h] offset 3h), \"step\", \"2\", \"\", \"\")\n) / 3600 > 0",
           },
         ],
       },
