@@ -35,6 +35,7 @@ export function start(show) {
     wanted = place < times.length ? times[place] : null;
     const asking = wanted;
     find("time-shown").textContent = shownTime() ?? "now";
+    find("time").setAttribute("aria-valuetext", shownTime() ?? "now");
     if (asking === null) {
       show(null);
       return;
