@@ -14,7 +14,7 @@ from fdscope.probes.attach.compiler import LoadError, import_bcc, obtained
 from fdscope.probes.attach.programs import Programs
 from fdscope.probes.attach.report import HookStatus, State
 from fdscope.probes.attach.settings import Settings
-from fdscope.probes.hooks.syscalls import IN_ALL_MODES, TailCall, meanings, table
+from fdscope.probes.hooks.syscalls import IN_ALL_MODES, TailCall, followed, meanings, table
 from fdscope.probes.hooks.table import WITHOUT_FUNCTION, Hook, Point
 from fdscope.probes.kernel.btf import Btf
 from fdscope.probes.kernel.libbpf import ProgramKind
@@ -165,6 +165,8 @@ class Attacher:
             for slot, call in table(machine).items():
                 value = np.array(call.record(), dtype("syscall"))
                 self._programs.put("syscalls", slot, value.tobytes())
+            for number, how in followed(machine).items():
+                self._programs.put("followed", number, bytes([how]))
         else:
             for slot, meaning in meanings(machine).items():
                 self._programs.put("fd_calls", slot, np.array(meaning, dtype("fd_call")).tobytes())

@@ -33,6 +33,16 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         ("error", "u8"),
     ],
     "amount": [("operations", "u64"), ("bytes", "u64")],
+    # value of `cells`: a counter of one CPU; `owner`: a process_key, `code`: see `slots`, and a bit
+    # above it where the cell is used; `filesystem`: as in target
+    "cell": [
+        ("owner", "u64"),
+        ("code", "u64"),
+        ("filesystem", "u64"),
+        ("operations", "u64"),
+        ("bytes", "u64"),
+        ("unused[3]", "u64"),
+    ],
     # key and value of `processes`
     "process_key": [("tgid", "u32"), ("start", "u32")],
     "process": [("cgroup_id", "u64"), ("exited", "u64"), (f"comm[{COMM_BYTES}]", "char")],
