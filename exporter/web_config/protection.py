@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 """Seconds after which unusable files are tried again, changed or not."""
+_LARGEST_SHARE = 0.05
+"""Share of the time that these tries may take: nothing else is served meanwhile."""
 
 _Stamps = tuple[tuple[int, ...] | None, ...]
 
@@ -71,7 +73,7 @@ class Protection:
         self._clock = clock
         self._now = OPEN
         self._why: ConfigError | None = None
-        self._read_at = clock()
+        self._retry_at = clock()
         self._files: list[Path] = []
         self._stamps: _Stamps = ()
         if path:
@@ -105,10 +107,16 @@ class Protection:
 
     def _is_worth_a_try(self) -> bool:
         """True if it is time to read again: an unreadable file can become readable unchanged."""
-        return self._why is not None and self._clock() - self._read_at >= RETRY_SECONDS
+        return self._why is not None and self._clock() >= self._retry_at
 
     def _read(self, path: Path) -> None:
-        self._files, self._read_at = [path], self._clock()
+        began = self._clock()
+        self._try_to_read(path)
+        ended = self._clock()
+        self._retry_at = ended + max(RETRY_SECONDS, (ended - began) / _LARGEST_SHARE)
+
+    def _try_to_read(self, path: Path) -> None:
+        self._files = [path]
         # Stamps from before reading: a change meanwhile is read next time.
         self._stamps, self._why = self._stamp(), None
         try:

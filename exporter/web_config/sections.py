@@ -17,6 +17,9 @@ from fdscope.exporter.settings.strict import ConfigError
 
 T = TypeVar("T")
 
+MAX_BYTES = 1 << 16
+"""Largest file: Python takes minutes for a megabyte of YAML, and serves nobody meanwhile."""
+
 _PREFIX = "tag:yaml.org,2002:"
 _TAGS = {
     f"{_PREFIX}{name}": words
@@ -127,8 +130,11 @@ class Section:
 def read(path: Path) -> Section:
     """Read the whole file; ConfigError if it cannot be read or is no YAML mapping."""
     where = strict.shown_path(path)
+    text = strict.read_text(path)
+    if len(text) > MAX_BYTES:
+        raise ConfigError(f"{where} is larger than {MAX_BYTES} bytes")
     try:
-        node = yaml.compose(strict.read_text(path), _Loader)
+        node = yaml.compose(text, _Loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{where} is not valid YAML: {_place(error)}") from error
     except (ValueError, RecursionError) as error:

@@ -22,9 +22,9 @@ from fdscope.exporter.cli import main
 from fdscope.exporter.settings import config, strict
 from fdscope.exporter.settings.options import OPTIONS, Option, Options
 from fdscope.exporter.settings.strict import ConfigError
-from fdscope.exporter.web_config import model, protection
+from fdscope.exporter.web_config import model, protection, sections
 from fdscope.exporter.web_config.context import context
-from fdscope.exporter.web_config.model import RateLimit
+from fdscope.exporter.web_config.model import RateLimit, WebConfig
 from fdscope.exporter.web_config.protection import Protection
 from tests.exporter.process import exporter
 from tests.exporter.web_config.certificates import Authority, authority
@@ -151,6 +151,36 @@ def test_a_web_configuration_from_what_is_no_file(no_file: tuple[Path, str]) -> 
     path, message = no_file
     with pytest.raises(ConfigError, match=message):
         Protection(path)
+
+
+def test_a_web_configuration_that_takes_long_to_parse(tmp_path: Path) -> None:
+    """It is read while serving, and a megabyte of lists takes minutes."""
+    file = tmp_path / "odd"
+    file.write_text("a: [" + "b," * (sections.MAX_BYTES // 2))
+    with pytest.raises(ConfigError, match=f"is larger than {sections.MAX_BYTES} bytes"):
+        Protection(file)
+
+
+def test_unusable_files_that_take_long_are_read_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else is served meanwhile."""
+    file, now, reads = tmp_path / "web.yml", [100.0], [0]
+    file.write_text("rate_limit: {interval: 1s, burst: 1}")
+    protected = Protection(file, lambda: now[0])
+
+    def parse(_: Path) -> WebConfig:
+        reads[0] += 1
+        now[0] += 3
+        raise ConfigError("odd")
+
+    monkeypatch.setattr(protection, "parse", parse)
+    file.write_text("odd")
+    for _ in range(100):
+        with pytest.raises(ConfigError, match="odd"):
+            protected.current()
+        now[0] += 1
+    assert reads[0] == 2
 
 
 @pytest.mark.parametrize("which", ["cert_file", "key_file", "client_ca_file"])
