@@ -34,6 +34,15 @@ _TRIES = 3
 _FULL_MAPS = (Loss.COUNTERS_FULL, Loss.PENDING_FULL, Loss.CALLS_FULL)
 
 
+class TooSlowError(subprocess.SubprocessError):
+    """The known bytes were not moved in time: the machine is busy with other things."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"the process that moves the known bytes took more than {_TIMEOUT_SECONDS} s"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """Bytes of one case, fd type and direction: moved and counted."""
@@ -139,6 +148,9 @@ def _cases_done(quick: bool, meanwhile: Callable[[], None]) -> Iterator[dict[str
             answers = json.loads(_line(worker, meanwhile))
             yield {case: Answer(**answer) for case, answer in answers.items()}
             worker.communicate(timeout=_TIMEOUT_SECONDS)  # closes its input: it ends
+        except subprocess.TimeoutExpired as error:
+            worker.kill()
+            raise TooSlowError from error
         except BaseException:
             worker.kill()
             raise
@@ -154,7 +166,7 @@ def _line(worker: "subprocess.Popen[bytes]", meanwhile: Callable[[], None]) -> b
         while not text.endswith(b"\n"):
             meanwhile()
             if time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired(worker.args, _TIMEOUT_SECONDS)
+                raise TooSlowError
             if not ready.select(_STEP_SECONDS):
                 continue
             part = os.read(output.fileno(), 1 << 16)
@@ -233,7 +245,7 @@ def attach_what_fires(
     """Attach, test in small, and try the next candidates if hooks do not fire.
 
     AttachError if nothing can be attached; what is wrong in the end is in the rows. There are none
-    if the test could not judge the probes.
+    if the test could not judge the probes: a map was full, or it took too long.
     """
     while True:
         session = attach(modes, settings, progress)
@@ -245,10 +257,13 @@ def attach_what_fires(
                     " during the self-test because maps were full"
                 )
                 return session, ()
-            instead = next_try(result.rows, session.mode, modes, settings)
+        except TooSlowError as error:
+            progress(f"{session.mode.value} mode is kept untested: {error}")
+            return session, ()
         except BaseException:
             session.close()
             raise
+        instead = next_try(result.rows, session.mode, modes, settings)
         if instead is None:
             return session, result.rows
         progress(f"{session.mode.value} mode is attached and does not count right: trying the next")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The self-test finds exact and inexact rows."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -170,3 +171,18 @@ def test_a_mode_is_kept_when_there_is_no_room_to_judge_it() -> None:
         assert kept.losses()[Loss.COUNTERS_FULL]
     finally:
         kept.close()
+
+
+def test_a_mode_is_kept_when_the_machine_is_too_busy_to_judge_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run, "_TIMEOUT_SECONDS", 0)
+    said: list[str] = []
+    session, rows = run.attach_what_fires(modes(), Settings(), said.append)
+    with contextlib.closing(session):
+        assert not rows
+        assert session.snapshot().amounts
+    assert said[-1] == (
+        f"{session.mode.value} mode is kept untested: the process that moves the known bytes took"
+        " more than 0 s"
+    )
