@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with interrupting():
             open_missing_streams()
             # Threads of numpy would keep the privileges that the other threads drop.
-            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+            os.environ["OPENBLAS_NUM_THREADS"] = "1"
             return _end(_run(argv))
     except KeyboardInterrupt:
         return _end(OK)

@@ -144,6 +144,15 @@ def test_blind_spots(mode: Mode, capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
+def test_numpy_has_one_thread_whatever_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thread of its own would keep the privileges, and the exporter refuses to serve then."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "8")
+    assert main.main(["version"]) == 0
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["version", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
