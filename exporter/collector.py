@@ -27,7 +27,7 @@ from fdscope.exporter.accounts.units import Units
 from fdscope.exporter.catalog import CATALOG
 from fdscope.exporter.catalog import health as catalog
 from fdscope.exporter.catalog.slots import series_of
-from fdscope.exporter.families import build, fds, health, layers, owned
+from fdscope.exporter.families import build, fds, health, layers, owned, sockets
 from fdscope.exporter.families import storage as device_families
 from fdscope.exporter.families import units as unit_families
 from fdscope.probes.attach.report import HookStatus
@@ -256,7 +256,8 @@ class Collector(ClientCollector):
             with self._part("units"):
                 self._units.meet({key: found.process for key, found in taken.processes.items()})
             owners = self._census_owners.choose(taken.processes, budget)
-            self._shown = taken, list(fds.census_families(taken, owners))
+            made = (*fds.census_families(taken, owners), *sockets.socket_families(taken, owners))
+            self._shown = taken, list(made)
         return [*self._shown[1], fds.census_age_family(self._census.age or 0.0)]
 
     def _ledger(self, snapshot: Snapshot) -> Iterator[Family]:

@@ -14,6 +14,7 @@ from fdscope.dashboards.alerting.rules import (
     itself,
     new_types,
     running_out,
+    sockets,
 )
 from fdscope.dashboards.alerting.settings import OFF, Settings
 
@@ -25,7 +26,11 @@ def groups(settings: Settings) -> tuple[Group, ...]:
     made = (
         Group("fdscope-fleet", often, tuple(fleet.records())),
         Group("fdscope-fd-limits", fast, tuple(running_out.fast(settings))),
-        Group("fdscope-fds", often, (*running_out.rules(settings), *fds.alerts(settings))),
+        Group(
+            "fdscope-fds",
+            often,
+            (*running_out.rules(settings), *fds.alerts(settings), *sockets.alerts(settings)),
+        ),
         Group("fdscope-events", often, events.rules(settings)),
         Group("fdscope-flow", often, flow.rules(settings)),
         Group(

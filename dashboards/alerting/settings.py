@@ -102,6 +102,23 @@ class FdLeakRestarts:
 
 
 @dataclass(frozen=True, slots=True)
+class Staying:
+    """TCP sockets that stay in a state that should pass."""
+
+    window: Duration
+    min_sockets: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListenQueue:
+    """Listening sockets whose queue is full, or near that while they drop connections."""
+
+    ratio: float
+    window: Duration
+    hold: Duration
+
+
+@dataclass(frozen=True, slots=True)
 class HostFiles:
     """The host near its limit."""
 
@@ -216,6 +233,9 @@ class Settings:
     fd_refused: FdRefused
     fd_leak_restarts: FdLeakRestarts
     host_files: HostFiles
+    close_wait: Staying
+    syn_recv: Staying
+    listen_queue: ListenQueue
     stdio: Stdio
     packet_socket: PacketSocket
     io: Io

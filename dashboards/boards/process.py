@@ -40,7 +40,7 @@ from fdscope.dashboards.promql.expressions import (
     with_names,
 )
 from fdscope.dashboards.promql.selectors import of_kinds
-from fdscope.exporter.catalog import SOCKET_KINDS, Metric, fds, health, layers
+from fdscope.exporter.catalog import SOCKET_KINDS, Metric, fds, health, layers, sockets
 
 # Panels about the fds of one process.
 
@@ -85,6 +85,13 @@ def lifecycle() -> list[Panel]:
             query(f"{refused} > 0", "{{errno}}, {{birth}}"),
             unit="ops",
             empty="no call was refused",
+        ),
+        lines(
+            "TCP sockets by state",
+            "Fds of TCP sockets at each census. close_wait: the peer has closed, the process has"
+            " not. syn_recv: handshakes at its listening sockets.",
+            query(total(sockets.TCP_SOCKETS, by=("state",), **_OWN), "{{state}}"),
+            empty="it has no TCP socket",
         ),
         lines(
             "Connections",

@@ -37,7 +37,7 @@ from fdscope.dashboards.promql.expressions import (
     total,
 )
 from fdscope.dashboards.promql.prometheus import ALERTS, OURS, UP
-from fdscope.exporter.catalog import fds, layers
+from fdscope.exporter.catalog import fds, layers, sockets
 
 # Panels about sockets in unusual places, and about taps and debuggers.
 
@@ -215,6 +215,46 @@ def _time_left() -> Table:
     )
 
 
+def _queues() -> list[Panel]:
+    shape: dict[str, Any] = {
+        "defaults": {"min": 0, "links": [process_link()]},
+        "width": 8,
+        "rows": 8,
+    }
+    stays = total(
+        sockets.TCP_SOCKETS, by=("process", "state"), state=one_of(("close_wait", "syn_recv"))
+    )
+    ratio = highest(sockets.LISTEN_RATIO, by=("process",))
+    waiting = total(sockets.LISTEN_WAITING, by=("process",))
+    return [
+        lines(
+            "TCP connections that should pass",
+            "close_wait: the peer has closed, the program has not, and each holds an fd. syn_recv:"
+            " handshakes that are not done. At each moment the eight processes with most.",
+            query(top(8, stays), "{{process}}: {{state}}"),
+            empty="no TCP connection is in close_wait or syn_recv",
+            **shape,
+        ),
+        lines(
+            "Connections that wait for accept",
+            "Connections at listening TCP sockets that the program has not accepted yet. At each"
+            " moment the eight processes with most.",
+            query(top(8, waiting), "{{process}}"),
+            empty="no connection waits for accept",
+            **shape,
+        ),
+        lines(
+            "Listen queues, share of the backlog",
+            "The fullest queue of each process, divided by its backlog: from 100 % on connections"
+            " are dropped. At each moment the eight fullest.",
+            query(top(8, ratio), "{{process}}"),
+            unit="percentunit",
+            empty="all listen queues are empty",
+            **shape,
+        ),
+    ]
+
+
 _SLOPE, _SETTLED = "30m:1m", "10m"
 _BYTES = (layers.FILE_READ_BYTES, layers.FILE_WRITTEN_BYTES)
 
@@ -355,6 +395,7 @@ def unusual() -> core.Dashboard:
             _alerts(),
             [
                 row("Leaks and limits", *_leaks(), _time_left()),
+                row("What waits", *_queues()),
                 row(
                     "Sockets where there were none",
                     *stdio(),

@@ -108,6 +108,46 @@
               dashboard_url: config.grafana + "/d/fdscope-unusual?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
             },
           },
+          {
+            alert: "FdscopeCloseWaitStays",
+            expr: "min_over_time(fdscope_tcp_sockets{state=\"close_wait\"}[30m]) >= " + whole('close-wait.min-sockets') + "\nand fdscope_tcp_sockets{state=\"close_wait\"} offset 30m",
+            labels: {
+              severity: "warning",
+            },
+            annotations: {
+              summary: "A program does not close connections that their peers have closed.",
+              description: "{{ $labels.process }}{{ with $labels.pid }} (pid {{ . }}){{ end }} on {{ $labels.instance }} has had {{ $value }} or more for 30m TCP sockets in CLOSE_WAIT: the peers have closed, this program has not. Each holds an fd.",
+              runbook_url: config.runbooks + "/FdscopeCloseWaitStays.md",
+              dashboard_url: config.grafana + "/d/fdscope-unusual?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
+            },
+          },
+          {
+            alert: "FdscopeSynRecvStays",
+            expr: "min_over_time(fdscope_tcp_sockets{state=\"syn_recv\"}[5m]) >= " + whole('syn-recv.min-sockets') + "\nand fdscope_tcp_sockets{state=\"syn_recv\"} offset 5m",
+            labels: {
+              severity: "warning",
+            },
+            annotations: {
+              summary: "Handshakes with a listening socket do not end.",
+              description: "{{ $labels.process }}{{ with $labels.pid }} (pid {{ . }}){{ end }} on {{ $labels.instance }} has had {{ $value }} or more for 5m handshakes in SYN_RECV at its listening sockets: the answers of this host do not arrive, or nobody wants them (a SYN flood).",
+              runbook_url: config.runbooks + "/FdscopeSynRecvStays.md",
+              dashboard_url: config.grafana + "/d/fdscope-unusual?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
+            },
+          },
+          {
+            alert: "FdscopeListenQueueFull",
+            expr: "fdscope_listen_queue_ratio >= 1\nor fdscope_listen_queue_ratio > " + short('listen-queue.ratio') + " and delta(fdscope_listen_drops[5m]) > 0",
+            'for': "1m",
+            labels: {
+              severity: "warning",
+            },
+            annotations: {
+              summary: "A listening socket drops connections: its queue is full.",
+              description: "{{ $labels.process }}{{ with $labels.pid }} (pid {{ . }}){{ end }} on {{ $labels.instance }} accepts more slowly than clients connect: the fullest queue of its listening sockets is at {{ $value | humanizePercentage }} of its backlog. What comes beyond is dropped, and clients try again after seconds.",
+              runbook_url: config.runbooks + "/FdscopeListenQueueFull.md",
+              dashboard_url: config.grafana + "/d/fdscope-unusual?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
+            },
+          },
         ],
       },
       {

@@ -14,6 +14,10 @@ _FULL = 1000
 """A full table of fds counts as much as so many fds."""
 
 
+_LISTENER_SERIES = 3
+"""What waits, how full the fullest queue is, and what was dropped."""
+
+
 def _weight(found: ProcessFds) -> float:
     full = found.total / found.limit if found.limit else 0.0
     return found.total + _FULL * min(full, 1.0)
@@ -21,7 +25,8 @@ def _weight(found: ProcessFds) -> float:
 
 def _series(found: ProcessFds) -> int:
     """Number of series that show a process, its limit and ratio included."""
-    return len(found.counts) + len(found.stdio) + 2 + 2 * bool(found.permission_groups)
+    kinds = len(found.counts) + len(found.stdio) + 2 + 2 * bool(found.permission_groups)
+    return kinds + len(found.tcp) + _LISTENER_SERIES * (found.listening is not None)
 
 
 class CensusOwners:
@@ -83,7 +88,10 @@ class CensusOwners:
         for key, owner in summed.items():
             each = found[key]
             weights[owner] = weights.get(owner, 0.0) + _weight(each)
-            kinds.setdefault(owner, set()).update(each.counts, each.stdio.items())
+            of_name = kinds.setdefault(owner, set())
+            of_name.update(each.counts, each.stdio.items(), (("tcp", state) for state in each.tcp))
+            if each.listening:
+                of_name.update(("listen", n) for n in range(_LISTENER_SERIES))
         names: set[Owner] = set()
         room = budget
         for owner in sorted(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Every metric: its name, kind, labels and meaning. The only place where a metric is named."""
 
-from fdscope.exporter.catalog import fds, health, layers, storage, units
+from fdscope.exporter.catalog import fds, health, layers, sockets, storage, units
 from fdscope.exporter.catalog.model import ENDED, Kind, Label, Metric
 from fdscope.probes.schema.taxonomy import SOCKET_KINDS, FdKind
 
@@ -16,13 +16,14 @@ __all__ = [
     "fds",
     "health",
     "layers",
+    "sockets",
     "storage",
     "units",
 ]
 
 CATALOG: tuple[Metric, ...] = tuple(
     value
-    for module in (layers, storage, fds, units, health)
+    for module in (layers, storage, fds, sockets, units, health)
     for value in vars(module).values()
     if isinstance(value, Metric)
 )

@@ -124,5 +124,12 @@ CENSUS_PROCESSES = Metric(
     "fdscope_fd_census_processes",
     Kind.GAUGE,
     "Processes of the last census, by whether their fds could be read.",
-    (Label("state", "read, or unreadable and so not among the open fds", ("read", "unreadable")),),
+    (
+        Label(
+            "state",
+            "read, or unreadable and so not among the open fds",
+            ("read", "unreadable"),
+            ambiguous=True,
+        ),
+    ),
 )

@@ -141,6 +141,7 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "VIA_COUNT", vias
     yield "COMM_BYTES", records.COMM_BYTES
     yield "CGROUPS_A_CALL", records.CGROUPS_A_CALL
+    yield "TCP_STATE_MASK", records.TCP_STATES - 1
     names = "EBADF EFAULT ENFILE EMFILE ENOSYS ENOTSOCK EALREADY EINPROGRESS"
     for name in names.split():
         yield name, getattr(errno, name)

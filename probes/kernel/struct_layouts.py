@@ -88,6 +88,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "skc_daddr": "u32",
         "skc_rcv_saddr": "u32",
         "skc_family": "u16",
+        "skc_state": "u8",
         "skc_v6_daddr": "struct in6_addr",
         "skc_v6_rcv_saddr": "struct in6_addr",
     },
@@ -97,7 +98,12 @@ FIELDS: dict[str, dict[str, str]] = {
         "sk_protocol": "u16",
         "sk_dst_cache": "struct dst_entry *",
         "sk_socket": "struct socket *",
+        "sk_ack_backlog": "u32",
+        "sk_max_ack_backlog": "u32",
+        "sk_drops": "struct { int counter; }",
     },
+    "request_sock_queue": {"qlen": "struct { int counter; }"},
+    "inet_connection_sock": {"icsk_accept_queue": "struct request_sock_queue"},
     "mptcp_sock": {"first": "const struct sock *"},
     "socket": {
         "sk": "struct sock *",
@@ -145,6 +151,8 @@ OPTIONAL_STRUCTS = {
     "io_kiocb",
     "io_submit_state",
     "io_ring_ctx",
+    "request_sock_queue",
+    "inet_connection_sock",
 }
 
 

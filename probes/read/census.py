@@ -8,17 +8,18 @@ hides is not readable.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fdscope.probes.kernel import libbpf
 from fdscope.probes.read.maps import read_value
-from fdscope.probes.schema.records import dtype
+from fdscope.probes.schema.records import TCP_STATES, dtype
 from fdscope.probes.schema.snapshot import Process, ProcessKey
-from fdscope.probes.schema.taxonomy import FdType, Stdio
+from fdscope.probes.schema.taxonomy import FdType, Stdio, TcpState
 
 PROGRAM = "on_census"
 _NO_FD_TYPE = 0xFF
@@ -31,6 +32,18 @@ class Missing(Enum):
 
     GONE = "gone"
     UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What waits at the listening TCP sockets of a process."""
+
+    waiting: int
+    """Connections that wait for accept()."""
+    fullest: float
+    """The same, divided by the backlog, of the socket with the fullest queue."""
+    drops: int
+    """Connections and handshakes that these sockets have dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,10 @@ class ProcessFds:
     """The standard fds that are open."""
     permission_groups: int
     """Descriptors of fanotify groups that permit or deny accesses."""
+    tcp: Mapping[TcpState, int] = field(default_factory=dict)
+    """Descriptors of TCP sockets by state; handshakes of the listening ones as SYN_RECV."""
+    listening: Listening | None = None
+    """None if no TCP socket listens."""
 
     @property
     def total(self) -> int:
@@ -84,6 +101,7 @@ class Census:
 
     def _walk(self, directory: int) -> ProcessFds | Missing:
         counts = np.zeros(len(FdType), "<u8")
+        tcp = _Tcp()
         position = permission_groups = 0
         while True:
             if libbpf.run(self._program, (directory, position)) != _FOUND:
@@ -91,6 +109,7 @@ class Census:
             found = read_value(self._results, _DTYPE)
             counts += found["count"]
             permission_groups += int(found["permission_groups"])
+            tcp.add(found)
             position = int(found["position"])
             if position >= found["end"]:
                 break
@@ -106,4 +125,40 @@ class Census:
                 if fd_type != _NO_FD_TYPE
             },
             permission_groups,
+            tcp.states(),
+            tcp.listening(),
         )
+
+
+class _Tcp:
+    """Sums what several runs found of the TCP sockets of a process."""
+
+    def __init__(self) -> None:
+        self._states = np.zeros(TCP_STATES, "<u8")
+        self._handshakes = self._waiting = self._drops = 0
+        self._fullest = 0.0
+
+    def add(self, found: Any) -> None:
+        """Add a record of the census."""
+        self._states += found["tcp"]
+        if not found["tcp"][TcpState.LISTEN]:
+            return
+        self._handshakes += int(found["handshakes"])
+        self._waiting += int(found["waiting"])
+        self._drops += int(found["drops"])
+        # A backlog of 0 has room for one connection.
+        most = max(int(found["fullest_most"]), 1)
+        self._fullest = max(self._fullest, int(found["fullest_waiting"]) / most)
+
+    def states(self) -> dict[TcpState, int]:
+        """By state, where there are any."""
+        counts = {state: int(self._states[state]) for state in TcpState}
+        # The kernel keeps handshakes apart, without a socket of their own (TCP_NEW_SYN_RECV).
+        counts[TcpState.SYN_RECV] += self._handshakes
+        return {state: count for state, count in counts.items() if count}
+
+    def listening(self) -> Listening | None:
+        """What waits at listening sockets; None if there are none."""
+        if not self._states[TcpState.LISTEN]:
+            return None
+        return Listening(self._waiting, self._fullest, self._drops)

@@ -13,6 +13,8 @@ CGROUP_NAME_BYTES = 256
 CGROUPS_A_CALL = 32
 """A cgroup and its ancestors: as many as one run of a program reads."""
 FILESYSTEM_NAME_BYTES = 32
+TCP_STATES = 16
+"""Room for each state of a TCP socket; a power of 2, to keep what is read within it."""
 STACK_DEPTH = 32
 STACK_ENTRIES = 8192
 """Room for distinct stacks; a power of 2, as the kernel wants it."""
@@ -122,6 +124,8 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         ("fd_type", "u32"),
         ("permission_groups", "u32"),
         ("unfinished", "u32"),
+        ("word", "u64"),
+        ("word_of", "u32"),
         _COUNTS,
     ],
     # value of `exec_fds`
@@ -145,6 +149,13 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         ("end", "u32"),
         ("permission_groups", "u32"),
         ("stdio[3]", "u32"),
+        # TCP sockets by state, and what waits at those that listen; the fullest of their queues
+        (f"tcp[{TCP_STATES}]", "u32"),
+        ("waiting", "u64"),
+        ("handshakes", "u64"),
+        ("drops", "u64"),
+        ("fullest_waiting", "u32"),
+        ("fullest_most", "u32"),
         _COUNTS,
     ],
 }

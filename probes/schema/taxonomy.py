@@ -203,6 +203,22 @@ class Connection(Taxonomy):
         return Scope[self.name.partition("_")[2]]
 
 
+class TcpState(Taxonomy):
+    """State of a TCP socket, as in include/net/tcp_states.h of the kernel."""
+
+    ESTABLISHED = 1
+    SYN_SENT = 2
+    SYN_RECV = 3
+    FIN_WAIT1 = 4
+    FIN_WAIT2 = 5
+    TIME_WAIT = 6
+    CLOSE = 7
+    CLOSE_WAIT = 8
+    LAST_ACK = 9
+    LISTEN = 10
+    CLOSING = 11
+
+
 class DebugMethod(Taxonomy):
     """How a process accessed another one like a debugger."""
 

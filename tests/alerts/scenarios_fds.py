@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Open fds: leaks, limits, stdio, new fd types."""
 
-from fdscope.exporter.catalog import fds
+from fdscope.exporter.catalog import fds, sockets
 from tests.alerts.scenario import MINUTES_OF_A_DAY, Alarm, Scenario, Series, series
 
 WEB = {"process": "webd", "pid": "7", "unit": "web.service"}
@@ -144,6 +144,38 @@ def _restarts() -> tuple[Scenario, ...]:
     )
 
 
+def _sockets() -> tuple[Scenario, ...]:
+    def stays(about: str, alert: str, state: str, count: str, fires: bool = False) -> Scenario:
+        told = series(sockets.TCP_SOCKETS, count, **WEB, state=state)
+        alarm = Alarm(alert, "warning", WEB | {"state": state})
+        return Scenario(about, alert, 60, (told,), (alarm,) if fires else ())
+
+    def queue(about: str, ratio: str, drops: str, fires: bool = False) -> Scenario:
+        alert = "FdscopeListenQueueFull"
+        told = (
+            series(sockets.LISTEN_RATIO, ratio, **WEB),
+            series(sockets.LISTEN_DROPS, drops, **WEB),
+        )
+        alarms = (Alarm(alert, "warning", WEB),) if fires else ()
+        return Scenario(about, alert, 20, told, alarms)
+
+    close_wait, syn_recv = "FdscopeCloseWaitStays", "FdscopeSynRecvStays"
+    return (
+        stays("more and more", close_wait, "close_wait", "0+1x60", fires=True),
+        stays("a few, for good", close_wait, "close_wait", "6x60"),
+        stays("many, then closed, again and again", close_wait, "close_wait", "40x9 0 " * 7),
+        stays("many for ten minutes", close_wait, "close_wait", "_x50 40x20"),
+        stays("many connections in use", close_wait, "established", "4000x60"),
+        stays("a flood", syn_recv, "syn_recv", "0x40 900x20", fires=True),
+        stays("a burst of clients", syn_recv, "syn_recv", "0x57 900 0x9"),
+        queue("full for minutes", "0.1x10 1.1x10", "0x20", fires=True),
+        queue("it drops, and is not full at the scrapes", "0.6x30", "0x10 0+3x20", fires=True),
+        queue("full at one scrape", "0.1x17 1.1 0.1x9", "0x30"),
+        queue("it dropped long ago", "0.6x30", "9x30"),
+        queue("it drops with an empty queue: a filter", "0x30", "0+1x30"),
+    )
+
+
 def _host() -> tuple[Scenario, ...]:
     def files(about: str, used: str, *fires: Alarm) -> Scenario:
         told = series(fds.HOST_FILES, used), series(fds.HOST_MAX_FILES, "1000x15")
@@ -212,6 +244,7 @@ SCENARIOS = (
     *_soon(),
     *_refused(),
     *_restarts(),
+    *_sockets(),
     *_host(),
     *_stdio(),
     *_new_types(),

@@ -35,6 +35,9 @@ EMPTY: dict[tuple[str, str], str] = {
     ("Runs of probes", ""): "the kernel does not count them (kernel.bpf_stats_enabled=0)",
     ("Drift of the fd accounts", ""): "census and events agree",
     ("Calls refused for their fd", ""): "the workload is refused nothing",
+    ("TCP connections that should pass", ""): "every program of the workload closes",
+    ("Connections that wait for accept", ""): "the workload accepts at once",
+    ("Listen queues, share of the backlog", ""): "the workload accepts at once",
     (
         "Time to the fd limit, at the pace of the last minute or half hour",
         "",

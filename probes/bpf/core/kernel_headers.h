@@ -14,6 +14,7 @@
 #include <linux/netdevice.h>
 #include <net/dst.h>
 #include <net/sock.h>
+#include <net/inet_connection_sock.h>
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 19, 0)
 #include <linux/io_uring_types.h>
 #else

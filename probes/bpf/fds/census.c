@@ -29,6 +29,87 @@ static __always_inline u32 fd_type_in(const struct fd_walk *walk, u32 fd)
 	return file ? file_fd_type(file) : NO_FD_TYPE;
 }
 
+static __always_inline void look_at_fanotify(struct fd_walk *walk, const struct file *file)
+{
+	struct fsnotify_group *group = NULL;
+	u32 priority = 0;
+
+	PROBE_READ(group, &file->private_data);
+	PROBE_READ(priority, &group->priority);
+	if (priority)
+		walk->permission_groups++;
+}
+
+#define TCP_LISTEN 10
+
+/*
+ * Connections that wait for accept(), handshakes that are not done, and what a listening socket has
+ * dropped. Of an MPTCP socket, these are those of its first subflow.
+ */
+static __always_inline void look_at_listener(struct census *found, const struct sock *sk)
+{
+	const struct inet_connection_sock *listener;
+	u32 waiting = 0, most = 0, handshakes = 0, drops = 0;
+
+	sk = first_subflow(sk) ?: sk;
+	listener = (const struct inet_connection_sock *)sk;
+	PROBE_READ(waiting, &sk->sk_ack_backlog);
+	PROBE_READ(most, &sk->sk_max_ack_backlog);
+	PROBE_READ(handshakes, &listener->icsk_accept_queue.qlen);
+	PROBE_READ(drops, &sk->sk_drops);
+	found->waiting += waiting;
+	found->handshakes += handshakes;
+	found->drops += drops;
+	if ((u64)waiting * found->fullest_most >= (u64)found->fullest_waiting * most) {
+		found->fullest_waiting = waiting;
+		found->fullest_most = most;
+	}
+}
+
+static __always_inline void look_at_tcp(struct census *found, const struct file *file)
+{
+	const struct sock *sk = sock_of(socket_of(file));
+	u8 state = 0;
+
+	if (!sk)
+		return;
+	PROBE_READ(state, &sk->__sk_common.skc_state);
+	state &= TCP_STATE_MASK;
+	found->tcp[state]++;
+	if (state == TCP_LISTEN)
+		look_at_listener(found, sk);
+}
+
+/* One descriptor, or the rest of a word of the bitmap, which is read once. */
+static __always_inline void census_step(struct fd_walk *walk)
+{
+	u32 fd = walk->position, zero = 0;
+	const struct file *file;
+	struct census *found;
+	u64 word;
+
+	if (walk->word_of != fd / 64 + 1) {
+		PROBE_READ(walk->word, walk->open_fds + fd / 64 * sizeof(walk->word));
+		walk->word_of = fd / 64 + 1;
+	}
+	word = walk->word >> fd % 64;
+	if (!(word & 1)) {
+		walk->position = word ? fd + 1 : (fd | 63) + 1;
+		return;
+	}
+	walk->position = fd + 1;
+	file = walk_fd(walk, fd);
+	if (!file)
+		return;
+	if (walk->fd_type == FD_TYPE_FANOTIFY)
+		look_at_fanotify(walk, file);
+	if (walk->fd_type != FD_TYPE_TCP)
+		return;
+	found = census.lookup(&zero);
+	if (found)
+		look_at_tcp(found, file);
+}
+
 /* Writes the answer for fdscope.probes.read.census. */
 static __always_inline void write_census(const struct fd_walk *walk)
 {
@@ -63,8 +144,10 @@ int on_census(struct bpf_raw_tracepoint_args *ctx)
 	const struct pid *pid = NULL;
 	struct fd_walk *walk = census_walk();
 	const char *inode = NULL;
+	u32 zero = 0;
+	struct census *found = census.lookup(&zero);
 
-	if (!directory || !walk)
+	if (!directory || !walk || !found)
 		return 0;
 	PROBE_READ(inode, &directory->f_inode);
 	PROBE_READ(pid, inode - OFFSET_proc_inode_vfs_inode + OFFSET_proc_inode_pid);
@@ -80,6 +163,7 @@ int on_census(struct bpf_raw_tracepoint_args *ctx)
 	 * of a process that is gone at the next one.
 	 */
 	prepare_walk(walk, task ?: leader, files, ctx->args[1], NO_FD);
+	__builtin_memset(found, 0, sizeof(*found));
 	census_calls.call(ctx, CENSUS_CALL_WALK);
 	return 0;
 }
@@ -91,7 +175,7 @@ int on_census_walk(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!walk)
 		return 0;
-	if (walk_on(walk, CENSUS_FDS_A_CALL, true))
+	if (walk_on(walk, CENSUS_FDS_A_CALL, census_step))
 		census_calls.call(ctx, CENSUS_CALL_WALK);
 	else
 		census_calls.call(ctx, CENSUS_CALL_WRITE);

@@ -57,30 +57,24 @@ static __always_inline struct fd_walk *begin_walk(const struct task_struct *task
 	return walk;
 }
 
-/* `with_groups`: count fanotify groups with permission events too, as the census does. */
-static __always_inline void walk_fd(struct fd_walk *walk, u32 fd, bool with_groups)
+/* Counts a descriptor; its file, or NULL if none is open there. */
+static __always_inline const struct file *walk_fd(struct fd_walk *walk, u32 fd)
 {
-	struct fsnotify_group *group = NULL;
 	struct file *file = NULL;
-	u32 priority = 0, fd_type;
+	u32 fd_type;
 
 	PROBE_READ(file, walk->fds + fd * sizeof(file));
 	if (!file)
-		return;
+		return NULL;
 	fd_type = THROUGH_MEMORY(walk->fd_type, file_fd_type(file));
 	if (fd_type >= FD_TYPE_COUNT)
-		return;
+		return NULL;
 	walk->count[fd_type]++;
-	if (!with_groups || fd_type != FD_TYPE_FANOTIFY)
-		return;
-	PROBE_READ(group, &file->private_data);
-	PROBE_READ(priority, &group->priority);
-	if (priority)
-		walk->permission_groups++;
+	return file;
 }
 
 /* One descriptor, or the rest of a word of the bitmap if none is open there. */
-static __always_inline void walk_step(struct fd_walk *walk, bool with_groups)
+static __always_inline void walk_step(struct fd_walk *walk)
 {
 	u32 fd = walk->position;
 	u64 word = 0, chosen = 0;
@@ -93,14 +87,15 @@ static __always_inline void walk_step(struct fd_walk *walk, bool with_groups)
 	word >>= fd % 64;
 	if (word & 1) {
 		walk->position = fd + 1;
-		walk_fd(walk, fd, with_groups);
+		walk_fd(walk, fd);
 	} else {
 		walk->position = word ? fd + 1 : (fd | 63) + 1;
 	}
 }
 
 /* Makes up to `steps` steps; true if the program must be called again. */
-static __always_inline bool walk_on(struct fd_walk *walk, u32 steps, bool with_groups)
+static __always_inline bool walk_on(struct fd_walk *walk, u32 steps,
+				    void (*step)(struct fd_walk *walk))
 {
 	u32 i;
 
@@ -109,7 +104,7 @@ static __always_inline bool walk_on(struct fd_walk *walk, u32 steps, bool with_g
 		if (i % 32 == 0 && walk->position >= walk->end)
 			break;
 		if (walk->position < walk->end)
-			walk_step(walk, with_groups);
+			step(walk);
 	}
 	return walk->position < walk->end && ++walk->calls < FD_WALK_CALLS;
 }
@@ -123,7 +118,7 @@ int on_walk_fds(void *ctx)
 		lose(LOSS_SCRATCH);
 		return 0;
 	}
-	go_on(ctx, walk_on(walk, FDS_A_CALL, false) ? TAIL_CALL_WALK_FDS : TAIL_CALL_COUNT_FDS);
+	go_on(ctx, walk_on(walk, FDS_A_CALL, walk_step) ? TAIL_CALL_WALK_FDS : TAIL_CALL_COUNT_FDS);
 	return 0;
 }
 

@@ -9,11 +9,13 @@ import pytest
 
 from fdscope.exporter.accounts import census
 from fdscope.exporter.accounts.census import CensusTaker, Drift
+from fdscope.exporter.accounts.census_owners import CensusOwners
 from fdscope.exporter.accounts.processes import Owner
 from fdscope.exporter.families.fds import census_families, host_families
-from fdscope.probes.read.census import Missing, ProcessFds
+from fdscope.exporter.families.sockets import socket_families
+from fdscope.probes.read.census import Listening, Missing, ProcessFds
 from fdscope.probes.schema.snapshot import FdFlow, Process, ProcessKey
-from fdscope.probes.schema.taxonomy import FdType, Stdio
+from fdscope.probes.schema.taxonomy import FdType, Stdio, TcpState
 
 
 def fds(pid: int, counts: Mapping[FdType, int], **more: object) -> ProcessFds:
@@ -161,6 +163,65 @@ def test_families() -> None:
     assert found["fanotify_groups", "a", "1", "u", "notification"] == 1
     assert found["fd_drift", "tcp"] == 0
     assert found["fd_census_processes", "unreadable"] == 0
+
+
+def test_families_of_sockets() -> None:
+    own, summed = Owner("a", "1", "u"), Owner("b", "", "")
+    states = {TcpState.CLOSE_WAIT: 2, TcpState.LISTEN: 1}
+    listening = (Listening(3, 1.5, 7), Listening(4, 0.5, 1), Listening(1, 0.75, 2))
+    host = Host(
+        {
+            n: fds(n, {FdType.TCP: 3}, tcp=states, listening=each)
+            for n, each in enumerate(listening, 1)
+        }
+        | {4: fds(4, {FdType.TCP: 1}, tcp={TcpState.ESTABLISHED: 1})}
+    )
+    taken = CensusTaker(host, host.flow).take()
+    assert taken is not None
+    owners = {key: own if key.tgid == 1 else summed for key in taken.processes}
+    found = {
+        (sample.name.removeprefix("fdscope_"), *(sample.labels.values())): sample.value
+        for family in socket_families(taken, owners)
+        for sample in family.samples
+    }
+    assert found == {
+        ("tcp_sockets", "a", "1", "u", "close_wait"): 2,
+        ("tcp_sockets", "a", "1", "u", "listen"): 1,
+        ("tcp_sockets", "b", "", "", "close_wait"): 4,
+        ("tcp_sockets", "b", "", "", "listen"): 2,
+        ("tcp_sockets", "b", "", "", "established"): 1,
+        ("listen_waiting_connections", "a", "1", "u"): 3,
+        ("listen_waiting_connections", "b", "", ""): 5,
+        ("listen_queue_ratio", "a", "1", "u"): 1.5,
+        ("listen_queue_ratio", "b", "", ""): 0.75,
+        ("listen_drops", "a", "1", "u"): 7,
+        ("listen_drops", "b", "", ""): 3,
+    }
+
+
+@pytest.mark.parametrize("budget", [0, 10, 30, 100, 1000])
+def test_the_census_has_no_more_series_than_its_budget(budget: int) -> None:
+    host = Host(
+        {
+            pid: fds(
+                pid, {FdType.TCP: pid, FdType.FIFO: 2}, stdio={Stdio.INPUT: FdType.TCP},
+                tcp={TcpState(1 + pid % 11): pid, TcpState.LISTEN: 1},
+                listening=Listening(1, 0.5, 0),
+            )
+            for pid in range(1, 40)
+        }
+    )  # fmt: skip
+    taken = CensusTaker(host, host.flow).take()
+    assert taken is not None
+    chosen = CensusOwners(1000, lambda each: Owner(each.process.name.decode(), "", ""))
+    owners = chosen.choose(taken.processes, budget)
+    series = [
+        sample
+        for family in (*census_families(taken, owners), *socket_families(taken, owners))
+        for sample in family.samples
+        if sample.labels.get("process", "(other processes)") != "(other processes)"
+    ]
+    assert len(series) <= budget
 
 
 def test_files_of_the_host() -> None:
