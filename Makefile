@@ -53,6 +53,7 @@ generate: ## Write all generated files: tables of docs/, example options, dashbo
 	$(PYTHON) -m fdscope.dashboards.build
 	.venv/bin/fdscope rules --out deploy
 	$(PYTHON) -m fdscope.dashboards.mixin
+	@deploy/kubernetes/manifest.sh
 
 check-generated: ## Fail if `make generate` would change anything
 	@$(PYTHON) -m fdscope.exporter.generate.metric_docs --check
@@ -60,6 +61,7 @@ check-generated: ## Fail if `make generate` would change anything
 		{ echo 'deploy/service/fdscope.toml is out of date: run make generate'; exit 1; }
 	@$(PYTHON) -m fdscope.dashboards.build --check || { echo 'run make generate'; exit 1; }
 	@$(PYTHON) -m fdscope.dashboards.mixin --check
+	@deploy/kubernetes/manifest.sh --check
 	@.venv/bin/fdscope rules --out build/generated
 	@for part in rules records grafana/alerting; do diff -ru deploy/$$part build/generated/$$part || \
 		{ echo "deploy/$$part is out of date: run make generate"; exit 1; }; done
