@@ -3,6 +3,8 @@
 PYTHON := .venv/bin/python
 # The kernel of `make vm-test` and `make vm-shell`; `python3 -m tests.vm list` shows all.
 KERNEL ?= 6.12
+# The hosts of `make fleet`.
+HOSTS ?= 50
 # For `make vm-deploy`: the Debian release (bookworm, trixie, or trixie-backports: trixie with the
 # newest kernel), and the story (service, first-boot).
 RELEASE ?= bookworm
@@ -20,7 +22,7 @@ GUEST_SOAK = python3 -m tests.scorecard soak --mode $$FDSCOPE_ATTACH_MODE --minu
 GUEST_SIEGE = FDSCOPE_TEST_SCALE=0.05 FDSCOPE_TEST_SIEGE_SECONDS=120 \
 	python3 -m pytest -v -p no:cacheprovider --color=no tests/hostile/test_siege.py
 
-.PHONY: help run test check lint generate check-generated deb bench vm-bench scorecard scorecard-table load soak hostile siege vm-siege vm-soak vm-test vm-deploy vm-matrix vm-table vm-shell clean
+.PHONY: help run test check lint generate check-generated deb bench vm-bench scorecard scorecard-table load soak hostile siege vm-siege vm-soak vm-test vm-deploy vm-matrix vm-table vm-shell fleet clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -53,6 +55,7 @@ generate: ## Write all generated files: tables of docs/, example options, dashbo
 	$(PYTHON) -m fdscope.dashboards.build
 	.venv/bin/fdscope rules --out deploy
 	$(PYTHON) -m fdscope.dashboards.mixin
+	@deploy/kubernetes/manifest.sh
 
 check-generated: ## Fail if `make generate` would change anything
 	@$(PYTHON) -m fdscope.exporter.generate.metric_docs --check
@@ -60,6 +63,7 @@ check-generated: ## Fail if `make generate` would change anything
 		{ echo 'deploy/service/fdscope.toml is out of date: run make generate'; exit 1; }
 	@$(PYTHON) -m fdscope.dashboards.build --check || { echo 'run make generate'; exit 1; }
 	@$(PYTHON) -m fdscope.dashboards.mixin --check
+	@deploy/kubernetes/manifest.sh --check
 	@.venv/bin/fdscope rules --out build/generated
 	@for part in rules records grafana/alerting; do diff -ru deploy/$$part build/generated/$$part || \
 		{ echo "deploy/$$part is out of date: run make generate"; exit 1; }; done
@@ -123,6 +127,10 @@ vm-table: ## The table of kernels in docs/, from the last `make vm-matrix`
 
 vm-shell: ## A shell in a virtual machine with kernel KERNEL
 	/usr/bin/python3 -m tests.vm shell $(KERNEL)
+
+fleet: ## HOSTS played exporters and a real one, an agent and an engine, until Ctrl-C (as root)
+	@deploy/setup/setup.sh test
+	$(PYTHON) -m tests.fleet --hosts $(HOSTS)
 
 clean: ## Remove everything built and recorded; .venv too
 	rm -rf .venv build data *.egg-info .hypothesis .*_cache
