@@ -22,16 +22,19 @@ from fdscope.exporter.accounts.ledger import Residuals, ledger
 from fdscope.exporter.accounts.processes import DEFAULT_BUDGET, Owner, Processes
 from fdscope.exporter.accounts.selftester import SelfTester
 from fdscope.exporter.accounts.stacks import BoundedChains
-from fdscope.exporter.accounts.units import Units
+from fdscope.exporter.accounts.units import UNKNOWN_UNIT, Units
 from fdscope.exporter.catalog import CATALOG
 from fdscope.exporter.catalog import health as catalog
 from fdscope.exporter.catalog.slots import series_of
 from fdscope.exporter.families import build, fds, health, layers, owned
 from fdscope.exporter.families import storage as device_families
+from fdscope.exporter.families.journal import journal_families
+from fdscope.exporter.journal.journal import Journal
 from fdscope.probes.attach.report import HookStatus
 from fdscope.probes.read.census import ProcessFds
 from fdscope.probes.read.session import Session
-from fdscope.probes.schema.snapshot import Accounts, Snapshot
+from fdscope.probes.schema.event import EventProcess
+from fdscope.probes.schema.snapshot import Accounts, Process, ProcessKey, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +75,7 @@ class Collector(ClientCollector):
         selftest: SelfTester | None = None,
         clock: Callable[[], float] = time.monotonic,
         budget: int = DEFAULT_BUDGET,
+        journal: Journal | None = None,
     ) -> None:
         """``max_series``: most processes with series of their pid."""
         self._session = session
@@ -105,11 +109,14 @@ class Collector(ClientCollector):
         self._shown: tuple[Taken, list[Family]] | None = None
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._journal = journal
         self._keeper.start()
         if self._census:
             self._census.start()
         if self._selftest:
             self._selftest.start()
+        if journal:
+            journal.start(self._unit_of)
 
     def describe(self) -> list[Family]:
         """All families of the catalog, empty: registering must not read the maps."""
@@ -162,6 +169,16 @@ class Collector(ClientCollector):
             self._census.close()
         if self._selftest:
             self._selftest.close()
+        if self._journal:
+            self._journal.close()
+
+    def _unit_of(self, who: EventProcess) -> str:
+        """The unit of a process that an event is about; it may have ended."""
+        key = ProcessKey(who.tgid, who.start >> 20)
+        with self._lock, self._part("units"):
+            self._units.meet({key: Process(who.comm, who.cgroup_id, False)})
+            return self._units.unit(who.cgroup_id)
+        return UNKNOWN_UNIT
 
     def _keep(self) -> None:
         while not self._stopping.wait(max(self._pause, self._rest)):
@@ -202,6 +219,8 @@ class Collector(ClientCollector):
                 "metrics", lambda: device_families.stack_families(chains(snapshot.stacks))
             )
             result += made("metrics", lambda: health.map_families(snapshot))
+        if journal := self._journal:
+            result += made("metrics", lambda: journal_families(journal.counts()))
         map_bytes = self._session.report.map_bytes
         result += made("metrics", lambda: health.memory_families(map_bytes))
         if tester := self._selftest:

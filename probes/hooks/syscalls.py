@@ -35,6 +35,7 @@ class TailCall(IntEnum):
     DEBUGGED = 10
     CONTROL = 11
     AIO_SUBMISSIONS = 12
+    RECEIVED = 13
 
 
 IN_ALL_MODES = (TailCall.WALK_FDS, TailCall.COUNT_FDS)

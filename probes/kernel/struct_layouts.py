@@ -23,6 +23,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "s_magic": "unsigned long",
         "s_flags": "unsigned long",
         "s_type": "struct file_system_type *",
+        "s_dev": "u32",
     },
     "dentry": {"d_name": "struct qstr"},
     "path": {"dentry": "struct dentry *"},
@@ -52,9 +53,17 @@ FIELDS: dict[str, dict[str, str]] = {
         "live": "struct { int counter; }",
         "nr_threads": "int",
         "sum_sched_runtime": "u64",
+        "tty": "struct tty_struct *",
         "rlim": "struct { u64 rlim_cur; u64 rlim_max; }[16]",
     },
     "thread_info": {"status": "u32"},
+    "cred": {"uid": "u32"},
+    "mm_struct": {
+        "arg_start": "unsigned long",
+        "arg_end": "unsigned long",
+        "exe_file": "struct file *",
+    },
+    "tty_struct": {"name": "char[64]"},
     "task_struct": {
         "thread_info": "struct thread_info",
         "flags": "u32",
@@ -67,6 +76,10 @@ FIELDS: dict[str, dict[str, str]] = {
         "files": "struct files_struct *",
         "signal": "struct signal_struct *",
         "cgroups": "struct css_set *",
+        "mm": "struct mm_struct *",
+        "real_cred": "const struct cred *",
+        "real_parent": "struct task_struct *",
+        "ptraced": "struct list_head",
     },
     "pid": {"tasks": "const char *[4]"},
     "fsnotify_group": {"priority": "u32"},
@@ -77,7 +90,10 @@ FIELDS: dict[str, dict[str, str]] = {
     "sock_common": {
         "skc_daddr": "u32",
         "skc_rcv_saddr": "u32",
+        "skc_dport": "u16",
+        "skc_num": "u16",
         "skc_family": "u16",
+        "skc_state": "u8",
         "skc_v6_daddr": "struct in6_addr",
         "skc_v6_rcv_saddr": "struct in6_addr",
     },
@@ -87,6 +103,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "sk_protocol": "u16",
         "sk_dst_cache": "struct dst_entry *",
         "sk_socket": "struct socket *",
+        "sk_peer_pid": "struct pid *",
     },
     "mptcp_sock": {"first": "const struct sock *"},
     "socket": {"sk": "struct sock *", "file": "struct file *"},
@@ -140,6 +157,7 @@ OFFSETS = (
     ("proc_inode", "vfs_inode"),
     ("task_struct", "pid_links"),
     ("task_struct", "thread_node"),
+    ("task_struct", "ptrace_entry"),
 )
 
 

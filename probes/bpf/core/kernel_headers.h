@@ -6,6 +6,9 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/cgroup-defs.h>
+#include <linux/cred.h>
+#include <linux/mm_types.h>
+#include <linux/tty.h>
 #include <linux/kernfs.h>
 #include <linux/fs.h>
 #include <linux/fsnotify_backend.h>
@@ -51,6 +54,7 @@ struct io_sr_msg {
 #define OFFSET_proc_inode_vfs_inode 72
 #define OFFSET_task_struct_pid_links __builtin_offsetof(struct task_struct, pid_links)
 #define OFFSET_task_struct_thread_node __builtin_offsetof(struct task_struct, thread_node)
+#define OFFSET_task_struct_ptrace_entry __builtin_offsetof(struct task_struct, ptrace_entry)
 
 /* Linux kernel commit 633488947ef6 ("kernfs: Use RCU to access kernfs_node::parent.") (in v6.15) */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)

@@ -52,6 +52,14 @@ def test_defaults() -> None:
         max_series=1000,
         budget=20_000,
         selftest_interval=0,
+        journal=True,
+        journal_file=None,
+        journal_file_bytes=16 << 20,
+        journal_files=4,
+        journal_stdout=False,
+        journal_journald=False,
+        journal_unit_limit=120,
+        journal_runbooks="file:///usr/share/doc/fdscope/runbooks",
     )
 
 
@@ -69,6 +77,9 @@ def test_every_option_can_be_a_flag() -> None:
             "--process.max-series=0", "--metrics.max-series=5000", "--privileges.user=nobody",
             "--scheduling.nice=-1",
             "--selftest.interval=3600",
+            "--no-journal.enabled", "--journal.file=/run/x/events", "--journal.file-size=1",
+            "--journal.files=0", "--journal.stdout", "--journal.journald=on",
+            "--journal.unit-limit=7", "--journal.runbooks=https://example.org/runbooks/",
         ]
     )  # fmt: skip
     assert options == Options(
@@ -93,6 +104,14 @@ def test_every_option_can_be_a_flag() -> None:
         max_series=0,
         budget=5000,
         selftest_interval=3600,
+        journal=False,
+        journal_file=Path("/run/x/events"),
+        journal_file_bytes=1 << 20,
+        journal_files=0,
+        journal_stdout=True,
+        journal_journald=True,
+        journal_unit_limit=7,
+        journal_runbooks="https://example.org/runbooks",
     )
 
 
@@ -121,6 +140,15 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         max-series = 7
         [selftest]
         interval = 60
+        [journal]
+        enabled = false
+        file = "/run/x/events"
+        file-size = 1
+        files = 0
+        stdout = true
+        journald = "on"
+        unit-limit = 7
+        runbooks = "https://example.org/runbooks"
     """
     assert load(toml=text, where=tmp_path) == Options(
         listen_addresses=(Address("localhost", 9100),),
@@ -144,6 +172,14 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         max_series=7,
         budget=20_000,
         selftest_interval=60,
+        journal=False,
+        journal_file=Path("/run/x/events"),
+        journal_file_bytes=1 << 20,
+        journal_files=0,
+        journal_stdout=True,
+        journal_journald=True,
+        journal_unit_limit=7,
+        journal_runbooks="https://example.org/runbooks",
     )
 
 
