@@ -204,7 +204,7 @@ def test_a_line_that_was_cut_by_a_crash(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small filesystem")
 def test_a_full_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", tmp_path]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(tmp_path)]
     if subprocess.run(mount, check=False).returncode:
         pytest.skip("no filesystem can be mounted here")
     try:
