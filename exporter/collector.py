@@ -30,6 +30,7 @@ from fdscope.exporter.families import build, fds, health, layers, owned
 from fdscope.exporter.families import storage as device_families
 from fdscope.exporter.families.journal import journal_families
 from fdscope.exporter.journal.journal import Journal
+from fdscope.exporter.journal.watch import Watch
 from fdscope.probes.attach.report import HookStatus
 from fdscope.probes.read.census import ProcessFds
 from fdscope.probes.read.session import Session
@@ -76,6 +77,7 @@ class Collector(ClientCollector):
         clock: Callable[[], float] = time.monotonic,
         budget: int = DEFAULT_BUDGET,
         journal: Journal | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """``max_series``: most processes with series of their pid."""
         self._session = session
@@ -110,6 +112,7 @@ class Collector(ClientCollector):
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._journal = journal
+        self._watch = watch
         self._keeper.start()
         if self._census:
             self._census.start()
@@ -117,6 +120,8 @@ class Collector(ClientCollector):
             self._selftest.start()
         if journal:
             journal.start(self._unit_of)
+        if watch:
+            watch.start(version, session.mode, session.report.hooks)
 
     def describe(self) -> list[Family]:
         """All families of the catalog, empty: registering must not read the maps."""
@@ -136,6 +141,7 @@ class Collector(ClientCollector):
                 overflow = series_of(snapshot.overflow)
                 self._processes.budget = max(room - for_census - overflow, 0)
                 self._update(snapshot, promote=True)
+                self._watch_over(snapshot)
             result += self._made("fds", lambda: self._census_families(for_census))
             if snapshot:
                 totals = self._processes.totals(snapshot.overflow)
@@ -169,6 +175,8 @@ class Collector(ClientCollector):
             self._census.close()
         if self._selftest:
             self._selftest.close()
+        if self._watch:
+            self._watch.close()
         if self._journal:
             self._journal.close()
 
@@ -251,9 +259,21 @@ class Collector(ClientCollector):
         if self._shown is None or self._shown[0] is not taken:
             with self._part("units"):
                 self._units.meet({key: found.process for key, found in taken.processes.items()})
+            if self._watch:
+                self._watch.census(taken.processes, self._units.unit)
             owners = self._census_owners.choose(taken.processes, budget)
             self._shown = taken, list(fds.census_families(taken, owners))
         return [*self._shown[1], fds.census_age_family(self._census.age or 0.0)]
+
+    def _watch_over(self, snapshot: Snapshot) -> None:
+        """Tell the journal what is unusual in this reading."""
+        if watch := self._watch:
+            with self._part("metrics"):
+                unit = self._units.unit
+                watch.losses(snapshot.losses)
+                watch.habits(snapshot.amounts, snapshot.processes, unit)
+                if self._selftest:
+                    watch.selftest(self._selftest.rows)
 
     def _ledger(self, snapshot: Snapshot) -> Iterator[Family]:
         lines = ledger((self._processes.sums, snapshot.overflow), snapshot.under_way)

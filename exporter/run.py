@@ -36,6 +36,7 @@ from fdscope.probes.schema.taxonomy import Mode
 if TYPE_CHECKING:
     from fdscope.exporter.collector import Collector
     from fdscope.exporter.journal.journal import Journal
+    from fdscope.exporter.journal.watch import Watch
     from fdscope.probes.read.session import Session
     from fdscope.probes.selftest.run import Row
 
@@ -135,9 +136,20 @@ def _collector(attached: "Attached", version: str, options: Options) -> "Collect
 
     tester = SelfTester(test, rows, options.selftest_interval)
     journal = _journal(session, options)
+    watch = _watch(journal, options) if journal else None
     return Collector(
-        session, version, options.max_series, tester, budget=options.budget, journal=journal
+        *(session, version, options.max_series, tester),
+        budget=options.budget,
+        journal=journal,
+        watch=watch,
     )
+
+
+def _watch(journal: "Journal", options: Options) -> "Watch":
+    from fdscope.exporter.journal.state import State
+    from fdscope.exporter.journal.watch import Watch
+
+    return Watch(journal, State(options.journal_state), options.journal_learn_hours * 3600)
 
 
 def _journal(session: "Session", options: Options) -> "Journal | None":

@@ -70,6 +70,9 @@ class Options:
     """How many older files are kept."""
     journal_stdout: bool
     journal_journald: bool
+    journal_state: Path | None
+    """The directory of what is kept between runs; None: nothing is."""
+    journal_learn_hours: int
     journal_unit_limit: int
     """Events of a kind that a unit may write in a minute."""
     journal_runbooks: str
@@ -191,6 +194,12 @@ def _journal_file(word: str) -> Path | None:
     if word.endswith("/"):
         raise ValueError(f"{shown(word)} names a directory, not a file")
     return Path(_absolute(word))
+
+
+def _journal_state(word: str) -> Path | None:
+    if word == "auto":
+        return state_directory()
+    return None if word == "off" else Path(_absolute(word))
 
 
 def _journald(word: str) -> bool:
@@ -356,6 +365,18 @@ OPTIONS = (
         "Write events to systemd's journal, with fields such as FDSCOPE_KIND: on, off, or auto for"
         " on where standard error is that journal.",
         "WHEN", _journald,
+    ),
+    Option(
+        "journal.state", "journal_state", str, "auto",
+        "Directory for what the journal keeps between runs, such as the profiles: an absolute path,"
+        " off, or auto for the one that systemd made (StateDirectory=), where there is one.",
+        "DIRECTORY", _journal_state,
+    ),
+    Option(
+        "journal.learn-hours", "journal_learn_hours", int, 168,
+        "How long the processes of a name and unit are observed before what is new about them is an"
+        " event; 0 for no such profiles.",
+        "HOURS", _between(0, 8760),
     ),
     Option(
         "journal.unit-limit", "journal_unit_limit", int, 120,

@@ -19,7 +19,7 @@ _MODE = 0o600
 
 def rotated(path: Path, number: int) -> Path:
     """The file that is ``number`` rotations old."""
-    return path.with_name(f"{path.name}.{number}") if number else path
+    return Path(f"{path}.{number}") if number else path
 
 
 class FileSink:

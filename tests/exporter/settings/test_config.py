@@ -58,6 +58,8 @@ def test_defaults() -> None:
         journal_files=4,
         journal_stdout=False,
         journal_journald=False,
+        journal_state=None,
+        journal_learn_hours=168,
         journal_unit_limit=120,
         journal_runbooks="file:///usr/share/doc/fdscope/runbooks",
     )
@@ -79,6 +81,7 @@ def test_every_option_can_be_a_flag() -> None:
             "--selftest.interval=3600",
             "--no-journal.enabled", "--journal.file=/run/x/events", "--journal.file-size=1",
             "--journal.files=0", "--journal.stdout", "--journal.journald=on",
+            "--journal.state=/run/x", "--journal.learn-hours=0",
             "--journal.unit-limit=7", "--journal.runbooks=https://example.org/runbooks/",
         ]
     )  # fmt: skip
@@ -110,6 +113,8 @@ def test_every_option_can_be_a_flag() -> None:
         journal_files=0,
         journal_stdout=True,
         journal_journald=True,
+        journal_state=Path("/run/x"),
+        journal_learn_hours=0,
         journal_unit_limit=7,
         journal_runbooks="https://example.org/runbooks",
     )
@@ -147,6 +152,8 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         files = 0
         stdout = true
         journald = "on"
+        state = "/run/x"
+        learn-hours = 0
         unit-limit = 7
         runbooks = "https://example.org/runbooks"
     """
@@ -178,6 +185,8 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         journal_files=0,
         journal_stdout=True,
         journal_journald=True,
+        journal_state=Path("/run/x"),
+        journal_learn_hours=0,
         journal_unit_limit=7,
         journal_runbooks="https://example.org/runbooks",
     )
