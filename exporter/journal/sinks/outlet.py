@@ -61,6 +61,10 @@ class Outlet:
         """Start the thread."""
         self._thread.start()
 
+    def __len__(self) -> int:
+        """Lines that wait."""
+        return len(self._queue)
+
     def put(self, line: Line) -> None:
         """Queue a line, or count it as lost; never waits for the sink."""
         with self._changed:
