@@ -96,7 +96,9 @@ class Enricher:
         alive = self._is(directory, who.start)
         unit, container = self._place(who)
         command, is_cut = self._command(event, directory if alive else None)
-        program = self._program(directory) if alive else None
+        program = printable(event.program)
+        if alive and not program.startswith("/"):
+            program = self._program(directory) or program
         return Who(
             printable(who.comm),
             who.tgid,
@@ -105,7 +107,7 @@ class Enricher:
             self._users.name(who.uid),
             unit,
             container,
-            program or printable(event.program) or None,
+            program or None,
             command,
             is_cut,
             printable(event.terminal) or None,

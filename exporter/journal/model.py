@@ -44,7 +44,7 @@ class Who:
     container: str | None
     """The first 12 digits of its id."""
     program: str | None = None
-    """Name of the executable file; its path where that can be read."""
+    """Path of the executable file, or its end."""
     command: str | None = None
     """The command line, cut at a stated length."""
     command_is_cut: bool = False

@@ -163,6 +163,8 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
         yield "JOURNAL", 1
         yield "EVENT_NONE", 0xFF
         yield "EVENT_PARENTS", records.EVENT_PARENTS
+        yield "PATH_NAMES", records.PATH_NAMES
+        yield "PATH_NAME_BYTES", records.PATH_NAME_BYTES
         yield "RECEIVED_FDS", records.RECEIVED_FDS
         yield "COMMAND_BYTES", records.COMMAND_BYTES
         yield "EVENTS_OF_PROCESS", EVENTS_OF_PROCESS

@@ -25,8 +25,10 @@ FIELDS: dict[str, dict[str, str]] = {
         "s_type": "struct file_system_type *",
         "s_dev": "u32",
     },
-    "dentry": {"d_name": "struct qstr"},
-    "path": {"dentry": "struct dentry *"},
+    "dentry": {"d_name": "struct qstr", "d_parent": "struct dentry *"},
+    "vfsmount": {"mnt_root": "struct dentry *"},
+    "mount": {"mnt_parent": "struct mount *", "mnt_mountpoint": "struct dentry *"},
+    "path": {"dentry": "struct dentry *", "mnt": "struct vfsmount *"},
     "inode": {
         "i_ino": "u64",
         "i_mode": "u16",
@@ -158,6 +160,7 @@ OFFSETS = (
     ("task_struct", "pid_links"),
     ("task_struct", "thread_node"),
     ("task_struct", "ptrace_entry"),
+    ("mount", "mnt"),
 )
 
 

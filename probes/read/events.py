@@ -9,7 +9,7 @@ import numpy as np
 from fdscope.probes.kernel.libbpf import RingBuffer
 from fdscope.probes.read.maps import HashMap, PerCpuArray
 from fdscope.probes.schema.event import EventFile, EventProcess, EventSocket, KernelEvent
-from fdscope.probes.schema.records import dtype
+from fdscope.probes.schema.records import PATH_NAME_BYTES, PATH_NAMES, dtype
 from fdscope.probes.schema.taxonomy import (
     Birth,
     DebugMethod,
@@ -35,6 +35,17 @@ def _process(record: Any) -> EventProcess:
 
 def _text(raw: bytes) -> bytes:
     return raw.partition(b"\0")[0]
+
+
+def _path(record: Any) -> bytes:
+    """The path of the program, or its end; the name alone of a file that is in no directory."""
+    raw = bytes(record["program"]).ljust(PATH_NAMES * PATH_NAME_BYTES, b"\0")
+    count = int(record["program_names"])
+    names = [_text(raw[at * PATH_NAME_BYTES : (at + 1) * PATH_NAME_BYTES]) for at in range(count)]
+    if not names or names[0].startswith(b"memfd:"):
+        return b"".join(names[:1])
+    start = b".../" if record["program_is_cut"] else b"/"
+    return start + b"/".join(name for name in reversed(names) if name != b"/")
 
 
 def _address(raw: bytes, family: int) -> IPv4Address | IPv6Address:
@@ -83,7 +94,7 @@ def decoded(raw: bytes) -> KernelEvent:
         _process(record["process"]),
         int(record["tid"]),
         tuple((tgid, _text(comm)) for tgid, comm in record["parents"].tolist() if tgid),
-        _text(bytes(record["program"])),
+        _path(record),
         bytes(record["command"]),
         int(record["command_bytes"]),
         _text(bytes(record["terminal"])),

@@ -66,7 +66,7 @@ class KernelEvent:
     parents: tuple[tuple[int, bytes], ...]
     """Tgid and name of the processes that started it, nearest first."""
     program: bytes
-    """Name of the executable file."""
+    """Path of the executable file, each name of it cut after 31 bytes; its end if it is long."""
     command: bytes
     """The beginning of the command line; each argument ends with NUL."""
     command_bytes: int

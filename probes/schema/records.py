@@ -14,6 +14,9 @@ CGROUPS_A_CALL = 32
 """A cgroup and its ancestors: as many as one run of a program reads."""
 FILESYSTEM_NAME_BYTES = 32
 EVENT_PARENTS = 8
+PATH_NAMES = 8
+PATH_NAME_BYTES = 32
+"""A path in an event: its last names, the last one first, each in as many bytes."""
 COMMAND_BYTES = 256
 """How much of a command line an event has."""
 RECEIVED_FDS = 16
@@ -159,7 +162,9 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         ("remote[16]", "u8"),
         ("terminal[16]", "char"),
         ("name[64]", "char"),
-        ("program[32]", "char"),
+        (f"program[{PATH_NAMES * PATH_NAME_BYTES}]", "char"),
+        ("program_names", "u32"),
+        ("program_is_cut", "u32"),
         (f"command[{COMMAND_BYTES}]", "char"),
     ],
     # key and value of `event_limits`; `tgid` is 0 for all processes of the cgroup

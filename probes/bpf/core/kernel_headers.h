@@ -50,6 +50,13 @@ struct io_sr_msg {
 	u32 msg_flags;
 };
 #endif
+/* fs/mount.h, as in Linux 5.10 to 6.12 */
+struct mount {
+	char before[16];
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+};
+#define OFFSET_mount_mnt 32
 #define OFFSET_proc_inode_pid 0
 #define OFFSET_proc_inode_vfs_inode 72
 #define OFFSET_task_struct_pid_links __builtin_offsetof(struct task_struct, pid_links)

@@ -112,6 +112,43 @@ static __always_inline void read_name(char *to, u32 size, const struct file *fil
 	bpf_probe_read_kernel_str(to, size, name);
 }
 
+/*
+ * The last names of the path of the program, the last one first. Where the root of a filesystem is
+ * reached, the path goes on where it is mounted.
+ */
+static __always_inline void read_path(struct event *event, const struct file *file)
+{
+	const struct dentry *dentry = NULL, *root = NULL, *parent = NULL;
+	const struct vfsmount *vfsmount = NULL;
+	const struct mount *mount, *outer = NULL;
+	const unsigned char *name = NULL;
+	u32 i;
+
+	PROBE_READ(dentry, &file->f_path.dentry);
+	PROBE_READ(vfsmount, &file->f_path.mnt);
+	mount = (const struct mount *)((const char *)vfsmount - OFFSET_mount_mnt);
+	for (i = 0; i < PATH_NAMES; i++) {
+		PROBE_READ(root, &((const struct vfsmount *)((const char *)mount +
+							     OFFSET_mount_mnt))->mnt_root);
+		if (dentry == root) {
+			PROBE_READ(outer, &mount->mnt_parent);
+			if (outer == mount)
+				return;
+			PROBE_READ(dentry, &mount->mnt_mountpoint);
+			mount = outer;
+		}
+		PROBE_READ(name, &dentry->d_name.name);
+		bpf_probe_read_kernel_str(event->program + i * PATH_NAME_BYTES, PATH_NAME_BYTES,
+					  name);
+		event->program_names = i + 1;
+		PROBE_READ(parent, &dentry->d_parent);
+		if (parent == dentry)
+			return;
+		dentry = parent;
+	}
+	event->program_is_cut = 1;
+}
+
 /* The command line, as far as it is in memory; its program; its terminal. */
 static __always_inline void describe_program(struct event *event, const struct task_struct *task)
 {
@@ -130,7 +167,7 @@ static __always_inline void describe_program(struct event *event, const struct t
 		return;
 	PROBE_READ(program, &mm->exe_file);
 	if (program)
-		read_name(event->program, sizeof(event->program), program);
+		read_path(event, program);
 	PROBE_READ(from, &mm->arg_start);
 	PROBE_READ(to, &mm->arg_end);
 	event->command_bytes = to - from;

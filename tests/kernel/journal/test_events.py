@@ -131,6 +131,7 @@ def test_a_reverse_shell(events: Events, tmp_path: Path, how: str) -> None:
     assert executed["rule"] == "shell_executed_on_socket"
     assert executed["process"]["command"].endswith("sh -c exit")
     assert executed["process"]["parents"][-1]["pid"] == 1
+    assert executed["process"]["program"] == str(Path("/bin/sh").resolve())
     stdio = of_kind(told, "stdio_socket")
     assert {each["file"]["fd"] for each in stdio} >= {0, 1}
     for each in (*stdio, executed):
@@ -236,6 +237,30 @@ def test_a_memfd_executed(events: Events) -> None:
 def test_the_copy_of_a_container_engine(events: Events) -> None:
     work = lambda: executed_from_memory("runc_cloned:/proc/self/exe", ["runc"])  # noqa: E731
     assert one(events(work), "memfd_executed")["severity"] == "info"
+
+
+@pytest.mark.parametrize("depth", [1, 12])
+def test_the_path_of_a_program(events: Events, tmp_path: Path, depth: int) -> None:
+    """Its last names, each cut; across a mount, and with text that would harm a terminal."""
+    names = [f"n{number}\x1b" for number in range(depth)]
+    directory = tmp_path.joinpath(*names)
+    directory.mkdir(parents=True)
+    program = directory / ("x" * 40)
+    shutil.copy("/bin/true", program)
+
+    def work() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            ours = socket.create_connection(listener.getsockname())
+            subprocess.run([program], stdin=ours.fileno(), check=True)
+
+    told = one(events(work), "exec_on_socket")["process"]["program"]
+    shown = [*(str(tmp_path).split("/")[1:]), *(name.replace("\x1b", r"\x1b") for name in names)]
+    if depth == 1:
+        assert told == "/" + "/".join([*shown, 31 * "x"])
+    else:
+        # Of a process that has not ended yet, /proc has all of it.
+        ends = "/".join(shown[-7:])
+        assert told in (f".../{ends}/{31 * 'x'}", f"{tmp_path}/{'/'.join(shown[-12:])}/{40 * 'x'}")
 
 
 def test_a_long_command_line_is_cut(events: Events) -> None:
