@@ -7,8 +7,9 @@ KERNEL ?= 6.12
 # newest kernel), and the story (service, first-boot).
 RELEASE ?= bookworm
 STORY ?= service
-# The attach modes of `make vm-test` and `make vm-soak`: one virtual machine each, two at a time.
+# The attach modes of `make vm-test`, `make vm-bench` and `make vm-soak`: one virtual machine each, two at a time.
 MODES ?= fentry,kprobe
+comma := ,
 # Duration of `make load` and the soaks.
 MINUTES ?= 3
 # An emulated processor does less; the counts are checked the same way.
@@ -19,7 +20,7 @@ GUEST_SOAK = python3 -m tests.scorecard soak --mode $$FDSCOPE_ATTACH_MODE --minu
 GUEST_SIEGE = FDSCOPE_TEST_SCALE=0.05 FDSCOPE_TEST_SIEGE_SECONDS=120 \
 	python3 -m pytest -v -p no:cacheprovider --color=no tests/hostile/test_siege.py
 
-.PHONY: help run test check lint generate check-generated deb bench scorecard scorecard-table load soak hostile siege vm-siege vm-soak vm-test vm-deploy vm-matrix vm-table vm-shell clean
+.PHONY: help run test check lint generate check-generated deb bench vm-bench scorecard scorecard-table load soak hostile siege vm-siege vm-soak vm-test vm-deploy vm-matrix vm-table vm-shell clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -51,12 +52,14 @@ generate: ## Write all generated files: tables of docs/, example options, dashbo
 	$(PYTHON) -m fdscope.exporter.generate.example_config >deploy/service/fdscope.toml
 	$(PYTHON) -m fdscope.dashboards.build
 	.venv/bin/fdscope rules --out deploy
+	$(PYTHON) -m fdscope.dashboards.mixin
 
 check-generated: ## Fail if `make generate` would change anything
 	@$(PYTHON) -m fdscope.exporter.generate.metric_docs --check
 	@$(PYTHON) -m fdscope.exporter.generate.example_config | diff -u deploy/service/fdscope.toml - || \
 		{ echo 'deploy/service/fdscope.toml is out of date: run make generate'; exit 1; }
 	@$(PYTHON) -m fdscope.dashboards.build --check || { echo 'run make generate'; exit 1; }
+	@$(PYTHON) -m fdscope.dashboards.mixin --check
 	@.venv/bin/fdscope rules --out build/generated
 	@for part in rules records grafana/alerting; do diff -ru deploy/$$part build/generated/$$part || \
 		{ echo "deploy/$$part is out of date: run make generate"; exit 1; }; done
@@ -68,6 +71,11 @@ deb: ## The Debian package, into build/ (as root where tools are missing)
 bench: ## Measure the cost of fdscope here (as root, takes minutes)
 	@deploy/setup/setup.sh test
 	$(PYTHON) -m tests.bench
+
+vm-bench: ## Instructions that fdscope adds to an operation, in virtual machines with kernel KERNEL, in each of MODES
+	/usr/bin/python3 -m tests.vm run $(KERNEL) --modes $(MODES) --counted --limit 3600 \
+		--script 'python3 -m tests.bench.instructions'
+	/usr/bin/python3 -m tests.bench.cost $(foreach mode,$(subst $(comma), ,$(MODES)),$(KERNEL)-$(mode))
 
 scorecard: ## Known bytes on every route, counted exactly or not, in each mode (as root)
 	@deploy/setup/setup.sh test

@@ -22,12 +22,14 @@ from fdscope.exporter.accounts.ledger import Residuals, ledger
 from fdscope.exporter.accounts.processes import DEFAULT_BUDGET, Owner, Processes
 from fdscope.exporter.accounts.selftester import SelfTester
 from fdscope.exporter.accounts.stacks import BoundedChains
+from fdscope.exporter.accounts.unit_names import Reader, UnitNames
 from fdscope.exporter.accounts.units import UNKNOWN_UNIT, Units
 from fdscope.exporter.catalog import CATALOG
 from fdscope.exporter.catalog import health as catalog
 from fdscope.exporter.catalog.slots import series_of
 from fdscope.exporter.families import build, fds, health, layers, owned
 from fdscope.exporter.families import storage as device_families
+from fdscope.exporter.families import units as unit_families
 from fdscope.exporter.families.journal import journal_families
 from fdscope.exporter.journal.journal import Journal
 from fdscope.exporter.journal.watch import Watch
@@ -52,6 +54,9 @@ _WHOLE_READING_SECONDS = 10.0
 _CENSUS_SHARE = 3
 """The census gets at most this fraction of the budget: 1 / n."""
 _LEAST_CENSUS = 1000
+_UNITS_SHARE = 20
+"""Names of units get at most this fraction of the budget: 1 / n."""
+_LEAST_UNITS = 64
 _FILE_NR = Path("/proc/sys/fs/file-nr")
 
 
@@ -76,10 +81,11 @@ class Collector(ClientCollector):
         selftest: SelfTester | None = None,
         clock: Callable[[], float] = time.monotonic,
         budget: int = DEFAULT_BUDGET,
+        names: Reader | None = None,
         journal: Journal | None = None,
         watch: Watch | None = None,
     ) -> None:
-        """``max_series``: most processes with series of their pid."""
+        """``max_series``: most processes with series of their pid; ``names``: of containers."""
         self._session = session
         self._version = version
         self._clock = clock
@@ -87,6 +93,8 @@ class Collector(ClientCollector):
         self._units = Units(session.cgroups)
         # The label `ended` counts from the time of the start, even if the host's clock is set.
         epoch = time.time() - clock()
+        self._names = UnitNames(self._units.place_of, names)
+        self._reads_names = names is not None
         self._processes = Processes(max_series, self._units.unit, _is_alive, epoch=epoch)
         self._series = owned.SeriesCache()
         self._tail_series = 0
@@ -136,6 +144,8 @@ class Collector(ClientCollector):
             snapshot = self._read(self._session.snapshot)
             result = self._of_the_host(snapshot)
             room = self._budget - _size(result) - self._tail_series
+            for_units = self._for_units()
+            room -= for_units
             for_census = self._for_census(room)
             if snapshot:
                 overflow = series_of(snapshot.overflow)
@@ -146,6 +156,8 @@ class Collector(ClientCollector):
             if snapshot:
                 totals = self._processes.totals(snapshot.overflow)
                 result += self._made("metrics", lambda: self._series.tables(totals))
+                owners = totals.keys() | self._census_owners.shown
+                result += self._made("units", lambda: self._unit_families(owners, for_units))
             before = _size(result)
             if snapshot:
                 result += self._made("metrics", lambda: self._ledger(snapshot))
@@ -247,6 +259,17 @@ class Collector(ClientCollector):
         if self._shown is None:
             return most
         return min(most, max(2 * _size(self._shown[1]), _LEAST_CENSUS))
+
+    def _for_units(self) -> int:
+        """Number of series for the names of units: at most twice what it had."""
+        most = max(2 * self._names.shown, _LEAST_UNITS)
+        return min(most, self._budget // _UNITS_SHARE)
+
+    def _unit_families(self, owners: Iterable[Owner], room: int) -> list[Family]:
+        names = self._names
+        infos = list(names.update({owner.unit for owner in owners}, room, self._clock()))
+        lookups = names.lookups if self._reads_names else None
+        return list(unit_families.unit_families(infos, names.left_out, lookups))
 
     def _owner_of(self, found: ProcessFds) -> Owner:
         return self._processes.owner_of(found.key, found.process)

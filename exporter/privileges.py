@@ -11,7 +11,7 @@ from pathlib import Path
 from fdscope.probes.text import printable
 
 # include/uapi/linux/capability.h
-CAPABILITIES = {"CAP_SETPCAP": 8, "CAP_BPF": 39}
+CAPABILITIES = {"CAP_DAC_READ_SEARCH": 2, "CAP_SETPCAP": 8, "CAP_BPF": 39}
 
 _READABLE_MAPS = (5, 19)
 """Linux commit c8644cd0efe7: from here on what is open can be used without CAP_BPF."""

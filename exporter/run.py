@@ -10,7 +10,7 @@ import pwd
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from fdscope.exporter import logs, priority, privileges
 from fdscope.exporter.http import listen
 from fdscope.exporter.http.systemd import Notifier
 from fdscope.exporter.page import PageData
+from fdscope.exporter.page.doors import Demonstration, DoorsClosedError
 from fdscope.exporter.server import Server
 from fdscope.exporter.settings.options import Options
 from fdscope.exporter.signals import hold, interrupt, on_ending
@@ -35,8 +36,10 @@ from fdscope.probes.schema.taxonomy import Mode
 
 if TYPE_CHECKING:
     from fdscope.exporter.collector import Collector
+    from fdscope.exporter.containers.reader import Reader
     from fdscope.exporter.journal.journal import Journal
     from fdscope.exporter.journal.watch import Watch
+    from fdscope.probes.demonstration.doors import Lane
     from fdscope.probes.read.session import Session
     from fdscope.probes.selftest.run import Row
 
@@ -64,8 +67,8 @@ class Parts:
     """Attach, from modes, settings and a progress function; RunError if no mode works."""
     drop_privileges: Callable[[str], None]
     """Become this user, keep what serving needs; RunError if that fails."""
-    collector: Callable[["Attached", str, Options], "Collector"]
-    """Make the collector from what is attached, the version and the options."""
+    collector: Callable[["Attached", str, Options, "Reader | None"], "Collector"]
+    """Make the collector from what is attached, the version, the options and the reader."""
 
 
 def check_capabilities(host: Host | None = None) -> None:
@@ -124,7 +127,9 @@ def no_probe(why: str) -> str:
     return f"{first}\n{log_end}" if log_end else first
 
 
-def _collector(attached: "Attached", version: str, options: Options) -> "Collector":
+def _collector(
+    attached: "Attached", version: str, options: Options, names: "Reader | None"
+) -> "Collector":
     from fdscope.exporter.accounts.selftester import SelfTester
     from fdscope.exporter.collector import Collector
     from fdscope.probes.selftest import run
@@ -140,6 +145,7 @@ def _collector(attached: "Attached", version: str, options: Options) -> "Collect
     return Collector(
         *(session, version, options.max_series, tester),
         budget=options.budget,
+        names=names,
         journal=journal,
         watch=watch,
     )
@@ -212,6 +218,7 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
         stack.callback(on_ending, interrupt)
         on_ending(interrupt)
         signal.signal(signal.SIGHUP, lambda *_: None)  # there is nothing to reload yet
+        names = stack.enter_context(_reading(options))
         with answering(options, sockets, protection):
             attached = parts.attach(options.modes, settings, log.info)
             session, rows = attached
@@ -223,7 +230,7 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
         priority.raise_to(options.nice)
         parts.drop_privileges(options.privileges_user)
         _collect_garbage_rarely()
-        collector = parts.collector(attached, version(), options)
+        collector = parts.collector(attached, version(), options, names)
         stack.callback(collector.close)
         # Nothing may interrupt detaching, which takes moments.
         stack.callback(on_ending, signal.SIG_IGN)
@@ -237,9 +244,30 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
             lambda: PageData(version(), mode, collector.attachments(), not_traced),
             collector.ready,
             protection,
+            _demonstration(session),
         )
         _log_addresses(sockets, options, "https" if protection.has_tls else "http")
         asyncio.run(_serve(served))
+
+
+def _demonstration(session: "Session") -> Demonstration:
+    def run() -> "Sequence[Lane]":
+        from fdscope.probes.demonstration import doors
+
+        try:
+            return doors.run(session)
+        except doors.DoorsError as error:
+            raise DoorsClosedError(str(error)) from error
+
+    return run
+
+
+def _reading(options: Options) -> AbstractContextManager["Reader | None"]:
+    if not options.read_state:
+        return nullcontext()
+    from fdscope.exporter.containers.reader import reading
+
+    return reading(options.privileges_user)
 
 
 def _sockets(options: Options) -> list[socket.socket]:

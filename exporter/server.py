@@ -16,8 +16,9 @@ from fdscope.exporter.http.scraper import Scraper
 from fdscope.exporter.http.systemd import Notifier
 from fdscope.exporter.page import PageData, render
 from fdscope.exporter.page import handlers as page_handlers
+from fdscope.exporter.page.doors import Demonstration, Doors, no_demonstration
 from fdscope.exporter.page.feed import Feed
-from fdscope.exporter.page.files import CHARTS, files
+from fdscope.exporter.page.history import History
 from fdscope.exporter.settings.options import Options
 from fdscope.exporter.web_config.gate import Gate
 from fdscope.exporter.web_config.protection import Protection
@@ -38,13 +39,16 @@ class Server:
         page: Callable[[], PageData],
         ready: Callable[[], str | None],
         protection: Protection | None = None,
+        doors: Demonstration = no_demonstration,
     ) -> None:
         self.connections = Connections()
         self.scraper = Scraper(registry, ready)
-        self.feed = Feed(self.scraper.collect, self.scraper.left_out)
+        self._history = History(options.history_megabytes * 1_000_000)
+        self.feed = Feed(self.scraper.collect, self.scraper.left_out, self._history)
         self.scraper.observer = self.feed.take
         self._options = options
         self._page = page
+        self._doors = Doors(doors)
         self._gate = Gate(protection or Protection(None))
         self._sockets = sockets
         self._http: LimitedServer | None = None
@@ -55,7 +59,12 @@ class Server:
         """Accept connections, and collect once, so that readiness does not wait for a scrape."""
         path = self._options.telemetry_path
         routes = (
-            *page_handlers.routes(lambda: render(self._page(), path, CHARTS in files()), self.feed),
+            *page_handlers.routes(
+                lambda details: render(self._page(), path, details),
+                self.feed,
+                self._doors,
+                page_handlers.Details(self._history, self._options.details),
+            ),
             *handlers.routes(path, self.scraper),
         )
         access = handlers.Access(self._gate, self.connections)

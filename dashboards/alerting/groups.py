@@ -6,19 +6,37 @@ from pathlib import Path
 
 from fdscope.dashboards.alerting.model import Alert, Group, Record
 from fdscope.dashboards.alerting.reading import load
-from fdscope.dashboards.alerting.rules import events, fds, fleet, flow, itself, new_types
+from fdscope.dashboards.alerting.rules import (
+    events,
+    fds,
+    fleet,
+    flow,
+    itself,
+    new_types,
+    running_out,
+)
 from fdscope.dashboards.alerting.settings import OFF, Settings
 
 
 def groups(settings: Settings) -> tuple[Group, ...]:
     """The rules of these settings; alerts that are off are left out."""
     often, rarely = settings.evaluation.interval, settings.evaluation.history_interval
+    fast = settings.evaluation.fast_interval
     made = (
         Group("fdscope-fleet", often, tuple(fleet.records())),
-        Group("fdscope-fds", often, fds.rules(settings)),
+        Group("fdscope-fd-limits", fast, tuple(running_out.fast(settings))),
+        Group("fdscope-fds", often, (*running_out.rules(settings), *fds.alerts(settings))),
         Group("fdscope-events", often, events.rules(settings)),
         Group("fdscope-flow", often, flow.rules(settings)),
-        Group("fdscope-history", rarely, (*flow.history(settings), *new_types.rules(settings))),
+        Group(
+            "fdscope-history",
+            rarely,
+            (
+                *flow.history(settings),
+                *new_types.rules(settings),
+                *running_out.rarely(settings),
+            ),
+        ),
         Group("fdscope-itself", often, tuple(itself.alerts(settings))),
     )
     return tuple(replace(group, rules=_chosen(group, settings)) for group in made)

@@ -19,9 +19,10 @@ class Links:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Interval of the evaluation, and window of the rates."""
+    """Intervals of the evaluation, and window of the rates."""
 
     interval: Duration
+    fast_interval: Duration
     history_interval: Duration
     rate: Duration
 
@@ -52,6 +53,8 @@ class FdLeak:
     hold: Duration
     min_open: int
     min_growth: int
+    slow_window: Duration
+    slow_step: Duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,41 @@ class FdLimit:
     ratio: float
     hold: Duration
     min_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Growth in every step of a window, and how near the limit is at the least of these paces."""
+
+    window: Duration
+    step: Duration
+    left: Duration
+    ahead: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class FdLimitSoon:
+    """A process that reaches its limit within minutes."""
+
+    ratio: float
+    fast: Pace
+    steady: Pace
+
+
+@dataclass(frozen=True, slots=True)
+class FdRefused:
+    """Calls that are refused because no fd is free."""
+
+    window: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class FdLeakRestarts:
+    """Processes that run out of fds, end and start again."""
+
+    window: Duration
+    ratio: float
+    times: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +191,7 @@ class Allow:
     packet_socket: tuple[str, ...]
     debug_access: tuple[str, ...]
     fd_receivers: tuple[str, ...]
+    fd_refused: tuple[str, ...]
     new_fd_type: tuple[str, ...]
     io: tuple[str, ...]
     errors: tuple[str, ...]
@@ -173,6 +212,9 @@ class Settings:
     events: Events
     fd_leak: FdLeak
     fd_limit: FdLimit
+    fd_limit_soon: FdLimitSoon
+    fd_refused: FdRefused
+    fd_leak_restarts: FdLeakRestarts
     host_files: HostFiles
     stdio: Stdio
     packet_socket: PacketSocket

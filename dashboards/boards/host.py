@@ -38,6 +38,7 @@ from fdscope.dashboards.promql.expressions import (
     rate,
     top,
     total,
+    with_names,
 )
 from fdscope.exporter.catalog import Metric, fds, layers, storage
 
@@ -207,12 +208,14 @@ def processes() -> Table:
         name: f"{expression} and on (process, unit) {busy}" for name, expression in columns.items()
     }
     titles = {name: name for name in columns}
+    names = ("container", "namespace", "pod")
+    columns["names"] = with_names(busy, *names)
     return Table(
         title="Processes, last minute",
         description="The 30 busiest processes by name and unit, per second. Here errors include"
-        " EAGAIN. A name leads to the process.",
+        " EAGAIN. A name leads to the process. Containers have names with --units.read-state.",
         targets=column_queries(columns),
-        transformations=merged(by, titles, sort_by="read"),
+        transformations=merged((*by, *names), titles, sort_by="read", hide=("Value #names",)),
         unit="Bps",
         overrides=[
             process_column(),

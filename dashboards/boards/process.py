@@ -37,6 +37,7 @@ from fdscope.dashboards.promql.expressions import (
     rate,
     select,
     total,
+    with_names,
 )
 from fdscope.dashboards.promql.selectors import of_kinds
 from fdscope.exporter.catalog import SOCKET_KINDS, Metric, fds, health, layers
@@ -140,12 +141,14 @@ def pids() -> Table:
         "limit": total(fds.MAX_FDS, by=by, **own),
     }
     titles = {name: name for name in columns} | {"fds": "open fds", "limit": "fd limit"}
+    names = ("container", "image", "namespace", "pod")
+    columns["names"] = with_names(both_rates(*_OPERATIONS, by, NOW, **own), *names)
     return Table(
         title="Processes of this name, last minute",
         description="One row per pid, all pids of the name; an empty pid holds those that were"
         " summed: short-lived ones, ended ones, and those beyond the limit of series.",
         targets=column_queries(columns),
-        transformations=merged(by, titles, sort_by="read"),
+        transformations=merged((*by, *names), titles, sort_by="read", hide=("Value #names",)),
         unit="Bps",
         overrides=[
             style.override("operations", unit="iops"),

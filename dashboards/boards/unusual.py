@@ -28,6 +28,7 @@ from fdscope.dashboards.promql.expressions import (
     differs,
     events,
     highest,
+    least_pace,
     named,
     one_of,
     rate,
@@ -173,6 +174,45 @@ def looks() -> list[Panel]:
             rows=8,
         ),
     ]
+
+
+_HOUR, _DAY = 3600, 86400
+
+
+def _time_left() -> Table:
+    """When processes reach the limit on their fds, at their pace."""
+    by = ("process", "pid", "unit")
+    own: dict[str, Any] = {"pid": differs("")}
+    open_fds, limit = (total(metric, by, **own) for metric in (fds.OPEN_FDS, fds.MAX_FDS))
+
+    def left(seconds: int) -> str:
+        pace = least_pace(fds.OPEN_FDS, by, seconds, **own)
+        return f"({limit} - {open_fds}) / {pace} >= 0"
+
+    # What is quick counts if its end is near: a few fds more in a minute mean nothing.
+    both = f"({left(60)} < {_HOUR} or {left(1800)} < {_DAY})"
+    columns = {"left": f"bottomk(20, {both})"} | {
+        name: f"{expression} and on (process, pid, unit) {both}"
+        for name, expression in (("open", open_fds), ("limit", limit))
+    }
+    titles = {"left": "time left", "open": "open fds", "limit": "fd limit"}
+    return Table(
+        title="Time to the fd limit, at the pace of the last minute or half hour",
+        description="Processes whose open fds grow in each third of the last minute and reach the"
+        " limit (RLIMIT_NOFILE) within an hour at the least of these paces; or that grow in each"
+        " third of the last half hour and reach it within a day.",
+        targets=column_queries(columns),
+        transformations=merged(by, titles, sort_by="time left", descending=False),
+        unit="short",
+        overrides=[
+            process_column(),
+            style.override("time left", unit="s"),
+            style.override("pid", custom_width=75),
+        ],
+        empty="no process comes near its limit at its pace of the last minute or half hour",
+        width=24,
+        rows=7,
+    )
 
 
 _SLOPE, _SETTLED = "30m:1m", "10m"
@@ -342,7 +382,7 @@ def unusual() -> core.Dashboard:
             _alerts(),
             [
                 row("Journal", *_journal()),
-                row("Leaks and limits", *_leaks()),
+                row("Leaks and limits", *_leaks(), _time_left()),
                 row(
                     "Sockets where there were none",
                     *stdio(),

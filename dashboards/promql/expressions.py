@@ -17,7 +17,7 @@ from fdscope.dashboards.promql.selectors import (
     none_of,
     one_of,
 )
-from fdscope.exporter.catalog import Kind, Metric
+from fdscope.exporter.catalog import Kind, Metric, units
 
 __all__ = ["Matcher", "QueryError", "Where", "differs", "matches", "none_of", "one_of"]
 
@@ -142,6 +142,26 @@ def highest(metric: Metric, by: Iterable[str] = (), **where: Where) -> str:
     return _grouped("max", by, select(metric, **where))
 
 
+def least_pace(
+    metric: Metric, by: Iterable[str], seconds: int, steps: int = 3, **where: Where
+) -> str:
+    """Write the growth per second of a gauge in the step of a window in which it grew least.
+
+    Nothing for what did not grow in every step, or is younger than the window.
+    """
+    by = tuple(by)
+    now = total(metric, by, **where)
+    inner = select(metric, **where)
+    step = seconds // steps
+
+    def back(count: int) -> str:
+        return _grouped("sum", by, f"{inner} offset {count * step}s") if count else now
+
+    parts = (named(f"{back(n)} - {back(n + 1)}", "step", f"{n}") for n in range(steps))
+    least = f"min by ({', '.join(by)}) ({' or '.join(parts)})"
+    return f"({least} / {step} > 0 and {back(steps)})"
+
+
 def buckets(metric: Metric, by: Iterable[str] = (), **where: Where) -> str:
     """Write the rate of a histogram's buckets, summed by ``le`` and labels."""
     if metric.kind is not Kind.HISTOGRAM:
@@ -159,6 +179,18 @@ def quantile(share: float, metric: Metric, by: Iterable[str] = (), **where: Wher
 def top(count: int, expression: str) -> str:
     """Write the highest values of an expression, without 0."""
     return f"topk({count}, {expression} > 0)"
+
+
+def with_names(expression: str, *labels: str) -> str:
+    """Add labels of fdscope_unit_info to an expression that has the label ``unit``.
+
+    What has a unit without names is left out. Where two hosts have a unit of the same name, it gets
+    the names of one of them.
+    """
+    check_labels(units.UNIT_INFO, labels)
+    names = _grouped("max", ("unit", *labels), select(units.UNIT_INFO))
+    wanted = ", ".join(labels)
+    return f"{expression} * on (unit) group_left ({wanted}) topk by (unit) (1, {names})"
 
 
 def named(expression: str, label: str, text: str, source: str = "", pattern: str = "(.*)") -> str:

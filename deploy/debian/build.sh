@@ -56,10 +56,9 @@ install_python() {
 	"${pip[@]}" --require-hashes --requirement debian/requirements.txt
 	"${pip[@]}" .
 	rm -rf "${1:?}"/*.dist-info/{direct_url.json,RECORD,REQUESTED}
-	# Of plotly only its script; of the others no tests and no programs.
+	# No tests and no programs.
 	find "$1" -mindepth 1 -maxdepth 1 ! -name '*.dist-info' ! -name fdscope \
-		! -name grafanalib ! -name plotly ! -name prometheus_client -exec rm -r {} +
-	find "$1/plotly" -type f ! -name plotly.min.js -delete
+		! -name grafanalib ! -name prometheus_client -exec rm -r {} +
 	find "$1" -type d -empty -delete
 	find "$1" -name tests -path '*/grafanalib/*' -prune -exec rm -r {} +
 	# Modules, not programs.

@@ -25,7 +25,8 @@ def announce(
     link = urllib.parse.urlencode({"g0.expr": QUERIES[0], "g0.tab": 0, "g0.range_input": "15m"})
     say("all programs run; Prometheus scrapes every 5 s. Queries for it:")
     print(*(f"  {query}" for query in QUERIES), sep="\n")
-    print(f"The first as a graph: {graph}?{link}\nData and logs: {data}\n")
+    print(f"The first as a graph: {graph}?{link}\nData and logs: {data}")
+    print("Every user of this machine can open the page, with its last hour (--web.details).\n")
     addresses = {
         "live page": f"http://127.0.0.1:{exporter}/",
         "metrics": f"http://127.0.0.1:{exporter}/metrics",

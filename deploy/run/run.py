@@ -168,7 +168,9 @@ def run() -> None:
         try:
             say("starting the exporter: compiling the probes takes some seconds")
             address = f"127.0.0.1:{exporter}"
-            children.start("fdscope", [str(FDSCOPE), "exporter", f"--web.listen-address={address}"])
+            # The page shows its details to every user of this machine: see announce().
+            command = [str(FDSCOPE), "exporter", f"--web.listen-address={address}", "--web.details"]
+            children.start("fdscope", command)
             ready = "/-/ready"
             children.wait_until(
                 lambda: get(exporter, ready) is not None, COMPILE_SECONDS, "the exporter"

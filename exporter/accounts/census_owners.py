@@ -37,6 +37,8 @@ class CensusOwners:
         self._owner_of = owner_of
         self._own: set[ProcessKey] = set()
         self._names: set[Owner] = set()
+        self.shown: frozenset[Owner] = frozenset()
+        """The owners of the last choice."""
 
     def choose(
         self, processes: Mapping[ProcessKey, ProcessFds], budget: int
@@ -67,6 +69,7 @@ class CensusOwners:
         for key in found.keys() - own:
             summed = base[key]._replace(pid="")
             owners[key] = summed if summed in names else other
+        self.shown = frozenset(owners.values())
         return owners
 
     def _choose_names(

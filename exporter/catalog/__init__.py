@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Every metric: its name, kind, labels and meaning. The only place where a metric is named."""
 
-from fdscope.exporter.catalog import fds, health, journal, layers, storage
+from fdscope.exporter.catalog import fds, health, journal, layers, storage, units
 from fdscope.exporter.catalog.model import ENDED, Kind, Label, Metric
 from fdscope.probes.schema.taxonomy import SOCKET_KINDS, FdKind
 
@@ -18,11 +18,12 @@ __all__ = [
     "journal",
     "layers",
     "storage",
+    "units",
 ]
 
 CATALOG: tuple[Metric, ...] = tuple(
     value
-    for module in (layers, storage, fds, journal, health)
+    for module in (layers, storage, fds, units, journal, health)
     for value in vars(module).values()
     if isinstance(value, Metric)
 )

@@ -58,8 +58,9 @@ PROCESS = Label("process", "name of the thread-group leader")
 PID = Label("pid", "its tgid; empty where processes are summed under their name")
 UNIT = Label(
     "unit",
-    "systemd unit or container id, from the cgroup; empty outside of units, (unknown) if it could"
-    " not be read",
+    "systemd unit or container id, from the cgroup; a user's service has the user's manager before"
+    " it (user@1000.service/a.service), a service in a machine of nspawn or LXC the machine; empty"
+    " outside of units, (unknown) if it could not be read",
 )
 FD_TYPE = Label("fd_type", "what the fd refers to", tuple(m.label for m in FdType))
 DOOR = Label("door", "how the operation entered the file layer", tuple(m.label for m in Door))

@@ -49,7 +49,8 @@ OPENED_AT_ONCE, OPENED_PER_SECOND = 512.0, 100.0
 REQUESTS_AT_ONCE, REQUESTS_PER_SECOND = 6.0, 10.0
 """Requests of one connection; what comes faster waits."""
 
-_ACCEPTS_AT_ONCE = 16
+_ACCEPTS_AT_ONCE = 128
+"""Far cheaper than serving: the kernel drops what comes while its queue is full."""
 _SERVED_AT_ONCE = 4
 _MOST_BUCKETS = 4096
 """Most peers whose rate of new connections is remembered."""
@@ -429,6 +430,8 @@ class LimitedServer(HTTPServer):
         for timer in self._paused.values():
             timer.cancel()
         self._listeners, self._paused = [], {}
+        for task in _tasks:
+            task.cancel()
         self._table.close_new()
         self._peers.close()
 

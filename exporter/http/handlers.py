@@ -42,7 +42,7 @@ class Access:
 class Handler(web.RequestHandler):
     """Answers GET and HEAD alike; subclasses implement ``respond()``."""
 
-    SUPPORTED_METHODS = ("GET", "HEAD")
+    SUPPORTED_METHODS: tuple[str, ...] = ("GET", "HEAD")
     is_scrape = False
     """True if its connections are closed last where room is needed."""
 

@@ -5,6 +5,7 @@ A process can be gone, or its number can belong to another one: then only the ke
 """
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ COMMAND_CHARACTERS = 1024
 _MOST_PARENTS = 32
 _INIT = 1
 _TICKS = os.sysconf("SC_CLK_TCK")
+_CONTAINER = re.compile("[0-9a-f]{12}")
 _TCP = 6
 _CLOCK_WAS_SET = 50_000_000
 """Nanoseconds; a clock that is adjusted slowly moves by less for minutes."""
@@ -139,7 +141,7 @@ class Enricher:
         unit = self._unit(who)
         if not unit or unit.startswith("("):
             return None, None
-        return (unit, None) if "." in unit else (None, unit)
+        return (None, unit) if _CONTAINER.fullmatch(unit) else (unit, None)
 
     def _is(self, directory: Path, start: int) -> bool:
         """True if the process that has the number now is the one that started then."""

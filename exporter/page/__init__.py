@@ -21,8 +21,6 @@ DOORS = (
 KINDS = (*SOCKET_KINDS, FdKind.EVENT, FdKind.PIPE, FdKind.DEVICE_FILE, FdKind.FILE)
 """Doors and kinds of fd in the picture, from top to bottom: sockets above, files below."""
 
-_CHARTS = '<script src="static/plotly.min.js" defer></script>'
-
 
 @dataclass(frozen=True, slots=True)
 class PageData:
@@ -35,15 +33,18 @@ class PageData:
     """Blind spots of the mode on this kernel."""
 
 
-def render(data: PageData, telemetry_path: str, has_charts: bool = True) -> str:
-    """Write the page; all its links are relative, for a proxy may serve it under a prefix."""
+def render(data: PageData, telemetry_path: str, details: bool = False) -> str:
+    """Write the page; ``details``: this client may see the last hour.
+
+    All links are relative, for a proxy may serve it under a prefix.
+    """
     return _template().substitute(
         version=escape(data.version),
         mode=escape(data.mode),
         attached=sum(row.is_attached for row in data.attachments),
         hooks=len(data.attachments),
         order=escape(json.dumps(order())),
-        charts=_CHARTS if has_charts else "",
+        details="yes" if details else "no",
         metrics=escape(telemetry_path.removeprefix("/")),
         healthy=HEALTHY_PATH.removeprefix("/"),
         ready=READY_PATH.removeprefix("/"),

@@ -7,11 +7,13 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from dataclasses import asdict
 
 from prometheus_client import Metric as Family
 
 from fdscope.exporter.http.exposition import LeftOut
 from fdscope.exporter.http.scraper import CrowdedError
+from fdscope.exporter.page.history import History
 from fdscope.exporter.page.state import disk_filesystems, state
 from fdscope.exporter.page.sums import Reading, read
 
@@ -36,10 +38,12 @@ class Feed:
         self,
         collect: Callable[[], Awaitable[None]],
         left_out: LeftOut,
+        history: History,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._collect = collect
         self._left_out = left_out
+        self._history = history
         self._clock = clock
         self._readings: deque[Reading] = deque()
         self._message = b""
@@ -66,10 +70,19 @@ class Feed:
         return len(self._readings)
 
     def take(self, families: Iterable[Family]) -> None:
-        """Keep the families of a scrape while a page is open; may be called in another thread."""
-        if not self.is_watched:
+        """Keep the families of a scrape; may be called in another thread.
+
+        While a page is open, and one in some seconds for the history.
+        """
+        is_due = self._history.is_due()
+        if not self.is_watched and not is_due:
             return
         now = read(families, self._clock(), self._left_out)
+        if is_due:
+            self._on_disk = self._on_disk or disk_filesystems()
+            self._history.add(now, self._on_disk)
+        if not self.is_watched:
+            return
         self._readings.append(now)
         while now.at - self._readings[0].at > WINDOW_SECONDS:
             self._readings.popleft()
@@ -137,4 +150,4 @@ class Feed:
     def _state(self) -> dict[str, object]:
         readings = tuple(self._readings)
         now, before = readings[-1], readings[0]
-        return state(now, before if before is not now else None, self._on_disk)
+        return asdict(state(now, before if before is not now else None, self._on_disk))

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The files that the page loads: its own, and the charting library from its Python package."""
+"""The files that the page loads."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
-
-CHARTS = "plotly.min.js"
-"""Name under which the charting library is served."""
 
 _CHUNK = 65536
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
@@ -16,7 +13,7 @@ _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=ut
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to serve. It is read piece by piece: the library has megabytes."""
+    """A file to serve."""
 
     path: Path
     content_type: str
@@ -30,16 +27,6 @@ class File:
                 yield piece
 
 
-def _charts() -> Path | None:
-    """The library inside the package ``plotly``, which is not imported: that takes a second."""
-    try:
-        found = metadata.distribution("plotly").locate_file("plotly/package_data/plotly.min.js")
-    except metadata.PackageNotFoundError:
-        return None
-    path = Path(str(found))
-    return path if path.is_file() else None
-
-
 def _file(path: Path) -> File:
     status = path.stat()
     return File(path, _TYPES[path.suffix], f'"{status.st_size:x}-{status.st_mtime_ns:x}"')
@@ -49,7 +36,4 @@ def _file(path: Path) -> File:
 def files() -> dict[str, File]:
     """Every file by the name it is served under."""
     folder = Path(str(resources.files("fdscope.exporter.page") / "static"))
-    found = {path.name: _file(path) for path in folder.iterdir() if path.suffix in _TYPES}
-    if charts := _charts():
-        found[CHARTS] = _file(charts)
-    return found
+    return {path.name: _file(path) for path in folder.iterdir() if path.suffix in _TYPES}

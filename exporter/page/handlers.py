@@ -1,22 +1,33 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""HTTP for the live page: the page, its files and its events."""
+"""HTTP for the live page: the page, its files, its events and its demonstration."""
 
+import json
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import asdict, dataclass
 
 from fdscope.exporter.http.handlers import Access, Handler, Route
 from fdscope.exporter.http.negotiation import accepts_gzip, knows
+from fdscope.exporter.http.same_site import OTHER_NAME, is_own_host, refusal
 from fdscope.exporter.http.scraper import CrowdedError
+from fdscope.exporter.page.doors import Doors, DoorsClosedError
 from fdscope.exporter.page.feed import Feed
 from fdscope.exporter.page.files import File, files
-from fdscope.exporter.settings.options import EVENTS_PATH, STATIC_PATH
+from fdscope.exporter.page.history import History
+from fdscope.exporter.settings.options import (
+    DOORS_PATH,
+    EVENTS_PATH,
+    HISTORY_PATH,
+    STATIC_PATH,
+)
 
 _POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",  # the charting library sets style attributes
+        "style-src 'self'",
         "connect-src 'self'",
         "img-src data:",
         "base-uri 'none'",
@@ -24,20 +35,41 @@ _POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+_TIME = re.compile("[0-9]{1,12}", re.ASCII)
 _GZIP_LEVEL, _GZIP_FORMAT = 4, 31
 
 
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What is shown only to authenticated clients, unless the administrator shows it to all."""
+
+    history: History
+    for_all: bool
+
+    def refusal(self, handler: Handler) -> str | None:
+        """Why this client may not see them; None if it may."""
+        if handler.access.gate.knows_users:
+            return None
+        if not self.for_all:
+            return "this needs a password in the web configuration, or the option --web.details"
+        return None if is_own_host(handler.request.host) else OTHER_NAME
+
+
 class _Page(Handler):
-    def initialize(self, access: Access, page: Callable[[], str]) -> None:  # type: ignore[override]
+    def initialize(  # type: ignore[override]
+        self, access: Access, page: Callable[[bool], str], details: Details
+    ) -> None:
         """Set the arguments from the route table."""
         super().initialize(access)
         self.page = page
+        self.details = details
 
     async def respond(self) -> None:
         """Send the page."""
         self.set_header("Content-Security-Policy", _POLICY)
         self.set_header("Referrer-Policy", "no-referrer")
-        await self.send(self.page(), "text/html; charset=utf-8")
+        details = self.details.refusal(self) is None
+        await self.send(self.page(details), "text/html; charset=utf-8")
 
 
 class _File(Handler):
@@ -91,6 +123,55 @@ class _Events(Handler):
         await self.deliver(self.finish())
 
 
+class _Doors(Handler):
+    SUPPORTED_METHODS = ("POST",)
+
+    def initialize(self, access: Access, doors: Doors) -> None:  # type: ignore[override]
+        """Set the arguments from the route table."""
+        super().initialize(access)
+        self.doors = doors
+
+    async def post(self) -> None:
+        """Run the demonstration, and send what was counted."""
+        if why := refusal(self.request, self.access.gate.knows_users):
+            await self.send(f"{why}\n", status=403)
+            return
+        await self.get()
+
+    async def respond(self) -> None:
+        """Send the lanes, or 503 with the reason."""
+        try:
+            lanes = await self.doors.lanes()
+        except DoorsClosedError as error:
+            await self.send(f"{error}\n", status=503)
+            return
+        answer = {"bytes": lanes[0].written, "lanes": [asdict(lane) for lane in lanes]}
+        await self.send(json.dumps(answer), "application/json")
+
+
+class _History(Handler):
+    def initialize(self, access: Access, details: Details) -> None:  # type: ignore[override]
+        """Set the arguments from the route table."""
+        super().initialize(access)
+        self.details = details
+
+    async def respond(self) -> None:
+        """Send the times that are kept, or the state at the time ``at``."""
+        if why := self.details.refusal(self):
+            await self.send(f"{why}\n", status=403)
+            return
+        wanted = self.get_query_argument("at", None)
+        if wanted is None:
+            times = json.dumps({"times": self.details.history.times()})
+            await self.send(times, "application/json")
+            return
+        found = self.details.history.state_at(int(wanted)) if _TIME.fullmatch(wanted) else None
+        if found is None:
+            await self.send("nothing is kept of that time\n", status=404)
+            return
+        await self.send(found, "application/json")
+
+
 def _gzip(file: File) -> Iterator[bytes]:
     packer = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_FORMAT)
     for piece in file.pieces():
@@ -99,10 +180,14 @@ def _gzip(file: File) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def routes(page: Callable[[], str], feed: Feed) -> Sequence[Route]:
-    """The routes of the page; ``page`` returns its text."""
+def routes(
+    page: Callable[[bool], str], feed: Feed, doors: Doors, details: Details
+) -> Sequence[Route]:
+    """The routes of the page; ``page`` returns its text, with details or without."""
     return (
-        Route("/", _Page, {"page": page}),
+        Route("/", _Page, {"page": page, "details": details}),
         Route(EVENTS_PATH, _Events, {"feed": feed}),
+        Route(DOORS_PATH, _Doors, {"doors": doors}),
+        Route(HISTORY_PATH, _History, {"details": details}),
         *(Route(STATIC_PATH + name, _File, {"file": file}) for name, file in files().items()),
     )

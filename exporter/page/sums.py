@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from prometheus_client import Metric as Family
 
 from fdscope.exporter.catalog import Metric, fds, health, layers, storage
+from fdscope.exporter.families.build import Series, Table
 from fdscope.exporter.http.exposition import LeftOut, check
 
 Key = tuple[str, ...]
@@ -71,16 +72,24 @@ def read(families: Iterable[Family], at: float, left_out: LeftOut) -> Reading:
         metric = _BY_FAMILY.get(family.name)
         if metric is not None:
             try:
-                check((sample.value for sample in family.samples), family.type)
+                check(_values(family), family.type)
                 sums[metric] = _sums(metric, family)
             except Exception as error:
                 left_out.add(family.name, error)
     return Reading(at, sums)
 
 
+def _values(family: Family) -> Iterable[float]:
+    if isinstance(family, Table):
+        return (value for block in family.blocks for value in block.values)
+    return (sample.value for sample in family.samples)
+
+
 def _sums(metric: Metric, family: Family) -> dict[Key, float]:
     result: dict[Key, float] = {}
     names = LABELS[metric]
+    if isinstance(family, Table):
+        return _sums_of_table(names, family)
     for sample in family.samples:
         labels = sample.labels
         if "ended" in labels:
@@ -88,6 +97,32 @@ def _sums(metric: Metric, family: Family) -> dict[Key, float]:
         key = tuple([labels.get(name, "") for name in names])
         result[key] = result.get(key, 0) + sample.value
     return result
+
+
+def _sums_of_table(names: Key, table: Table) -> dict[Key, float]:
+    """As ``_sums``, without a sample and a dict for each of thousands of series."""
+    places: dict[Key, list[int]] = {}
+    result: dict[Key, float] = {}
+    for block in table.blocks:
+        for each, value in zip(block.series, block.values, strict=True):
+            chosen = places.get(each.label_names)
+            if chosen is None:
+                chosen = places[each.label_names] = [_place(name, each) for name in names]
+            values = each.label_values + _BEHIND
+            key = tuple([values[place] for place in chosen])
+            result[key] = result.get(key, 0) + value
+    return result
+
+
+_BEHIND = ("", ENDED_PID)
+"""Stands behind the values of a series' labels: what a label is that it does not have."""
+
+
+def _place(name: str, each: Series) -> int:
+    """Where the value of a label is in those of a series with ``_BEHIND``."""
+    if name == "pid" and "ended" in each.label_names:
+        return -1
+    return each.label_names.index(name) if name in each.label_names else -2
 
 
 def changes(

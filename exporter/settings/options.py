@@ -18,7 +18,8 @@ from fdscope.probes.kernel import preemption
 from fdscope.probes.schema.taxonomy import Mode
 
 HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
-EVENTS_PATH, STATIC_PATH = "/events", "/static/"
+EVENTS_PATH, DOORS_PATH, STATIC_PATH = "/events", "/doors", "/static/"
+HISTORY_PATH = "/history"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "logfmt", "json", "systemd")
 
@@ -39,6 +40,9 @@ class Options:
     """Group id of unix sockets; None: the process's own."""
     telemetry_path: str
     web_config_file: Path | None
+    details: bool
+    """Show details on the page to everyone who can open it."""
+    history_megabytes: int
     log_level: str
     log_format: str
     modes: tuple[Mode, ...]
@@ -60,6 +64,8 @@ class Options:
     """Most processes that get series of their pid."""
     budget: int
     """Most series that a scrape may have."""
+    read_state: bool
+    """Read names of containers from the state of their runtimes."""
     selftest_interval: int
     """Seconds; 0 for a self-test at start only."""
     journal: bool
@@ -100,7 +106,7 @@ class Option:
 def _telemetry_path(text: str) -> str:
     if not text.startswith("/"):
         raise ValueError(f"{shown(text)} does not start with /")
-    taken = ("/", HEALTHY_PATH, READY_PATH, EVENTS_PATH)
+    taken = ("/", HEALTHY_PATH, READY_PATH, EVENTS_PATH, DOORS_PATH, HISTORY_PATH)
     if text in taken or text.startswith(STATIC_PATH):
         raise ValueError(f"{text} is another page of the exporter")
     if len(text) > _MAX_PATH or not _PATH.fullmatch(text):
@@ -256,6 +262,16 @@ OPTIONS = (
         "FILE", lambda text: Path(text) if text else None,
     ),
     Option(
+        "web.details", "details", bool, False,
+        "Show the last hour on the live page to everyone who can open it. Without, only where"
+        " --web.config.file requires a password or a client certificate.",
+    ),
+    Option(
+        "web.history", "history_megabytes", int, 64,
+        "Most megabytes of memory for the last hour of the live page; 0 keeps none.",
+        "MB", _between(0, 1024),
+    ),
+    Option(
         "log.level", "log_level", str, "info",
         "Least level of what is logged on standard error: debug, info, warning or error.",
         "LEVEL", _one_of(LOG_LEVELS),
@@ -329,6 +345,13 @@ OPTIONS = (
         "Most series that a scrape may have. If there are more, the processes, names and errors"
         " that move least, or have ended, are summed.",
         "N", _between(2000, 1_000_000),
+    ),
+    Option(
+        "units.read-state", "read_state", bool, False,
+        "Read the names, images and pods of containers for fdscope_unit_info from the state that"
+        " Docker, containerd, CRI-O, Podman and the kubelet keep on this machine. A separate"
+        " process does it. Most of that state is root's: the service needs CAP_DAC_READ_SEARCH,"
+        " which that process alone keeps.",
     ),
     Option(
         "selftest.interval", "selftest_interval", int, 0,

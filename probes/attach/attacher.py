@@ -14,7 +14,7 @@ from fdscope.probes.attach.compiler import LoadError, import_bcc, obtained
 from fdscope.probes.attach.programs import Programs
 from fdscope.probes.attach.report import HookStatus, State
 from fdscope.probes.attach.settings import Settings
-from fdscope.probes.hooks.syscalls import IN_ALL_MODES, TailCall, meanings, table
+from fdscope.probes.hooks.syscalls import IN_ALL_MODES, TailCall, followed, meanings, table
 from fdscope.probes.hooks.table import WITHOUT_FUNCTION, Hook, Point
 from fdscope.probes.kernel.btf import Btf
 from fdscope.probes.kernel.libbpf import ProgramKind
@@ -165,6 +165,8 @@ class Attacher:
             for slot, call in table(machine).items():
                 value = np.array(call.record(), dtype("syscall"))
                 self._programs.put("syscalls", slot, value.tobytes())
+            for number, how in followed(machine).items():
+                self._programs.put("followed", number, bytes([how]))
         else:
             for slot, meaning in meanings(machine).items():
                 self._programs.put("fd_calls", slot, np.array(meaning, dtype("fd_call")).tobytes())
@@ -175,12 +177,16 @@ class Attacher:
         return [self._load_tail_call(tail) for tail in tails]
 
     def load_on_demand(self) -> list[HookStatus]:
-        """Load the programs that are run on demand: the census, and the names of cgroups.
+        """Load the programs that are run on demand: census, names of cgroups, functions of files.
 
         Only those that are refused have a status: they are no hooks.
         """
         refused = []
-        for name, load in (("census", self._load_census_of_fds), ("cgroups", self._load_cgroups)):
+        for name, load in (
+            ("census", self._load_census_of_fds),
+            ("cgroups", lambda: self._load_alone("on_cgroups")),
+            ("operations", lambda: self._load_alone("on_operations")),
+        ):
             try:
                 load()
             except (OSError, LookupError, ValueError) as error:
@@ -194,8 +200,8 @@ class Attacher:
             self._programs.put("census_calls", number, program)
         self._programs.load("on_census", ProgramKind.RAW_TRACEPOINT)
 
-    def _load_cgroups(self) -> None:
-        self._programs.load("on_cgroups", ProgramKind.RAW_TRACEPOINT)
+    def _load_alone(self, name: str) -> None:
+        self._programs.load(name, ProgramKind.RAW_TRACEPOINT)
 
     def _load_tail_call(self, tail: TailCall) -> HookStatus:
         name = tail.name.lower()

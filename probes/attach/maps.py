@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from fdscope.probes.attach.settings import Settings
-from fdscope.probes.hooks.syscalls import SLOTS, TailCall
+from fdscope.probes.hooks.syscalls import COMPAT_SLOTS, SLOTS, TailCall
+from fdscope.probes.kernel.libbpf import host_cpus
 from fdscope.probes.schema.records import STACK_ENTRIES, c_type
 from fdscope.probes.schema.slots import OVERFLOW_ENTRIES
 from fdscope.probes.schema.snapshot import LATENCY_SLOTS, LATENCY_STRIDE
@@ -21,6 +22,12 @@ CGROUP_ENTRIES = 8192
 """Cgroups of processes that ended since the map was last emptied, and their ancestors."""
 RECENT_ENTRIES = 4096
 """Recent threads, processes, sockets or messages: the oldest are removed."""
+_FEWEST_COUNTERS = 4096
+"""With room for fewer counters there are no cells: who asks for that wants a bound."""
+_COUNTERS_A_CELL = 8
+_MOST_STRIPES = 64
+_MAPPED = 1 << 10
+"""include/uapi/linux/bpf.h: BPF_F_MMAPABLE"""
 RING_BYTES = 1 << 20
 """Room for events that user space has not read: more than a thousand."""
 CENSUS_CALLS = ("WALK", "WRITE")
@@ -36,6 +43,8 @@ class Kind(Enum):
     ARRAY = "array"
     PERCPU_ARRAY = "percpu_array"
     STACK_TRACE = "stacktrace"
+    CELLS = "cells"
+    """An array that user space maps into its memory: see ``cell_bits`` and ``cell_stripes``."""
     PROGRAMS = "prog"
     """The kernel empties it when its last descriptor is closed."""
     RING = "ringbuf"
@@ -99,9 +108,18 @@ class BpfMap:
             In.JOURNAL_OF_FUNCTIONS: settings.journal and mode is not Mode.TRACEPOINT,
         }[self.where]
 
-    def declaration(self, settings: Settings, preempted: bool) -> str:
-        """The line of C that declares it. ``preempted``: tasks can lose the CPU in a program."""
+    def declaration(self, settings: Settings, preempted: bool, has_cells: bool) -> str:
+        """The line of C that declares it. ``preempted``: tasks can lose the CPU in a program.
+
+        ``has_cells``: the kernel has what the programs need to use cells.
+        """
         kind, entries = self.kind, self.size(settings)
+        if kind is Kind.CELLS:
+            entries = cell_stripes() << cell_bits(settings) if has_cells else 1
+            return (
+                f'BPF_F_TABLE("array", {c_type(self.key)}, {c_type(self.value)}, {self.name},'
+                f" {entries}, {_MAPPED});\n"
+            )
         if kind is Kind.SCRATCH:
             kind = Kind.LRU_HASH if preempted else Kind.PERCPU_ARRAY
             entries = RECENT_ENTRIES if preempted else 1
@@ -111,12 +129,26 @@ class BpfMap:
         return f'BPF_TABLE("{kind.value}", {types}, {self.name}, {entries});\n'
 
 
+def cell_bits(settings: Settings) -> int:
+    """Two to the power of this is the number of cells of a stripe; 0 for no cells."""
+    if settings.counter_entries < _FEWEST_COUNTERS:
+        return 0
+    return (settings.counter_entries // _COUNTERS_A_CELL).bit_length() - 1
+
+
+def cell_stripes() -> int:
+    """Parts of the cells, a power of two: one for each possible CPU, if these are not too many."""
+    return min(1 << (host_cpus() - 1).bit_length(), _MOST_STRIPES)
+
+
 # fmt: off
 MAPS = (
     # The accounts:
 
     BpfMap("counters", Kind.PERCPU_HASH, "counter_key", "amount", "counter_entries",
            handed_over=True),
+    # Those that were there first, found at once; the size is not in the table.
+    BpfMap("cells", Kind.CELLS, "u32", "cell", 1, handed_over=True),
     BpfMap("processes", Kind.HASH, "process_key", "process", "process_entries", handed_over=True),
     # What had no room in `counters`, for the whole host.
     # Not one for each CPU: it is large, rarely added to, and read at each scrape.
@@ -154,6 +186,8 @@ MAPS = (
     # System calls:
 
     # What system calls do with descriptors, by slot: see `hooks.syscalls`.
+    # Before that: how calls of a number are followed, if at all.
+    BpfMap("followed", Kind.ARRAY, "u32", "u8", COMPAT_SLOTS, In.TRACEPOINT),
     BpfMap("syscalls", Kind.ARRAY, "u32", "syscall", SLOTS, In.TRACEPOINT),
     BpfMap("fd_calls", Kind.ARRAY, "u32", "fd_call", SLOTS, In.FUNCTIONS),
     # Programs that others call, and how far they have come.
@@ -181,6 +215,9 @@ MAPS = (
     BpfMap("census", Kind.ARRAY, "u32", "census", 1, handed_over=True),
     BpfMap("census_walks", Kind.ARRAY, "u32", "fd_walk", 1),
     BpfMap("census_calls", Kind.PROGRAMS, "u32", "u32", len(CENSUS_CALLS), handed_over=True),
+
+    # The answer about the functions of a file.
+    BpfMap("operations", Kind.ARRAY, "u32", "operations", 1, handed_over=True),
 
     # The journal:
 
@@ -212,9 +249,11 @@ def declared(mode: Mode, settings: Settings) -> list[BpfMap]:
     return [each for each in MAPS if each.is_in(mode, settings)]
 
 
-def declarations(mode: Mode, settings: Settings, preempted: bool) -> str:
-    """The C text that declares them, each on a line."""
-    return "".join(each.declaration(settings, preempted) for each in declared(mode, settings))
+def declarations(mode: Mode, settings: Settings, preempted: bool, has_cells: bool) -> str:
+    """The C text that declares them, each on a line; the flags as for ``declaration``."""
+    return "".join(
+        each.declaration(settings, preempted, has_cells) for each in declared(mode, settings)
+    )
 
 
 def handed_over(mode: Mode, settings: Settings) -> list[BpfMap]:

@@ -10,14 +10,11 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from fdscope.probes.attach import instructions
 from fdscope.probes.kernel.libbpf import INSTRUCTION_BYTES
 
-# include/uapi/linux/bpf.h and Documentation/bpf/standardization/instruction-set.rst of the kernel:
-# BPF_LD | BPF_IMM | BPF_DW takes two instructions; BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE.
-_LOAD_WIDE = 0x18
 _OF_MAPS = (1, 2)
-_INSTRUCTION = struct.Struct("<BBhi")
-"""Operation, registers (the source in the upper half), offset, immediate."""
+"""include/uapi/linux/bpf.h: BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE."""
 
 
 class ObjectError(ValueError):
@@ -78,8 +75,8 @@ class Object:
             found = cls(plain["compiler"], maps, programs)
             if not isinstance(found.compiler, str) or not all(map(_is_sound, maps)):
                 raise ObjectError("a value of another type")
-            for instructions in programs.values():
-                _with_maps(instructions, range(len(maps)).index)
+            for program in programs.values():
+                _with_maps(program, range(len(maps)).index)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ObjectError(f"not a compiled object: {error}") from error
         return found
@@ -90,24 +87,21 @@ def _is_sound(of: Map) -> bool:
     return isinstance(name, str) and all(type(each) is int and each >= 0 for each in numbers)
 
 
-def _map_loads(instructions: bytes) -> Iterator[tuple[int, int]]:
+def _map_loads(program: bytes) -> Iterator[tuple[int, int]]:
     """(place in bytes of the immediate, its value) of each instruction that names a map."""
-    if len(instructions) % INSTRUCTION_BYTES:
+    if len(program) % INSTRUCTION_BYTES:
         raise ObjectError("a program ends in the middle of an instruction")
-    at = 0
-    while at < len(instructions):
-        operation, registers, _, value = _INSTRUCTION.unpack_from(instructions, at)
-        if operation == _LOAD_WIDE and registers >> 4:
+    for at, (operation, registers, _, value) in instructions.each(program):
+        if operation == instructions.LOAD_WIDE and registers >> 4:
             if registers >> 4 not in _OF_MAPS:
                 raise ObjectError(f"a program loads an address of kind {registers >> 4}")
-            yield at + 4, value
-        at += INSTRUCTION_BYTES * (2 if operation == _LOAD_WIDE else 1)
+            yield at * INSTRUCTION_BYTES + 4, value
 
 
-def _with_maps(instructions: bytes, name_of: Any) -> bytes:
+def _with_maps(program: bytes, name_of: Any) -> bytes:
     """The same with another name for each map; ObjectError if it names one that is not there."""
-    changed = bytearray(instructions)
-    for place, name in _map_loads(instructions):
+    changed = bytearray(program)
+    for place, name in _map_loads(program):
         try:
             struct.pack_into("<i", changed, place, name_of(name))
         except (LookupError, ValueError) as error:
@@ -150,5 +144,5 @@ def of_module(module: Any, library: Any, version: str) -> Object:
         name = library.bpf_function_name(module, number)
         start = library.bpf_function_start(module, name)
         text = ctypes.string_at(start, library.bpf_function_size(module, name))
-        programs[name.decode()] = _with_maps(text, fds.index)
+        programs[name.decode()] = instructions.completed(_with_maps(text, fds.index))
     return Object(version, tuple(maps), programs)

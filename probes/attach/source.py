@@ -2,13 +2,12 @@
 """The text that BCC compiles: generated declarations, then the C files of the attach mode."""
 
 import errno
-import platform
 import re
 import resource
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from fdscope.probes.attach import maps
+from fdscope.probes.attach import instructions, maps
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks import syscalls, table
 from fdscope.probes.kernel import struct_layouts
@@ -129,7 +128,7 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     for number, purpose in enumerate(("ACCOUNT", "FORK", "EXIT", "EXEC")):
         yield f"PURPOSE_{purpose}", number
     yield from ((f"WHEN_{when.name}", when.value) for when in syscalls.When)
-    yield "CALLS_FROM_ENTRY", _cases(syscalls.numbers_from_entry(platform.machine()))
+    yield "FROM_ENTRY", syscalls.Followed.FROM_ENTRY.value
     yield "BPF_COMMANDS_OF_FDS", _cases(syscalls.BPF_COMMANDS)
     yield "IOCTLS_OF_FDS", _cases(syscalls.IOCTLS)
     yield "RLIMIT_NOFILE", resource.RLIMIT_NOFILE
@@ -149,11 +148,16 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "VIA_COUNT", vias
     yield "COMM_BYTES", records.COMM_BYTES
     yield "CGROUPS_A_CALL", records.CGROUPS_A_CALL
-    for name in ("EBADF", "ENFILE", "EMFILE", "ENOTSOCK", "EALREADY", "EINPROGRESS"):
+    names = "EBADF EFAULT ENFILE EMFILE ENOSYS ENOTSOCK EALREADY EINPROGRESS"
+    for name in names.split():
         yield name, getattr(errno, name)
     yield "UNKNOWN_ERRNO", UNKNOWN_ERRNO
     yield "TTY_MAJORS", _cases(tty_majors())
     yield f"MODE_{mode.name}", 1
+    if bits := maps.cell_bits(settings):
+        yield "CELL_BITS", bits
+        yield "CELL_STRIPES", maps.cell_stripes()
+        yield "COMPARE_AND_SWAP", instructions.COMPARE_AND_SWAP
     yield "LATENCY_STRIDE", LATENCY_STRIDE
     yield "LATENCY_LAST_BUCKET", LATENCY_LAST_BUCKET
     if settings.latency:
@@ -182,11 +186,25 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
         yield f"CALL_{function}", number
 
 
+def _casts(btf: Btf | None) -> Iterator[tuple[str, int]]:
+    """Of kernels where any address can be read by a load.
+
+    Linux kernel commit a35b9af4ec2c ("bpf: Add a kfunc for generic type cast") (in v6.2)
+    """
+    if btf is None:
+        return
+    cast, any_numbers = btf.function_id("bpf_rdonly_cast"), btf.struct_id("cpumask")
+    if cast is not None and any_numbers is not None:
+        yield "RDONLY_CAST", instructions.KERNEL_FUNCTION + cast
+        yield "TYPE_cpumask", any_numbers
+
+
 def _kernel_constants(mode: Mode, btf: Btf) -> Iterator[tuple[str, int]]:
     if btf.has_function("bpf_get_current_task_btf"):
         yield "HAVE_TASK_BTF", 1
         if btf.has_function("bpf_task_pt_regs"):
             yield "HAVE_TASK_PT_REGS", 1
+    yield from _casts(btf)
     for function in table.functions(mode):
         yield f"ARITY_{function}", btf.arity(function) or 0
     yield "IO_URING_COMPLETE_ARITY", btf.tracepoint_arity("io_uring_complete") or 0
@@ -236,7 +254,7 @@ def text(mode: Mode, settings: Settings, btf: Btf | None, by_fprobe: bool) -> st
             kernel,
             '#include "core/kernel.h"',
             '#include "core/fd_type.h"',
-            maps.declarations(mode, settings, preempted),
+            maps.declarations(mode, settings, preempted, has_cells=any(_casts(btf))),
             joined(PROGRAMS[mode]),
         )
     )

@@ -2,6 +2,7 @@
 /* fentry and kprobe mode: the functions of the kernel's file layer. */
 #include "core/process.c"
 #include "fds/census.c"
+#include "file/operations.c"
 #include "socket/socket.c"
 #include "socket/protocols.c"
 #include "fds/functions.c"

@@ -2,6 +2,7 @@
 /* tracepoint mode: system calls, resolved to their files. */
 #include "core/process.c"
 #include "fds/census.c"
+#include "file/operations.c"
 #include "socket/socket.c"
 #include "syscalls/syscalls.c"
 #include "syscalls/aio.c"

@@ -35,7 +35,8 @@ class TailCall(IntEnum):
     DEBUGGED = 10
     CONTROL = 11
     AIO_SUBMISSIONS = 12
-    RECEIVED = 13
+    TWO_FDS = 13
+    RECEIVED = 14
 
 
 IN_ALL_MODES = (TailCall.WALK_FDS, TailCall.COUNT_FDS)
@@ -100,13 +101,17 @@ class Syscall:
         )  # fmt: skip
 
 
+_ANY = -4096
+"""Any result, an error too."""
+
 _READ = Syscall(Door.READ_WRITE, read=0)
 _WRITE = Syscall(Door.READ_WRITE, write=0)
 _READV = Syscall(Door.VECTORED, read=0)
 _WRITEV = Syscall(Door.VECTORED, write=0)
 _SEND = Syscall(Door.SOCKET_CALL, write=0)
 _RECVFROM = Syscall(Door.SOCKET_CALL, read=0, flags=3)
-_SENDFILE = Syscall(Door.SENDFILE, read=1, write=0)
+_SENDFILE = Syscall(Door.SENDFILE, read=1, write=0, tail_call=TailCall.TWO_FDS, least=_ANY)
+_SPLICE = Syscall(Door.SPLICE, read=0, write=2, tail_call=TailCall.TWO_FDS, least=_ANY)
 _GETDENTS = Syscall(Door.DIRECTORY_CALL, read=0)
 _MQ_SEND = Syscall(Door.MQUEUE_CALL, write=0, bytes=2)
 _MQ_RECEIVE = Syscall(Door.MQUEUE_CALL, read=0)
@@ -139,13 +144,13 @@ SYSCALLS: dict[str, Syscall] = {
     "recvmmsg_time64": _RECVMMSG,
     "sendfile": _SENDFILE,
     "sendfile64": _SENDFILE,
-    "splice": Syscall(Door.SPLICE, read=0, write=2),
-    "tee": Syscall(Door.SPLICE, read=0, write=1, reads_as=Account.FILE_DUPLICATE),
+    "splice": _SPLICE,
+    "tee": replace(_SPLICE, write=1, reads_as=Account.FILE_DUPLICATE),
     "vmsplice": Syscall(Door.SPLICE, read=0, write=0, one_way=True),
     "io_submit": Syscall(on_entry=TailCall.AIO_SUBMISSIONS),
     "io_getevents": _AIO,
     "io_pgetevents": _AIO,
-    "copy_file_range": Syscall(Door.COPY_FILE_RANGE, read=0, write=2),
+    "copy_file_range": replace(_SPLICE, door=Door.COPY_FILE_RANGE),
     "getdents": _GETDENTS,
     "getdents64": _GETDENTS,
     "mq_timedsend": _MQ_SEND,
@@ -235,8 +240,6 @@ _PIPE = Syscall(tail_call=TailCall.FDS_IN_MEMORY, birth=Birth.PIPE)
 _CLONE = Syscall(tail_call=TailCall.FDS_IN_MEMORY, birth=Birth.ANONYMOUS, least=1)
 _SIGNALFD = replace(_ANONYMOUS, when=When.NEW_SIGNALFD)
 _FCNTL = replace(_OPEN, birth=Birth.DUP, when=When.DUPFD)
-_ANY = -4096
-"""Any result: the descriptor is closed also if the call returns an error."""
 _DUP2 = Syscall(tail_call=TailCall.FD_ENDED, birth=Birth.DUP, ends=1, least=_ANY)
 _EXEC = Syscall(on_entry=TailCall.EXEC)
 
@@ -335,14 +338,26 @@ def _followed(machine: str) -> dict[int, Syscall]:
     return {number: calls[name] for name, number in NUMBERS[machine].items() if name in calls}
 
 
-def numbers_from_entry(machine: str) -> set[int]:
-    """The numbers of calls that must be looked at on entry, 32-bit programs' among them."""
-    return {
-        slot % COMPAT_SLOTS
-        for slot, call in table(machine).items()
-        if slot < SOCKETCALL_SLOTS
-        if call.ends is not None or call.on_entry is not None or call.door in TRANSFERS
-    }
+class Followed(IntEnum):
+    """From where on a system call is followed; 0 for those that are not."""
+
+    AT_RETURN = 1
+    FROM_ENTRY = 2
+    """Those that close descriptors, or may take long with a part of their bytes moved."""
+
+
+def followed(machine: str) -> dict[int, Followed]:
+    """How calls are followed, by number, those of 32-bit programs under the same numbers."""
+    found = {SOCKETCALL_NUMBER: Followed.AT_RETURN} if machine in COMPAT else {}
+    for slot, call in table(machine).items():
+        if slot < SOCKETCALL_SLOTS:
+            number = slot % COMPAT_SLOTS
+            from_entry = call.ends is not None or call.on_entry is not None
+            how = (
+                Followed.FROM_ENTRY if from_entry or call.door in TRANSFERS else Followed.AT_RETURN
+            )
+            found[number] = max(how, found.get(number, how))
+    return found
 
 
 def meanings(machine: str) -> dict[int, tuple[Birth, Cause]]:

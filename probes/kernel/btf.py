@@ -135,6 +135,11 @@ class Btf:
         at = self._structs.get(struct_name)
         return None if at is None else self._find(at, field)
 
+    def struct_id(self, name: str) -> int | None:
+        """Number of a struct's type; None if there is no such struct."""
+        at = self._structs.get(name)
+        return None if at is None else bisect_left(self._offsets, at)
+
     def has_function(self, name: str) -> bool:
         """True if the kernel has a function of that name (be it traceable or not)."""
         return name in self._functions

@@ -47,6 +47,14 @@ def failed(what: str) -> OSError:
     return OSError(number, f"{what}: {os.strerror(number)}")
 
 
+def host_cpus() -> int:
+    """Slots of a per-CPU value: one for each possible CPU, without gaps; OSError if not known."""
+    cpus: int = libbpf().libbpf_num_possible_cpus()
+    if cpus < 0:
+        raise OSError(-cpus, f"cannot read the possible CPUs: {os.strerror(-cpus)}")
+    return cpus
+
+
 # BPF programs that are loaded: what the kernel knows of them, and a run on demand.
 
 _STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")

@@ -36,7 +36,14 @@ FIELDS: dict[str, dict[str, str]] = {
         "i_sb": "struct super_block *",
         "i_private": "void *",
     },
+    "file_operations": {
+        "read": "const void *",
+        "write": "const void *",
+        "read_iter": "const void *",
+        "write_iter": "const void *",
+    },
     "file": {
+        "f_op": "const struct file_operations *",
         "f_inode": "struct inode *",
         "f_mode": "u32",
         "f_path": "struct path",
@@ -89,7 +96,10 @@ FIELDS: dict[str, dict[str, str]] = {
     "scm_cookie": {"fp": "struct scm_fp_list *"},
     "net_device": {"flags": "u32"},
     "dst_entry": {"dev": "struct net_device *"},
+    "proto": {"sendmsg": "const void *", "recvmsg": "const void *"},
+    "proto_ops": {"sendmsg": "const void *", "recvmsg": "const void *"},
     "sock_common": {
+        "skc_prot": "struct proto *",
         "skc_daddr": "u32",
         "skc_rcv_saddr": "u32",
         "skc_dport": "u16",
@@ -108,7 +118,11 @@ FIELDS: dict[str, dict[str, str]] = {
         "sk_peer_pid": "struct pid *",
     },
     "mptcp_sock": {"first": "const struct sock *"},
-    "socket": {"sk": "struct sock *", "file": "struct file *"},
+    "socket": {
+        "sk": "struct sock *",
+        "file": "struct file *",
+        "ops": "const struct proto_ops *",
+    },
     "kiocb": {"ki_filp": "struct file *"},
     "io_uring_cqe": {"res": "s32"},
     "io_uring_task": {"task": "const struct task_struct *"},

@@ -42,12 +42,21 @@ class AmountsReader:
         self._amounts: dict[ProcessKey, dict[int, Amount]] = {}
 
     def read(self, keys: Array, values: Array) -> dict[ProcessKey, dict[int, Amount]]:
-        """Sums over the CPUs, see ``Accounts.amounts``; keys of shape (n,), values (n, cpus)."""
+        """Sums over the CPUs, see ``Accounts.amounts``; keys of shape (n,), values (n, cpus).
+
+        A key can be there more than once: then its values are added.
+        """
         words = keys.view("<u4").reshape(-1, 3)
         owners = words[:, 0].astype("<u8") << np.uint64(32) | words[:, 1]
         order = np.lexsort((words[:, 2], owners))
         owners, codes = owners[order], words[order, 2]
         sums = over_cpus(values)[order]
+        distinct = np.flatnonzero(
+            (np.diff(owners, prepend=~owners[:1]) != 0) | (np.diff(codes, prepend=~codes[:1]) != 0)
+        )
+        if len(distinct) < len(codes):
+            owners, codes = owners[distinct], codes[distinct]
+            sums = np.add.reduceat(sums, distinct)
         firsts = np.flatnonzero(np.diff(owners, prepend=~owners[:1]))
         starts = np.append(firsts, len(owners))
         same = self._same(owners[firsts], starts, codes, sums)
@@ -132,20 +141,20 @@ def overflow(values: Any) -> dict[int, Amount]:
 
 
 def filesystems(
-    counted: tuple[Any, Any], named: tuple[Any, Any]
+    in_cells: tuple[Any, Any], counted: tuple[Any, Any], named: tuple[Any, Any]
 ) -> dict[tuple[str, FdType, Account], int]:
     """Bytes by name of the filesystem; the names are read last, so that each is known."""
     names = {
         int(address): printable(name)
         for address, (name,) in zip(named[0], named[1][:, 0].tolist(), strict=True)
     }
-    keys, values = counted
     sums: dict[tuple[str, FdType, Account], int] = {}
-    for (address, fd_type, account), total in zip(
-        keys.tolist(), values.sum(axis=1).tolist(), strict=True
-    ):
-        what = names.get(address, UNKNOWN_FILESYSTEM), FdType(fd_type), Account(account)
-        sums[what] = sums.get(what, 0) + total  # a module that came again has another address
+    for keys, values in (in_cells, counted):
+        for (address, fd_type, account), total in zip(
+            keys.tolist(), values.sum(axis=1).tolist(), strict=True
+        ):
+            what = names.get(address, UNKNOWN_FILESYSTEM), FdType(fd_type), Account(account)
+            sums[what] = sums.get(what, 0) + total  # a module that came again has another address
     return sums
 
 

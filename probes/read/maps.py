@@ -3,7 +3,6 @@
 
 import ctypes
 import errno
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 
 from fdscope.probes.attach.maps import BpfMap
 from fdscope.probes.attach.settings import Settings
-from fdscope.probes.kernel.libbpf import failed, libbpf
+from fdscope.probes.kernel.libbpf import failed, host_cpus, libbpf
 from fdscope.probes.kernel.preemption import undisturbed
 from fdscope.probes.schema.records import dtype
 
@@ -20,14 +19,6 @@ _BATCH = 4096
 """Entries a system call; a map that needs more calls is read in several."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-def host_cpus() -> int:
-    """Slots of a per-CPU value: one for each possible CPU, without gaps; OSError if not known."""
-    cpus: int = libbpf().libbpf_num_possible_cpus()
-    if cpus < 0:
-        raise OSError(-cpus, f"cannot read the possible CPUs: {os.strerror(-cpus)}")
-    return cpus
 
 
 def over_cpus(amounts: Array) -> Array:

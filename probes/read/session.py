@@ -15,12 +15,14 @@ from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.table import functions
 from fdscope.probes.kernel import libbpf
 from fdscope.probes.kernel.preemption import allow_undisturbed, best_first
-from fdscope.probes.read import census, cgroups, decode
+from fdscope.probes.read import census, cgroups, decode, operations
 from fdscope.probes.read.aside import Aside
+from fdscope.probes.read.cells import Cells
 from fdscope.probes.read.census import Census
 from fdscope.probes.read.cgroups import Cgroups
 from fdscope.probes.read.events import Events
-from fdscope.probes.read.maps import Array, OpenMaps
+from fdscope.probes.read.maps import Array, OpenMaps, over_cpus
+from fdscope.probes.read.operations import OperationsReader
 from fdscope.probes.read.stacks import Stacks
 from fdscope.probes.schema.records import dtype
 from fdscope.probes.schema.snapshot import (
@@ -54,6 +56,11 @@ class Session:
             self._programs.get(cgroups.PROGRAM),
             opened.descriptor("cgroup_chain"),
         )
+        program = self._programs.get(operations.PROGRAM)
+        self.operations = (
+            None if program is None else OperationsReader(program, opened.descriptor("operations"))
+        )
+        """The functions of a file; None if the program could not be loaded."""
         self._reading = threading.Lock()
         self._aside = Aside()
         self._counter_keys = np.empty(0, dtype("counter_key"))
@@ -61,6 +68,7 @@ class Session:
         self._amounts = decode.AmountsReader()
         self._known_processes = decode.ProcessesReader()
         self._counters = opened.hash_map("counters")
+        self._cells = Cells(opened.descriptor("cells"))
         self._processes = opened.hash_map("processes")
         self._transfers = opened.hash_map("transfers")
         self._filesystem_bytes = opened.hash_map("filesystem_bytes")
@@ -128,21 +136,29 @@ class Session:
 
         OSError if the kernel refuses.
         """
-        (keys, values), (process_keys, processes) = self._read_both()
+        (keys, values), _ = self._read_counters(keep=False)
+        process_keys, processes = self._processes.read()
         amounts = decode.AmountsReader().read(keys, values)
         return self._aside.with_them(
             Accounts(amounts, decode.ProcessesReader().read(process_keys, processes[:, 0]))
         )
 
-    def _read_both(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-        """Counters, then processes: a process that is counted is known."""
-        return self._counters.read(), self._processes.read()
+    def _read_counters(self, keep: bool) -> tuple[tuple[Array, Array], Array]:
+        """Keys of shape (n,), amounts of shape (n, 1), and the keys of the hash map alone.
+
+        To be read before the processes: then a process that is counted is known. ``keep``: they
+        may be removed afterwards.
+        """
+        keys, values = self._counters.read()
+        amounts = over_cpus(values).view(values.dtype)
+        of_cells, in_cells = self._cells.read(keep)
+        return (np.concatenate((keys, of_cells)), np.concatenate((amounts, in_cells))), keys
 
     def _read(self, of_the_living: bool) -> Accounts:
-        (keys, values), (process_keys, processes) = self._read_both()
-        self._counter_keys = keys
+        (keys, values), self._counter_keys = self._read_counters(keep=True)
+        process_keys, processes = self._processes.read()
         maps = {
-            "counters": MapFill(len(keys), self._counters.capacity),
+            "counters": MapFill(len(keys), self._counters.capacity + self._cells.capacity),
             "processes": MapFill(len(process_keys), self._processes.capacity),
             "cgroups": self.cgroups.fill(),
         }
@@ -187,7 +203,11 @@ class Session:
         before = decode.in_flight(self._transfers.read()[1])
         accounts = self.accounts()
         under_way = UnderWay(before, decode.in_flight(self._transfers.read()[1]))
-        filesystem_bytes = self._filesystem_bytes.read()
+        filesystems = [
+            self._cells.filesystem_bytes(),
+            self._filesystem_bytes.read(),
+            self._filesystems.read(),
+        ]
         return Snapshot(
             accounts.amounts,
             accounts.processes,
@@ -198,7 +218,7 @@ class Session:
             missed_runs=self._statistics("recursion_misses"),
             runs=self._runs(),
             stacks={} if self._stacks is None else self._stacks.read(),
-            filesystems=decode.filesystems(filesystem_bytes, self._filesystems.read()),
+            filesystems=decode.filesystems(*filesystems),
             fanotify_waits=None if self._waits is None else decode.waits(self._waits.read()),
             latency={} if self._latency is None else decode.latency(self._latency.read()),
         )
@@ -231,6 +251,7 @@ class Session:
         gone = np.array(processes, dtype("process_key"))
         keys = self._counter_keys
         self._counters.delete(keys[decode.belong_to(keys, gone)])
+        self._cells.give_back(gone)
         self._processes.delete(gone)
 
     def close(self) -> None:
@@ -241,6 +262,9 @@ class Session:
         ids = self._statistics("prog_id").values()
         if self._stacks:
             self._stacks.close()
+        if self.operations:
+            self.operations.close()
+        self._cells.close()
         if self.events:
             self.events.close()
         while self._fds:

@@ -41,6 +41,16 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         ("error", "u8"),
     ],
     "amount": [("operations", "u64"), ("bytes", "u64")],
+    # value of `cells`: a counter of one CPU; `owner`: a process_key, `code`: see `slots`, and a bit
+    # above it where the cell is used; `filesystem`: as in target
+    "cell": [
+        ("owner", "u64"),
+        ("code", "u64"),
+        ("filesystem", "u64"),
+        ("operations", "u64"),
+        ("bytes", "u64"),
+        ("unused[3]", "u64"),
+    ],
     # key and value of `processes`
     "process_key": [("tgid", "u32"), ("start", "u32")],
     "process": [("cgroup_id", "u64"), ("exited", "u64"), (f"comm[{COMM_BYTES}]", "char")],
@@ -57,6 +67,17 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
     # key of `filesystem_bytes`; value of `filesystems`, whose key is `type`
     "filesystem_key": [("type", "u64"), ("fd_type", "u32"), ("account", "u32")],
     "filesystem": [(f"name[{FILESYSTEM_NAME_BYTES}]", "char")],
+    # value of `operations`: addresses of functions, 0 where there is none
+    "operations": [
+        ("file_write", "u64"),
+        ("file_read", "u64"),
+        ("family_send", "u64"),
+        ("family_receive", "u64"),
+        ("protocol_send", "u64"),
+        ("protocol_receive", "u64"),
+        ("fd_type", "u64"),
+        (f"filesystem[{FILESYSTEM_NAME_BYTES}]", "char"),
+    ],
     # value of `stacks`, innermost first; key of `stack_samples`
     "stack": [(f"address[{STACK_DEPTH}]", "u64")],
     "stack_key": [("stack", "u32"), ("fd_type", "u32"), ("account", "u32")],

@@ -74,6 +74,76 @@ def _limits() -> tuple[Scenario, ...]:
     )
 
 
+def _soon() -> tuple[Scenario, ...]:
+    def soon(about: str, count: str, *fires: Alarm) -> Scenario:
+        return Scenario(about, "FdscopeFdLimitSoon", 14, web(count, 1024, 20), fires)
+
+    return (
+        soon("one more every second", "100+60x20", Alarm("FdscopeFdLimitSoon", "critical", WEB)),
+        soon("a pool that is full since three minutes", "100+60x11 760x9"),
+        soon("one more every second, far from the limit", "_x8 100+60x12"),
+    )
+
+
+def _refused() -> tuple[Scenario, ...]:
+    owner = {"process": "webd", "unit": "web.service"}
+
+    def refused(about: str, told: tuple[Series, ...], *fires: Alarm) -> Scenario:
+        return Scenario(about, "FdscopeFdRefused", 22, told, fires)
+
+    def count(values: str, errno: str = "EMFILE", pid: str = "") -> Series:
+        return series(
+            fds.FD_REFUSALS, values, **owner, pid=pid, birth="accept", errno=errno
+        )  # fmt: skip
+
+    def alarm(errno: str) -> Alarm:
+        return Alarm("FdscopeFdRefused", "critical", {**owner, "errno": errno})
+
+    return (
+        refused("the first one", (count("_x20 1x10"),), alarm("EMFILE")),
+        refused("by the host", (count("3x20 4x10", "ENFILE"),), alarm("ENFILE")),
+        refused("of a process that lives", (count("_x20 9x10", pid="7"),), alarm("EMFILE")),
+        refused("no fd is open under the number", (count("0+9x30", "EBADF"),)),
+        refused("ten minutes ago", (count("_x12 3x20"),)),
+        refused("before this Prometheus", (count("3x30"),)),
+        refused("a small limit, set on purpose", (count("_x20 1x10"), web("4x30", 4, 30)[1])),
+    )
+
+
+def _restarts() -> tuple[Scenario, ...]:
+    owner = {"process": "webd", "unit": "web.service"}
+
+    def lives(number: int, growth: int) -> tuple[Series, ...]:
+        """Processes of ten minutes, one after the other."""
+        told: list[Series] = []
+        for n in range(number):
+            before = f"_x{10 * n} " if n else ""
+            own = {**owner, "pid": str(n)}
+            end = "stale" if n < number - 1 else ""
+            told += [
+                series(
+                    fds.OPEN_FDS, f"{before}40+{growth}x9 {end}", **own, fd_type="tcp"
+                ),
+                series(fds.MAX_FDS, f"{before}1024x9 {end}", **own),
+            ]  # fmt: skip
+        return tuple(told)
+
+    refused = series(
+        fds.FD_REFUSALS, "_x9 1x10 2x20", **owner, pid="", birth="open", errno="EMFILE"
+    )
+    alarm = Alarm("FdscopeFdLeakRestarts", "warning", owner)
+
+    def restarts(about: str, told: tuple[Series, ...], *fires: Alarm) -> Scenario:
+        return Scenario(about, "FdscopeFdLeakRestarts", 26, told, fires)
+
+    return (
+        restarts("for the third time", (*lives(3, 100), refused), alarm),
+        restarts("for the first time", (*lives(1, 100), refused)),
+        restarts("its processes end with many open, but none is refused", lives(3, 100)),
+        restarts("its processes end with few open", (*lives(3, 10), refused)),
+    )
+
+
 def _host() -> tuple[Scenario, ...]:
     def files(about: str, used: str, *fires: Alarm) -> Scenario:
         told = series(fds.HOST_FILES, used), series(fds.HOST_MAX_FILES, "1000x15")
@@ -136,4 +206,13 @@ def _new_types() -> tuple[Scenario, ...]:
     )
 
 
-SCENARIOS = (*_leaks(), *_limits(), *_host(), *_stdio(), *_new_types())
+SCENARIOS = (
+    *_leaks(),
+    *_limits(),
+    *_soon(),
+    *_refused(),
+    *_restarts(),
+    *_host(),
+    *_stdio(),
+    *_new_types(),
+)

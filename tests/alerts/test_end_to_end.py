@@ -82,6 +82,8 @@ def test_each_unusual_thing_reaches_the_alertmanager(stack: Stack) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         workload("leaker") as leaker,
+        workload("gusher"),
+        workload("recurrent"),
         workload("sniffer") as sniffer,
         workload("shell", str(listener.getsockname()[1])) as shell,
     ):
@@ -93,6 +95,9 @@ def test_each_unusual_thing_reaches_the_alertmanager(stack: Stack) -> None:
                     "FdscopeShellStdioIsSocket": {"process": "sh", "pid": str(shell.pid)},
                     "FdscopeIoSpike": {"process": "spiker", "direction": "written"},
                     "FdscopeFdLeak": {"process": "leaker", "pid": str(leaker.pid)},
+                    "FdscopeFdLimitSoon": {"process": "leaker", "pid": str(leaker.pid)},
+                    "FdscopeFdRefused": {"process": "gusher", "errno": "EMFILE"},
+                    "FdscopeFdLeakRestarts": {"process": "recurrent", "severity": "warning"},
                 },
                 ALERT_SECONDS,
             )

@@ -25,7 +25,7 @@ HEADINGS = (
     "How to confirm",
     "How to silence it rightly",
 )
-LABELS = {ENDED.name, "days", *TARGET_LABELS, *chain(*(m.label_names for m in CATALOG))}
+LABELS = {ENDED.name, "days", "step", *TARGET_LABELS, *chain(*(m.label_names for m in CATALOG))}
 
 
 @pytest.mark.parametrize("name", files(None))

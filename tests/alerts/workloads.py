@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 PR_SET_NAME = 15
@@ -24,13 +25,40 @@ def wanted() -> bool:
 
 
 def leaker() -> None:
-    """Opens twenty files a second and closes none, until it holds 700 of the 1024 that it may."""
+    """Opens ten files a second and closes none, until it holds 900 of the 1024 that it may."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
     held = [os.open("/dev/null", os.O_RDONLY) for _ in range(40)]
     while wanted():
-        if len(held) < 700:
-            held += [os.open("/dev/null", os.O_RDONLY) for _ in range(20)]
+        if len(held) < 900:
+            held += [os.open("/dev/null", os.O_RDONLY) for _ in range(10)]
         time.sleep(1)
+
+
+def gusher() -> None:
+    """Opens a hundred files a second, dies of the limit of 256 and starts again."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    while wanted():
+        if os.fork() == 0:
+            with suppress(OSError):
+                while True:
+                    os.open("/dev/null", os.O_RDONLY)
+                    time.sleep(0.01)
+            os._exit(1)
+        os.wait()
+
+
+def recurrent() -> None:
+    """Opens twenty files a second, dies of the limit of 512 and starts again."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512))
+    while wanted():
+        if os.fork() == 0:
+            with suppress(OSError):
+                while True:
+                    for _ in range(10):
+                        os.open("/dev/null", os.O_RDONLY)
+                    time.sleep(0.5)
+            os._exit(1)
+        os.wait()
 
 
 def sniffer() -> None:
@@ -65,7 +93,8 @@ def main() -> None:
     name, *arguments = sys.argv[1:]
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode())
     works: dict[str, Callable[..., None]] = {
-        "leaker": leaker, "sniffer": sniffer, "spiker": spiker, "shell": shell,
+        "gusher": gusher, "leaker": leaker, "recurrent": recurrent, "shell": shell,
+        "sniffer": sniffer, "spiker": spiker,
     }  # fmt: skip
     works[name](*arguments)
 

@@ -17,8 +17,9 @@ from fdscope.exporter.http.exposition import Exposition, LeftOut, expose
 from fdscope.probes.attach.compiler import import_bcc
 from fdscope.probes.attach.source import STUB_DIR
 from fdscope.probes.kernel import libbpf
+from fdscope.probes.kernel.libbpf import host_cpus
 from fdscope.probes.read import decode
-from fdscope.probes.read.maps import HashMap, host_cpus, over_cpus
+from fdscope.probes.read.maps import HashMap, over_cpus
 from fdscope.probes.schema.records import dtype
 from fdscope.probes.schema.snapshot import Process, ProcessKey, Snapshot
 from fdscope.probes.schema.taxonomy import Account

@@ -36,6 +36,10 @@ EMPTY: dict[tuple[str, str], str] = {
     ("Drift of the fd accounts", ""): "census and events agree",
     ("Calls refused for their fd", ""): "the workload is refused nothing",
     (
+        "Time to the fd limit, at the pace of the last minute or half hour",
+        "",
+    ): "no process of the workload comes near its limit",
+    (
         "Waiting for permission",
         "",
     ): "tracepoint mode does not measure these waits",
@@ -124,11 +128,11 @@ def _panel(title: str) -> Json:
 
 
 def _columns(panel: Json) -> set[str]:
-    """Titles that the panel speaks of; a label that is empty everywhere, as unit, has none."""
+    """Titles that the panel speaks of; a label can be empty everywhere: it has none."""
     organize = next(t["options"] for t in panel["transformations"] if t["id"] == "organize")
     hidden = organize["excludeByName"]
     titles = {title for name, title in organize["renameByName"].items() if name not in hidden}
-    return titles - {"unit"}
+    return titles - {"unit", "container", "image", "namespace", "pod"}
 
 
 def _drawn(port: int, title: str) -> dict[str, Any]:

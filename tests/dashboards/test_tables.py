@@ -59,3 +59,28 @@ def test_the_ledger_has_the_largest_first_and_both_directions_beside_each_other(
     assert "both" not in rows
     defaults = _panel("socket_is_a_file", "The ledger: every byte explained")["fieldConfig"]
     assert defaults["defaults"]["unit"] == "locale"  # thousands separators, no rounding
+
+
+def test_a_process_in_a_container_has_its_names_and_the_others_keep_their_rows() -> None:
+    processes = [("nginx", "0123456789ab"), ("nginx", "ba9876543210"), ("sshd", "ssh.service")]
+
+    def answer(value: float, **more: str) -> Any:
+        result = [
+            {"metric": {"process": process, "unit": unit}, "value": [1700000000, str(value + n)]}
+            for n, (process, unit) in enumerate(processes)
+        ]
+        result[0]["metric"] |= more  # type: ignore[operator]
+        return {"resultType": "vector", "result": result}
+
+    names = answer(1, container="web", namespace="shop", pod="web-0")
+    del names["result"][2]  # a unit without fdscope_unit_info
+    panel = _panel("host", "Processes, last minute")
+    (rows,) = drawn_from(
+        panel, {"read": answer(10), "written": answer(20), "names": names}
+    ).values()
+    assert rows["process"] == ["sshd", "nginx", "nginx"]
+    assert rows["unit"] == ["ssh.service", "ba9876543210", "0123456789ab"]
+    assert [name or "" for name in rows["container"]] == ["", "", "web"]
+    assert [name or "" for name in rows["pod"]] == ["", "", "web-0"]
+    assert rows["written"] == [22, 21, 20]
+    assert "names" not in rows

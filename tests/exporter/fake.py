@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector as ClientCollector
 
 from fdscope.exporter.cli import main
 from fdscope.exporter.collector import Collector
+from fdscope.exporter.containers.reader import Reader
 from fdscope.exporter.run import Parts, RunError, run_exporter
 from fdscope.exporter.settings.options import Options
 from fdscope.probes.attach.report import HookStatus, Refused, Report, State
@@ -88,7 +89,10 @@ def parts(wishes: str) -> Parts:
         return cast(Session, FakeSession()), []
 
     def collector(
-        _attached: tuple[Session, Sequence[Row]], _version: str, options: Options
+        _attached: tuple[Session, Sequence[Row]],
+        _version: str,
+        options: Options,
+        _names: Reader | None,
     ) -> Collector:
         tell(f"collector of {options.max_series}")
         if "collector-fails" in wishes:

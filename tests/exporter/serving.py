@@ -7,9 +7,10 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -17,12 +18,14 @@ from prometheus_client.registry import Collector
 
 from fdscope.exporter.http import listen
 from fdscope.exporter.page import PageData
+from fdscope.exporter.page.doors import Demonstration
 from fdscope.exporter.server import Server
 from fdscope.exporter.settings import config
 from fdscope.exporter.settings.addresses import Address
 from fdscope.exporter.settings.options import Options
 from fdscope.exporter.web_config.protection import Protection
 from fdscope.probes.attach.report import HookStatus, State
+from fdscope.probes.demonstration.doors import Lane
 from fdscope.probes.hooks.blind_spots import BlindSpot
 
 PAGE = PageData(
@@ -34,6 +37,20 @@ PAGE = PageData(
     ],
     not_traced=[BlindSpot("mmap", "no operation"), BlindSpot("<script>", "evil")],
 )
+
+
+_SOCK = "sock_write_iter", "inet_sendmsg", "tcp_sendmsg"
+LANES = [
+    Lane("file", "write", 5, "/srv/#7 (deleted)", "regular", "ext4", ["ext4_file_write_iter"],
+         1000, "read_write", 1000, None),
+    Lane("pipe", "write", 6, "pipe:[8]", "fifo", "pipefs", ["pipe_write"],
+         1000, "read_write", 1000, None),
+    Lane("tcp", "write", 7, "socket:[9]", "tcp", "sockfs", _SOCK, 1000, "read_write", 1000, 1000),
+    Lane("terminal", "write", 8, "/dev/pts/<b>", "tty", "devpts", [],
+         1000, "read_write", 999, None),
+    Lane("tcp", "send", 7, "socket:[9]", "tcp", "sockfs", _SOCK[1:],
+         1000, "socket_call", 1000, 1000),
+]  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -100,7 +117,7 @@ class Running:
         asyncio.run_coroutine_threadsafe(stopping, self.loop).result(10)
 
 
-def options(**changes: str) -> Options:
+def options(**changes: str | bool) -> Options:
     return config.load(changes, {}, default_file=Path("/nonexistent"))
 
 
@@ -112,14 +129,22 @@ def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> None:
 
 
 @contextlib.contextmanager
-def running(collector: FakeCollector, web_config: Path | None = None) -> Iterator[Running]:
-    """Serve ``collector`` on a free port."""
+def running(
+    collector: FakeCollector,
+    web_config: Path | None = None,
+    demonstration: Demonstration = lambda: LANES,
+    changes: Mapping[str, str | bool] = MappingProxyType({}),
+) -> Iterator[Running]:
+    """Serve ``collector`` on a free port; ``changes``: options, by the names of their flags."""
     protection = Protection(web_config)
+    chosen = options(**changes)
     sockets = listen.bind([Address("127.0.0.1", 0)])
     registry = CollectorRegistry()
     registry.register(collector)
     reason: list[str | None] = [None]
-    served = Server(options(), sockets, registry, lambda: PAGE, lambda: reason[0], protection)
+    served = Server(
+        chosen, sockets, registry, lambda: PAGE, lambda: reason[0], protection, demonstration
+    )
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

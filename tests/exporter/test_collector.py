@@ -273,3 +273,41 @@ def crowd(number: int) -> Snapshot:
         {key: {CODE: Amount(2, 30)} for key in keys},
         {key: Process(b"n%d" % key.tgid, 1, False) for key in keys},
     )
+
+
+def test_units_with_series_have_names_within_the_budget(kernel: Kernel) -> None:
+    cgroups = {1: Cgroup(1, 0, b"")}
+    for number in range(2, 400):
+        cgroups[number] = Cgroup(number, 1, b"%d.service" % number)
+
+    class Many(NoCgroups):
+        def take(self) -> list[Cgroup]:
+            return list(cgroups.values())
+
+    def snapshot() -> Snapshot:
+        keys = [ProcessKey(number, 1) for number in range(2, 400)]
+        return Snapshot(
+            {key: {CODE: Amount(2, 30)} for key in keys},
+            {key: Process(b"p", key.tgid, False) for key in keys},
+        )
+
+    kernel.cgroups = Many()
+    kernel.snapshot = snapshot  # type: ignore[method-assign]
+    collector = Collector(cast(Session, kernel), "1.2", 10, budget=2000)
+    registry = CollectorRegistry()
+    registry.register(collector)
+    try:
+        for most in (64, 100):
+            families = list(registry.collect())
+            samples = [s for family in families for s in family.samples]
+            assert len(samples) <= 2000
+            shown = {s.labels["unit"] for s in samples if s.name == "fdscope_unit_info"}
+            owners = {
+                s.labels["unit"] for s in samples if s.name == "fdscope_file_read_bytes_total"
+            }
+            assert len(shown) == most
+            assert shown <= owners
+            (left,) = [s.value for s in samples if s.name == "fdscope_units_without_info"]
+            assert left == len(owners) - most
+    finally:
+        collector.close()

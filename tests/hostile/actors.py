@@ -6,8 +6,10 @@ import ctypes
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -142,6 +144,28 @@ def programs_of_strangers() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def neighbour() -> Iterator[None]:
+    """A process that moves bytes through the same kind of sockets as the storms do."""
+
+    def live() -> None:
+        rename(b"neighbour")
+        one, other = (end.detach() for end in socket.socketpair(type=socket.SOCK_SEQPACKET))
+        while True:
+            os.write(one, b"by write")
+            os.writev(one, [b"by writev"])
+            os.read(other, 64)
+            os.readv(other, [bytearray(64)])
+            time.sleep(0.01)
+
+    pid = start(live)
+    try:
+        yield
+        assert os.waitpid(pid, os.WNOHANG) == (0, 0), "the neighbour has ended"
+    finally:
+        end(pid)
 
 
 def run_as_stranger(command: Sequence[str | Path], check: bool = True) -> int:

@@ -5,6 +5,7 @@ import http.client
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,13 @@ class Reading:
         """Their sum."""
         return int(sum(sample.value for sample in self.rows(name, **labels)))
 
+    def by_process(self, name: str, **labels: str | int) -> Counter[str]:
+        """Their sum, by name of process."""
+        sums: Counter[str] = Counter()
+        for sample in self.rows(name, **labels):
+            sums[sample.labels["process"]] += int(sample.value)
+        return sums
+
     def written(self, **labels: str | int) -> int:
         """Bytes written to regular files at the file layer."""
         return self.total(WRITTEN, fd_type="regular", door="read_write", **labels)
@@ -77,6 +85,23 @@ class Reading:
     def mode(self) -> str:
         """The attach mode."""
         return next(s.labels["mode"] for s in self.rows("fdscope_attach_mode") if s.value == 1)
+
+
+def grown(
+    before: Reading, after: Reading, ours: re.Pattern[str], name: str, **labels: str | int
+) -> int:
+    """By how much processes of these names have grown, summed or not.
+
+    That is the growth of all, less that of others which have series of their own name. Others may
+    be summed meanwhile, which moves what they had; only what they do after it is not told apart.
+    """
+    then, now = before.by_process(name, **labels), after.by_process(name, **labels)
+    others = [other for other in now if not (other.startswith("(") or ours.match(other))]
+    # A sum that is less than before began anew.
+    of_others = (
+        now[each] - then[each] if now[each] >= then[each] else now[each] for each in others
+    )
+    return now.total() - then.total() - sum(of_others)
 
 
 @dataclass(frozen=True, slots=True)

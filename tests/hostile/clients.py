@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from tests.hostile.actors import STRANGER, end, start
 
-PATHS = ("/static/plotly.min.js", "/metrics", "/events", "/")
+PATHS = ("/static/page.css", "/metrics", "/events", "/")
 _CONNECT_SECONDS = 3.0
 """For all of a crowd: who is not let in by then stays outside."""
 

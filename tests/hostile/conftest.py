@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.actors import programs_of_strangers
+from tests.hostile.actors import neighbour, programs_of_strangers
 from tests.hostile.answers import Exporter
 from tests.hostile.cgroups import Subtree, subtree
 from tests.scorecard import programs
@@ -37,6 +37,12 @@ def exporter() -> Iterator[Exporter]:
         pytest.fail("these tests attach probes: run them as root")
     with served(os.environ.get("FDSCOPE_ATTACH_MODE", "auto")) as running:
         yield Exporter.of(running)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _neighbour() -> Iterator[None]:
+    with neighbour():
+        yield
 
 
 @pytest.fixture

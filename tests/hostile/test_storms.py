@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.hostile.actors import STRANGER, actor, end, rename, start
-from tests.hostile.answers import BUDGET, READ, WRITTEN, Exporter, Reading
+from tests.hostile.answers import BUDGET, READ, WRITTEN, Exporter, Reading, grown
 from tests.hostile.cgroups import Subtree
 from tests.hostile.sizes import BOMBS, HERD, NAMES, RENAMES
 
@@ -28,6 +28,10 @@ FALLEN = 2500
 """Series that may be left of it."""
 _THEIRS = re.compile(r"u[0-9a-f]{8}|\\xfe[0-9a-f]{8}|en[0-9a-f]+-|herd[0-9]")
 """Names of tests/workloads/names.c, errnos.c and herd.c."""
+STORMS = re.compile(rf"{_THEIRS.pattern}|(names|errnos|herd)$")
+"""The same, and those of their first processes."""
+PAIRS = {"fd_type": "unix_seqpacket", "door": "vectored"}
+"""What the storms of names move their bytes through."""
 MOST_MIB = 150.0
 """What the exporter may grow by, storm or not."""
 IDLE_SHARE = 0.10
@@ -64,14 +68,8 @@ class Storm:
         return reading
 
     def grown(self, name: str, **labels: str) -> int:
-        """By how much a sum over all processes has grown, fdscope's own test left out."""
-        now = self.exporter.read()
-
-        def total(reading: Reading) -> int:
-            own = reading.total(name, process="fdscope-test", **labels)
-            return reading.total(name, **labels) - own
-
-        return total(now) - total(self.before)
+        """By how much the storm's processes have grown, with those that are summed."""
+        return grown(self.before, self.exporter.read(), STORMS, name, **labels)
 
     def check(self, cgroups: Subtree) -> None:
         """It was borne, and a new service is seen as any other."""
@@ -125,7 +123,7 @@ def test_names(
     storm = Storm(exporter)
     storm.run([workloads / "names", kind, style, str(count), "0", workloads])
     for metric in (WRITTEN, READ):
-        assert storm.grown(metric, fd_type="unix_seqpacket") == count * EACH
+        assert storm.grown(metric, **PAIRS) == count * EACH
     storm.check(cgroups)
 
 
@@ -133,7 +131,7 @@ def test_a_thousand_names_a_second(exporter: Exporter, cgroups: Subtree, workloa
     """One process renames itself, and stays one process."""
     storm = Storm(exporter)
     storm.run([workloads / "names", "rename", "odd", str(RENAMES), "1000", workloads])
-    assert storm.grown(WRITTEN, fd_type="unix_seqpacket") == RENAMES * EACH
+    assert storm.grown(WRITTEN, **PAIRS) == RENAMES * EACH
     assert storm.most_series - len(storm.before.samples) < 500
     storm.check(cgroups)
 

@@ -36,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--limit", type=int, help="seconds for each mode")
     run.add_argument("--smoke", action="store_true", help="run the lab's test of itself")
     run.add_argument("--script", help="run this shell command in place of the tests")
+    run.add_argument(
+        "--counted", action="store_true", help="one processor, whose clock counts instructions"
+    )
     run.add_argument("-v", "--verbose", action="store_true", help="show the guests' output")
     run.add_argument("--pytest", action="append", default=[], metavar="ARGUMENT")
     shell = commands.add_parser("shell", help="boot a kernel and open a shell in it")
@@ -97,7 +100,13 @@ def jobs_for(cell: Cell, arguments: argparse.Namespace) -> list[Job]:
         [pytest_target(CHECKOUT, smoke=arguments.smoke), *arguments.pytest]
     )
     return [
-        Job(cell, mode, guest_script(cell, mode, limit, command), BOOT_LIMIT + limit)
+        Job(
+            cell,
+            mode,
+            guest_script(cell, mode, limit, command),
+            BOOT_LIMIT + limit,
+            arguments.counted,
+        )
         for mode in cell.modes
         if mode in arguments.modes
     ]

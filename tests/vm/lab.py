@@ -30,12 +30,16 @@ SHOWN_OUTPUT = 120
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A script for the guest of a cell, in an attach mode; its limit in seconds, boot included."""
+    """A script for the guest of a cell, in an attach mode; its limit in seconds, boot included.
+
+    ``counted``: the guest's clock counts instructions.
+    """
 
     cell: Cell
     mode: str
     script: str
     limit: float
+    counted: bool = False
 
     @property
     def name(self) -> str:
@@ -137,7 +141,8 @@ class Lab:
             payload, initrd = work / "payload.cpio", work / "initrd.cpio"
             Payload(self.checkout, job.cell, job.script).write(payload, work)
             join_archives([root.archive, *kernel.archives, payload], initrd)
-            guest = Guest(job.cell, self._cpus(job.cell), kernel.image, initrd, folder)
+            cpus = 1 if job.counted else self._cpus(job.cell)
+            guest = Guest(job.cell, cpus, kernel.image, initrd, folder, job.counted)
             return guest, use(guest)
 
     def _take_reports(self, guest: Guest, folder: Path) -> str:

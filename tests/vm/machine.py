@@ -23,6 +23,9 @@ CPU = {
     "amd64": "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdtscp,+pdpe1gb",
     "arm64": "cortex-a57",
 }
+ACCELERATION = ("-accel", "tcg,thread=multi")
+COUNTED = ("-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off")
+"""The guest's clock advances by a nanosecond an instruction, whatever the host does."""
 BOARD = {"amd64": "pc", "arm64": "virt,gic-version=3"}
 CONSOLE = {"amd64": "ttyS0", "arm64": "ttyAMA0"}
 
@@ -36,6 +39,8 @@ class Guest:
     image: Path
     initrd: Path
     folder: Path
+    counted: bool = False
+    """Its clock counts instructions."""
 
     @property
     def console(self) -> Path:
@@ -93,7 +98,8 @@ def qemu_command(guest: Guest, *, interactive: bool) -> list[str]:
     quiet = "quiet" if guest.cell.arch == AMD64 or interactive else ""
     return [
         f"qemu-system-{arch.machine}",
-        *("-machine", BOARD[name], "-accel", "tcg,thread=multi", "-cpu", CPU[name]),
+        *("-machine", BOARD[name], "-cpu", CPU[name]),
+        *(COUNTED if guest.counted else ACCELERATION),
         *("-smp", str(guest.cpus), "-m", f"{guest.cell.memory}M"),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-kernel", str(guest.image), "-initrd", str(guest.initrd)),

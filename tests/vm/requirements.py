@@ -8,7 +8,7 @@ from pathlib import Path
 
 ALWAYS = ("hypothesis", "prometheus-client", "pytest")
 FROM_DISTRIBUTION = frozenset({"bcc", "fdscope", "numpy"})
-FOR_PICTURES = frozenset({"grafanalib", "plotly"})
+FOR_PICTURES = frozenset({"grafanalib"})
 """Left out: large, not used by tests of the kernel, and a userland is in the guest's memory."""
 TEST_GROUP = "test"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Socket addresses by the words of the command line. */
+/* Socket addresses from command line arguments. */
 #ifndef ADDRESS_H
 #define ADDRESS_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * io_submit() and how its results are fetched: aio KIND TIMES FOLDER. The kernel reads a control
- * block when it is submitted; the kind "forget" overwrites it right after.
+ * io_submit(), and the ways to collect completions: aio KIND TIMES FOLDER. The kernel reads a
+ * control block at submission; the kind "forget" overwrites the block right afterwards.
  */
 #include "pair.h"
 #include <linux/aio_abi.h>

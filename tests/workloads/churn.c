@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Processes and descriptors that come and go, at a rate, for a time:
+ * Starts short-lived processes that open and close descriptors, at a rate, for a time:
  * churn SECONDS PROCESSES_A_SECOND FOLDER
- * Each process opens a dozen descriptors, does a little on each, and ends; it has one of a few
- * names. Its sum is told by its parent, for there are too many of them to tell one by one.
+ * Each process has one of a few names, opens a dozen descriptors, does a little I/O on each, and
+ * exits. The parent prints the sum: there are too many processes to print one by one.
  */
 #include "pair.h"
 #include <sys/eventfd.h>

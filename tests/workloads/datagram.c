@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Messages from one process to another, until the sender is done and the receiver has them all.
+ * Sends messages from one process to another, until the receiver has all of them.
  * datagram FD_TYPE ADDRESS COUNT SIZE [-u use] [-N network namespace of the receiver]
  * [-b bytes of the receiver's buffer, asking for the true size with MSG_TRUNC]
  */
@@ -26,7 +26,7 @@ static int kind(void)
 	return strcmp(fd_type, "unix_seqpacket") ? SOCK_DGRAM : SOCK_SEQPACKET;
 }
 
-/* No more on the way than a queue holds: what is dropped there would still be counted as sent. */
+/* No more in flight than a queue holds: a dropped message would still count as sent. */
 static void wait_for_room(void)
 {
 	int patience = 200;
@@ -56,7 +56,7 @@ static void sender(void *unused)
 	free(data);
 }
 
-/* The kernel says how long the message was, not how much of it was moved: that stands apart. */
+/* With MSG_TRUNC the kernel returns the message's length, not what it copied: counted apart. */
 static ssize_t receive_truncated(int fd, char *data)
 {
 	ssize_t length = CHECK(recv(fd, data, small_buffer, MSG_TRUNC));

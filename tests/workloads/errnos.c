@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Errors of any number, by a filter of one's own: errnos PROCESSES PAUSE_MILLISECONDS
- * The filter (seccomp, no right is needed) answers calls whose sixth argument is MAGIC with the
- * errno of the fifth. Each of PROCESSES processes of different names makes every call of the
+ * Makes system calls fail with any errno, by a seccomp filter: errnos PROCESSES PAUSE_MILLISECONDS
+ * The filter (no privilege is needed) fails calls whose sixth argument is MAGIC with the errno in
+ * the fifth. Each of PROCESSES processes of different names makes every call of the
  * table on every fd with each errno from 1 to 511.
  */
 #include "pair.h"
@@ -39,7 +39,7 @@ static void open_all(void)
 	sigset_t none;
 
 	sigemptyset(&none);
-	keep(timerfd_create(CLOCK_MONOTONIC, 0)); /* the first: the tests know its number of errors */
+	keep(timerfd_create(CLOCK_MONOTONIC, 0)); /* the first: the tests know how many errors it gets */
 	keep(open("/dev/zero", O_RDWR));
 	keep(open("/dev/ptmx", O_RDWR | O_NOCTTY));
 	keep(open("/proc/self/status", O_RDONLY));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Regular files, by every call that reads and writes at a place: files KIND BYTES PATH
+ * Reads and writes regular files by every call that takes an offset: files KIND BYTES PATH
  */
 #include "tally.h"
 #include <fcntl.h>
@@ -36,7 +36,7 @@ static void plain(int flags)
 	unlink(path);
 }
 
-/* Each of the calls that name the place themselves, and the vectored ones. */
+/* The calls that take an offset, and the vectored ones. */
 static void positioned(void)
 {
 	int fd = (int)CHECK(open(path, O_RDWR | O_CREAT | O_TRUNC, 0600));
@@ -101,7 +101,7 @@ static void copy_range(void)
 	}
 }
 
-/* A file of the lower layer is copied up when it is first written to; nobody asked for that. */
+/* A file of the lower layer is copied up at its first write: the kernel's own I/O. */
 static void copy_up(void)
 {
 	int fd = (int)CHECK(open(path, O_RDWR));
@@ -113,7 +113,7 @@ static void copy_up(void)
 		READ(fd_type, "read_write", read(fd, data, CHUNK));
 }
 
-/* Files that the kernel makes up when they are read. */
+/* Files whose content the kernel generates at each read. */
 static void proc(void)
 {
 	long i;
@@ -143,7 +143,7 @@ static void device(const char *type, int flags)
 	}
 }
 
-/* Loads and stores are no operations: only what write() brought there is counted. */
+/* Loads and stores through a mapping are no operations: only write() counts. */
 static void mapped(void)
 {
 	int fd = of_size("", bytes);

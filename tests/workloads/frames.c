@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Sockets below the transport: frames KIND TIMES SIZE [INTERFACE] */
+/* Packet and raw sockets: frames KIND TIMES SIZE [INTERFACE] */
 #include "tally.h"
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
@@ -28,7 +28,7 @@ static int made(int family, int type, int protocol)
 	return fd;
 }
 
-/* What has arrived within a moment. */
+/* Receives what arrives within a short time. */
 static void receive(const char *fd_type, int fd)
 {
 	struct pollfd ready = {.fd = fd, .events = POLLIN};
@@ -45,7 +45,7 @@ static void ping(const char *fd_type, int type)
 
 	for (i = 0; i < times; i++) {
 		memset(data, 0, size);
-		header.checksum = (uint16_t)~ICMP_ECHO; /* of an echo that is zero but for its type */
+		header.checksum = (uint16_t)~ICMP_ECHO; /* of an echo request whose other bytes are zero */
 		memcpy(data, &header, sizeof(header));
 		WRITTEN(fd_type, "socket_call",
 			sendto(fd, data, size, 0, (void *)&local, sizeof(local)));
@@ -82,7 +82,7 @@ static void raw(void)
 	}
 }
 
-/* Sends frames through one socket and takes them, as they come in, from another. */
+/* Sends frames through one socket and receives them from another. */
 static void packet(const char *interface, int type)
 {
 	int index = (int)if_nametoindex(interface), in, out;

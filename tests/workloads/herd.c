@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Many processes that live at once: herd COUNT
- * Each has a name and fds of its own and does a little on them; then all sleep. A byte on standard
- * output says that all are there. They end with the first, which runs until it is killed.
+ * Many live processes at once: herd COUNT
+ * Each has its own name and fds and does a little I/O; then all sleep. A byte on standard output
+ * says that all have started. All exit with the first process, which runs until it is killed.
  */
 #include "pair.h"
 
@@ -32,7 +32,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < count; i++) {
 		pid_t pid = fork();
 
-		if (pid < 0) /* as many as this user may have */
+		if (pid < 0) /* the user's limit of processes is reached */
 			break;
 		if (pid)
 			continue;

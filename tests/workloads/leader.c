@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Who a process is: leader KIND FOLDER
- * The name of the leading thread is the process's, whoever gives it. KIND: worker-named (the leader
- * names a worker), leader-named (a worker names the leader), itself-named (a worker names itself),
- * ended (the leading thread ends, a worker goes on). It moves known bytes, says on standard output
+ * Threads that rename threads, and a leader thread that exits: leader KIND FOLDER
+ * A process has the name of its leader thread, whichever thread sets it. KIND: worker-named (the
+ * leader renames a worker), leader-named (a worker renames the leader), itself-named (a worker
+ * renames itself), ended (the leader thread exits, a worker goes on). It moves known bytes, prints
  * that it is done, and sleeps until it is killed.
  */
 #include "pair.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Many operations from many threads of several processes, at a rate, for a time:
+ * Many operations by many threads of several processes, at a rate, for a time:
  * load SECONDS OPERATIONS_A_SECOND PROCESSES THREADS FOLDER
  */
 #include "pair.h"
@@ -40,7 +40,7 @@ static void count(struct worker *worker, int slot, const char *account, const ch
 	to->bytes += (uint64_t)check(result, fd_type);
 }
 
-/* Sixteen operations, of sizes that differ from round to round. */
+/* Sixteen operations, whose sizes change from round to round. */
 static void round_of_operations(struct worker *w, long number)
 {
 	char data[1200] = {};

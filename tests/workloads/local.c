@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Files of one machine that two processes share: local KIND BYTES [PATH] */
+/* Pipes, terminals and local sockets between two processes: local KIND BYTES [PATH] */
 #include "tally.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -45,7 +45,7 @@ static void writer_of_ends(void *unused)
 	write_all(ends[1]);
 }
 
-/* A pipe between two processes; what remains at the end is an operation of no bytes. */
+/* A pipe between two processes; the last read returns 0 bytes, and is an operation. */
 static void use_pipe(void)
 {
 	char data[CHUNK];
@@ -93,7 +93,7 @@ static void use_tty(void)
 	read_all(main_fd);
 }
 
-/* Lines typed at a terminal that echoes: the kernel writes the echo, no process does. */
+/* Lines typed at a terminal with echo: the kernel writes the echo, no process does. */
 static void use_tty_with_echo(void)
 {
 	static char line[] = "twelve bytes";
@@ -152,7 +152,7 @@ static void use_what_is_passed(void *unused)
 	write_all(fd);
 }
 
-/* A process gets the end of a pipe over a socket and writes to it. */
+/* A process receives the write end of a pipe over a socket and writes to it. */
 static void use_passing(int kind, const char *name)
 {
 	int pipe_ends[2];

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Names without end: names KIND STYLE COUNT RATE FOLDER
- * KIND: fork (short-lived processes), exec (the same, named by the program's path), thread (of one
- * process), rename (one process renames itself). STYLE: plain, or odd for names of any bytes.
- * COUNT names in all (0: until SIGTERM), RATE a second (0: as fast as it goes). Under each name 7
- * bytes are written to a socket and read from it; standard output gets the number of names at the
- * end. A name is never used twice.
+ * Uses ever new process names: names KIND STYLE COUNT RATE FOLDER
+ * KIND: fork (short-lived processes), exec (the same, named by the program's path), thread (threads
+ * of one process), rename (one process renames itself). STYLE: plain, or odd (names of any bytes).
+ * COUNT names in all (0: until SIGTERM), RATE a second (0: as fast as possible). Under each name, 7
+ * bytes are written to a socket by writev() and read from it by readv(), which hardly any other
+ * program does with sockets of this type. At the end the number of names is printed. No name is
+ * used twice.
  */
 #include "pair.h"
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #define SIZE 7
@@ -32,7 +34,7 @@ static void make_name(char name[16], uint32_t number)
 	uint32_t mixed = number * 2654435761u ^ seed;
 	int i;
 
-	/* The number is in it, in hexadecimal, so that each is another one. */
+	/* Contains the number in hexadecimal, so that no two names are equal. */
 	snprintf(name, 16, "%c%08x", is_odd ? '\xfe' : 'u', number);
 	for (i = 9; is_odd && i < 15; i++, mixed = mixed * 1103515245u + 12345u)
 		name[i] = odd[(mixed >> 16) % (sizeof(odd) - 1)];
@@ -42,9 +44,10 @@ static void make_name(char name[16], uint32_t number)
 static void move_some(void)
 {
 	char data[SIZE] = {};
+	struct iovec vector = {data, SIZE};
 
-	CHECK(write(ends.out, data, SIZE));
-	CHECK(read(ends.in, data, SIZE));
+	CHECK(writev(ends.out, &vector, 1));
+	CHECK(readv(ends.in, &vector, 1));
 }
 
 static void by_fork(uint32_t number)
@@ -128,7 +131,7 @@ int main(int argc, char **argv)
 	double began = now();
 	size_t i;
 
-	if (argc == 3) { /* what by_exec() starts */
+	if (argc == 3) { /* started by by_exec() */
 		ends = (struct pair){atoi(argv[1]), atoi(argv[2])};
 		move_some();
 		return 0;

@@ -42,7 +42,7 @@ static inline struct pair pipe_pair(void)
 	return (struct pair){ends[1], ends[0]};
 }
 
-/* A regular file without a name, of so many bytes that no write brought there. */
+/* An unnamed regular file of so many bytes, made without a write. */
 static inline int file_of(const char *folder, long size)
 {
 	int fd = open(folder, O_RDWR | O_TMPFILE, 0600);

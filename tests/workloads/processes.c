@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Processes that come, change and go, and threads of one: processes KIND TIMES [FOLDER] */
+/* Processes that fork, exec and exit, and threads: processes KIND TIMES [FOLDER] */
 #include "pair.h"
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -30,7 +30,7 @@ static void write_once(void *unused)
 	put_some("fifo", ends.out, 1);
 }
 
-/* Each lives for one write; all that they wrote is read in the end. */
+/* Each process makes one write; the parent reads everything at the end. */
 static void short_lived(void)
 {
 	int i;
@@ -44,7 +44,7 @@ static void short_lived(void)
 	}
 }
 
-/* The same process under another program: its name changes, its bytes go on. */
+/* The process executes another program: its name changes, its counters go on. */
 static void become_another(void *unused)
 {
 	char fd[16];
@@ -117,7 +117,7 @@ static void *as_thread(void *fd)
 	return waits(fd);
 }
 
-/* A pipe takes the number of the socket that another thread is waiting on. */
+/* A pipe is put at the fd number of the socket that another thread waits on. */
 static void close_in_use(void)
 {
 	int i;
@@ -168,7 +168,7 @@ static void threads(void)
 		pthread_join(list[i], NULL);
 }
 
-/* Process 1 of a container: its own processes, mounts, network and users. */
+/* Process 1 of a container: new pid, mount, network and user namespaces. */
 static void in_container(void *unused)
 {
 	struct pair sockets;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A 32-bit program, which brings its own start and system calls: program_i386 KIND TIMES FOLDER.
- * Numbers: arch/x86/entry/syscalls/syscall_32.tbl of the kernel.
+ * A 32-bit program without a C library: program_i386 KIND TIMES FOLDER.
+ * System call numbers: arch/x86/entry/syscalls/syscall_32.tbl of the kernel.
  */
 typedef unsigned char u8;
 typedef unsigned short u16;
@@ -216,7 +216,7 @@ static void sockets(void)
 	}
 }
 
-/* One system call for all of them, as the C library once had it. */
+/* socketcall(2): one system call for all socket calls, as old C libraries use it. */
 static int socketcall(int number, u32 a, u32 b, u32 c, u32 d)
 {
 	u32 arguments[4] = {a, b, c, d};

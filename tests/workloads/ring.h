@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 
 #define ENTRIES 8
-/* Of kernels newer than the headers. */
+/* Newer than the installed headers. */
 #define OPCODE_READ_MULTISHOT 49
 
 struct ring {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Descriptors that are no files: special KIND TIMES [PATH] */
+/* Anonymous inodes, netlink, message queues and directories: special KIND TIMES [PATH] */
 #include "tally.h"
 #include <fcntl.h>
 #include <linux/if_alg.h>
@@ -86,7 +86,7 @@ static void fanotifies(void)
 	unlink(path);
 }
 
-/* A list of the network interfaces; its length is what the kernel says it is. */
+/* A list of the network interfaces; its length is what recv() returned. */
 static void netlinks(void)
 {
 	struct {
@@ -105,7 +105,7 @@ static void netlinks(void)
 	}
 }
 
-/* The kernel's own ciphers behind a socket. */
+/* AF_ALG: the kernel's ciphers behind a socket. */
 static void algorithms(void)
 {
 	struct sockaddr_alg hash = {AF_ALG, "hash", 0, 0, "sha256"};
@@ -130,7 +130,7 @@ static void memfds(void)
 	}
 }
 
-/* Directory lists and message queues have system calls of their own. */
+/* Directories and message queues have their own system calls. */
 static void directories(void)
 {
 	int i;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Calls that move bytes from one descriptor to another: splice KIND TIMES FOLDER */
+/* sendfile, splice, tee and vmsplice: splice KIND TIMES FOLDER */
 #include "pair.h"
 #include <sys/sendfile.h>
 #include <sys/uio.h>
@@ -59,7 +59,7 @@ static void all_of(const char *from, int in, const char *to, int out)
 	}
 }
 
-/* From a file through a pipe into a socket, out of it through the pipe into another file. */
+/* From a file through a pipe into a socket, and from the socket through a pipe into a file. */
 static void splice_through(const char *fd_type, struct pair sockets)
 {
 	int i, from = file_of(folder, SIZE), to = file_of(folder, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Connections between a server and clients, each a process: bytes up (to the server), down, or
- * both ways at once. stream FD_TYPE ADDRESS DIRECTION BYTES CHUNK [-u use] [-c clients]
+ * Connections between a server process and client processes, which move bytes up (to the server),
+ * down, or both ways at once. stream FD_TYPE ADDRESS DIRECTION BYTES CHUNK [-u use] [-c clients]
  * [-n connections of each] [-d milliseconds between chunks] [-N network namespace of the server]
  */
 #include "address.h"
@@ -52,7 +52,7 @@ static void *receive_all(void *fd)
 	return NULL;
 }
 
-/* `sends` and `receives` as seen from this end. */
+/* `sends` and `receives`: from the point of view of this end. */
 static void exchange(int fd, int sends, int receives)
 {
 	pthread_t sender;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The ground truth of a workload: what its own system calls moved. A process sums it up in its
- * memory and puts it at its end into a mapping that it shares with the runner, for anything
- * written to a descriptor would be counted itself.
+ * The ground truth of a workload: what its own system calls moved. A process sums up in memory and
+ * stores the sums at exit in a mapping that it shares with the runner, because a write to a
+ * descriptor would be counted too.
  */
 #ifndef TALLY_H
 #define TALLY_H
@@ -50,7 +50,7 @@ __attribute__((noreturn, unused)) static void fail(const char *what)
 	exit(1);
 }
 
-/* The kernel has no such thing: neither right nor wrong. */
+/* This kernel lacks the feature: neither right nor wrong. */
 __attribute__((noreturn, unused)) static void not_possible(const char *what)
 {
 	fprintf(stderr, "%s: %s\n", what, strerror(errno));
@@ -92,11 +92,11 @@ static inline ssize_t tally_one(const char *account, const char *fd_type, const 
 	return result;
 }
 
-/* One operation and what it returned; the process ends if it failed. */
+/* One operation and its result; the process exits if it failed. */
 #define READ(fd_type, door, call) tally_one("read", fd_type, door, call, #call)
 #define WRITTEN(fd_type, door, call) tally_one("written", fd_type, door, call, #call)
 
-/* The process id that the host knows us by, whatever the namespace: read without a descriptor. */
+/* The process id in the host's pid namespace, read without a descriptor. */
 static inline uint32_t host_pid(void)
 {
 	char target[16] = {};
@@ -119,7 +119,7 @@ static struct record *shared_records(void)
 	return records;
 }
 
-/* Once at the end of a process, or before it becomes another program. */
+/* Once before a process exits or executes another program. */
 __attribute__((unused)) static void tally_report(void)
 {
 	struct record *records = shared_records();
@@ -144,7 +144,7 @@ __attribute__((unused)) static void tally_report(void)
 	memset(lines, 0, sizeof(lines));
 }
 
-/* With more than one, the C library reads the number of processors from a file. */
+/* With more than one, the C library would read the number of processors from a file. */
 __attribute__((constructor)) static void one_arena_of_memory(void)
 {
 	mallopt(M_ARENA_MAX, 1);
@@ -155,7 +155,7 @@ static inline void name_process(const char *name)
 	prctl(PR_SET_NAME, name);
 }
 
-/* Ends as a child that failed did, for it would be waited for in vain. */
+/* Exits as a failed child did: nobody would end the wait for it. */
 __attribute__((unused)) static void child_ended(int signal)
 {
 	int status;
@@ -166,7 +166,7 @@ __attribute__((unused)) static void child_ended(int signal)
 			_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
-/* Forks; the child counts for itself, reports and ends, at the latest with its parent. */
+/* Forks; the child counts for itself, reports and exits, at the latest with its parent. */
 static inline pid_t start(const char *name, void (*work)(void *), void *with)
 {
 	struct sigaction action = {.sa_handler = child_ended, .sa_flags = SA_RESTART};

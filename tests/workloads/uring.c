@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* io_uring, both ways: uring KIND TIMES FOLDER */
+/* Reads and writes by io_uring: uring KIND TIMES FOLDER */
 #include "pair.h"
 #include "ring.h"
 #include <sys/uio.h>
@@ -74,7 +74,7 @@ static void sockets(const char *fd_type, struct pair pair, unsigned flags)
 	}
 }
 
-/* The data is sent before it is copied: the second completion says that the memory is free. */
+/* Zero-copy send: the second completion says that the memory can be reused. */
 static void zero_copy(void)
 {
 	struct ring ring = ring_of(0);
@@ -89,7 +89,7 @@ static void zero_copy(void)
 	}
 }
 
-/* One request that completes each time something arrives. */
+/* A multishot receive: one request completes each time data arrives. */
 static void multishot(unsigned opcode, const char *fd_type, struct pair pair)
 {
 	struct ring ring = ring_of(0);
@@ -124,7 +124,7 @@ static void multishot(unsigned opcode, const char *fd_type, struct pair pair)
 			opcode == IORING_OP_RECV ? writev(pair.out, vector, 1)
 						 : write(pair.out, data, 1000));
 		while (last.flags & IORING_CQE_F_MORE)
-			last = completion(&ring); /* there is no buffer left: it ends */
+			last = completion(&ring); /* no buffer is left, so the request ends */
 		READ(fd_type, "read_write", read(pair.in, data, SIZE));
 	}
 }
@@ -154,7 +154,7 @@ static void moving(void)
 	}
 }
 
-/* No completion is posted where all goes well. */
+/* A successful request posts no completion (IOSQE_CQE_SKIP_SUCCESS). */
 static void silent(void)
 {
 	struct ring ring = ring_of(0);

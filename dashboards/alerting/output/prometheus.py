@@ -63,7 +63,12 @@ def annotations(alert: Alert, settings: Settings) -> dict[str, str]:
 
 def rule_file(groups: Iterable[Group], settings: Settings) -> str:
     """The text of a rule file."""
-    content = {
+    return dump(content(groups, settings))
+
+
+def content(groups: Iterable[Group], settings: Settings) -> dict[str, Any]:
+    """The content of a rule file."""
+    return {
         "groups": [
             {
                 "name": group.name,
@@ -73,7 +78,6 @@ def rule_file(groups: Iterable[Group], settings: Settings) -> str:
             for group in groups
         ]
     }
-    return dump(content)
 
 
 def without_alerts(groups: Iterable[Group]) -> list[Group]:

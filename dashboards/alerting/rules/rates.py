@@ -15,6 +15,12 @@ def per_second(metric: Metric, labels: Iterable[str], window: str, **where: Wher
     labels = tuple(labels)
     if "pid" not in metric.label_names:
         return keep("sum", metric, labels, f"rate({select(metric, window, **where)})")
+    return f"{increase(metric, labels, window, **where)} / {Duration(window).seconds:g}"
+
+
+def increase(metric: Metric, labels: Iterable[str], window: str, **where: Where) -> str:
+    """Write the growth of a counter of processes in a window, summed by labels."""
+    labels = tuple(labels)
     growth = grown(
         metric,
         labels,
@@ -24,5 +30,4 @@ def per_second(metric: Metric, labels: Iterable[str], window: str, **where: Wher
         before=lambda matchers: earlier(select(metric, **matchers), window),
         present=earlier(UP.name, window),
     )
-    total = keep("sum", metric, labels, f"\n{growth}\n")
-    return f"{total} / {Duration(window).seconds:g}"
+    return keep("sum", metric, labels, f"\n{growth}\n")

@@ -1,70 +1,70 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Draws the picture: one on a wide screen, two halves on a narrow one.
+// Draws the picture: one on a wide screen, two halves on a narrow one. Lines and boxes are kept from
+// one state to the next, so that they move to their new places.
 
 import { graph, LAYERS } from "./graph.js";
-import { bytes, label } from "./words.js";
+import { bytes, plain } from "./words.js";
 
 const NARROW_PIXELS = 640;
-const GAP_PIXELS = 16;
-const HOVER_MILLISECONDS = 8000;
+const GAP_PIXELS = 18;
+const MARGIN_PIXELS = 4;
+const BOTTOM_PIXELS = 14;
+const LEAST_WIDTH = 1;
 const ORDER = JSON.parse(document.getElementById("live").dataset.order);
+const SVG = "http://www.w3.org/2000/svg";
 
-let hoveredUntil = 0;
+const tip = document.getElementById("tip");
 
-/** False while the pointer is on a line or a box whose numbers are being read. */
-export function isFree() {
-  return Date.now() > hoveredUntil;
+function drawn(name, className) {
+  const made = document.createElementNS(SVG, name);
+  made.setAttribute("class", className);
+  return made;
 }
 
-function colours() {
-  const style = getComputedStyle(document.documentElement);
-  const of = (name) => style.getPropertyValue(`--${name}`).trim();
-  return { read: of("read"), written: of("written"), ink: of("ink"), node: of("node"), card: of("card") };
+function set(element, attributes) {
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
 }
 
-function see(colour) {
-  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-  return `rgba(${red}, ${green}, ${blue}, 0.6)`;
-}
-
-/** Where the middle of each node is, from 0 to 1: its place does not depend on other columns. */
-function places(nodes, links, height) {
-  const size = nodes.map((_, number) => {
-    const sum = (end) => links.filter((link) => link[end] === number).reduce((total, link) => total + link.value, 0);
-    return Math.max(sum("from"), sum("to"));
-  });
+/** Adds to each node its place, and to each link the places of its ends, in pixels. */
+function place(nodes, links, { first, last, width, height, thickness }) {
+  for (const node of nodes) Object.assign(node, { from: [], into: [] });
+  for (const link of links) {
+    nodes[link.from].from.push(link);
+    nodes[link.to].into.push(link);
+  }
+  const total = (side) => side.reduce((sum, link) => sum + link.value, 0);
   const columns = new Map();
-  nodes.forEach((node, number) => columns.set(node.column, [...(columns.get(node.column) ?? []), number]));
-  const scale = Math.min(...[...columns.values()].map((numbers) => {
-    const total = numbers.reduce((sum, number) => sum + size[number], 0);
-    return (height - GAP_PIXELS * (numbers.length - 1)) / total;
-  }));
-  const middles = [];
-  for (const numbers of columns.values()) {
+  for (const node of nodes) {
+    node.size = Math.max(total(node.from), total(node.into));
+    columns.set(node.column, [...(columns.get(node.column) ?? []), node]);
+  }
+  const scale = Math.min(...[...columns.values()].map((column) =>
+    (height - GAP_PIXELS * (column.length - 1)) / column.reduce((sum, node) => sum + node.size, 0)));
+  for (const column of columns.values()) {
     let top = 0;
-    for (const number of numbers) {
-      const extent = size[number] * scale;
-      middles[number] = Math.min(Math.max((top + extent / 2) / height, 0.001), 0.999);
-      top += extent + GAP_PIXELS;
+    for (const node of column) {
+      node.x = MARGIN_PIXELS + ((node.column - first) / (last - first)) * (width - 2 * MARGIN_PIXELS - thickness);
+      node.y = top;
+      node.height = Math.max(node.size * scale, LEAST_WIDTH);
+      top += node.size * scale + GAP_PIXELS;
     }
   }
-  return middles;
+  for (const node of nodes) {
+    for (const [side, other, end] of [[node.from, "to", "y0"], [node.into, "from", "y1"]]) {
+      let top = node.y;
+      for (const link of [...side].sort((a, b) => nodes[a[other]].y - nodes[b[other]].y || a.way.localeCompare(b.way))) {
+        link.width = link.value * scale;
+        link[end] = top + link.width / 2;
+        top += link.width;
+      }
+    }
+  }
 }
 
-function strip(first, last) {
-  const element = document.createElement("div");
-  element.className = "layers";
-  element.style.gridTemplateColumns = `repeat(${last - first}, 1fr)`;
-  for (let number = first; number <= last; number += 1) {
-    const name = document.createElement("span");
-    const strong = document.createElement("b");
-    strong.textContent = LAYERS[number][0];
-    name.append(strong, LAYERS[number][1]);
-    name.style.gridRow = "1";
-    name.style.gridColumn = String(Math.min(number - first, last - first - 1) + 1);
-    element.append(name);
-  }
-  return element;
+function curve(link, nodes, thickness) {
+  const [x0, x1] = [nodes[link.from].x + thickness, nodes[link.to].x];
+  const middle = (x0 + x1) / 2;
+  return `M${x0},${link.y0.toFixed(1)}C${middle},${link.y0.toFixed(1)} ${middle},${link.y1.toFixed(1)} ${x1},${link.y1.toFixed(1)}`;
 }
 
 function summary(nodes, links, suffix) {
@@ -73,64 +73,136 @@ function summary(nodes, links, suffix) {
   return `Flow of bytes from ${LAYERS[nodes[0].column][1]} on; the widest lines: ${parts.join("; ")}. The table below has all.`;
 }
 
-function figure(picture, first, last, way, suffix, narrow) {
-  const { nodes, links } = graph(picture, first, last, way, ORDER);
-  const element = document.createElement("figure");
-  element.className = "flow";
-  const plot = document.createElement("div");
-  plot.className = narrow ? "plot small" : "plot";
-  element.append(strip(first, last), plot);
-  element.setAttribute("role", "img");
-  element.setAttribute("aria-label", links.length ? summary(nodes, links, suffix) : "Nothing to show.");
-  return { element, draw: () => links.length && draw(plot, nodes, links, { first, last, suffix, narrow }) };
+/** The columns from `first` to `last` of the picture. */
+class Figure {
+  constructor(first, last, narrow) {
+    Object.assign(this, { first, last });
+    this.thickness = narrow ? 8 : 12;
+    this.element = document.createElement("figure");
+    this.element.className = "flow";
+    this.svg = drawn("svg", narrow ? "plot small" : "plot");
+    this.svg.setAttribute("role", "img");
+    this.layers = ["links", "nodes", "labels"].map((name) => this.svg.appendChild(drawn("g", name)));
+    this.element.append(this.strip(), this.svg);
+    this.kept = new Map();
+  }
+
+  strip() {
+    const element = document.createElement("div");
+    element.className = "layers";
+    element.style.gridTemplateColumns = `repeat(${this.last - this.first}, 1fr)`;
+    for (let number = this.first; number <= this.last; number += 1) {
+      const name = document.createElement("span");
+      const strong = document.createElement("b");
+      strong.textContent = LAYERS[number][0];
+      name.append(strong, LAYERS[number][1]);
+      name.style.gridRow = "1";
+      name.style.gridColumn = String(Math.min(number - this.first, this.last - this.first - 1) + 1);
+      element.append(name);
+    }
+    return element;
+  }
+
+  /** The element of that key: the one that is there, or a new one. */
+  one(key, layer, name, className) {
+    const known = this.kept.get(key);
+    if (known) {
+      this.unused.delete(key);
+      return known;
+    }
+    const made = drawn(name, className);
+    this.kept.set(key, made);
+    this.layers[layer].append(made);
+    return made;
+  }
+
+  show(picture, way, suffix, search) {
+    const { first, last, thickness } = this;
+    const { nodes, links } = graph(picture, first, last, way, ORDER);
+    this.svg.setAttribute("aria-label", links.length ? summary(nodes, links, suffix) : "Nothing to show.");
+    this.unused = new Set(this.kept.keys());
+    if (links.length) {
+      const { clientWidth: width, clientHeight } = this.svg;
+      place(nodes, links, { first, last, width, height: clientHeight - BOTTOM_PIXELS, thickness });
+      const found = (node) => !search || plain(node.text).toLowerCase().includes(search);
+      for (const link of links) {
+        const [from, to] = [nodes[link.from], nodes[link.to]];
+        const key = `${from.column} ${from.name} ${to.name} ${link.way}`;
+        const line = this.one(key, 0, "path", `sankey-link ${link.way}`);
+        set(line, { d: curve(link, nodes, thickness), "stroke-width": Math.max(link.width, LEAST_WIDTH).toFixed(1) });
+        line.classList.toggle("faint", !found(from) && !found(to));
+        line.detail = `${plain(from.text)} → ${plain(to.text)}: ${bytes(link.value, suffix)} ${link.way}`;
+      }
+      for (const node of nodes) this.node(node, suffix, found(node));
+    }
+    for (const key of this.unused) {
+      this.kept.get(key).remove();
+      this.kept.delete(key);
+    }
+  }
+
+  node(node, suffix, isFound) {
+    const key = `${node.column} ${node.name}`;
+    const box = this.one(key, 1, "rect", "sankey-node");
+    const isLast = node.column === this.last;
+    set(box, { x: node.x.toFixed(1), y: node.y.toFixed(1), width: this.thickness, height: node.height.toFixed(1) });
+    const label = this.one(`${key} label`, 2, "text", "node-label");
+    set(label, {
+      x: (isLast ? node.x - 5 : node.x + this.thickness + 5).toFixed(1),
+      y: (node.y + node.height / 2).toFixed(1),
+      "text-anchor": isLast ? "end" : "start",
+      "dominant-baseline": "central",
+    });
+    const text = plain(node.text);
+    if (label.textContent !== text) label.textContent = text;
+    for (const each of [box, label]) {
+      each.classList.toggle("faint", !isFound);
+      each.classList.toggle("choice", node.column === 0);
+      each.detail = `${text}: ${bytes(node.read, suffix)} read, ${bytes(node.written, suffix)} written`;
+      each.process = node.column === 0 ? node.name : null;
+    }
+  }
 }
 
-function draw(plot, nodes, links, { first, last, suffix, narrow }) {
-  const colour = colours();
-  const middles = places(nodes, links, plot.clientHeight - 22);
-  const short = (node) => label(node.text).replace(", ", narrow ? ",<br>" : ", ");
-  const detail = (node) => `${label(node.text)}: ${bytes(node.read, suffix)} read, ${bytes(node.written, suffix)} written`;
-  const trace = {
-    type: "sankey",
-    arrangement: "snap",
-    node: {
-      label: nodes.map(short),
-      x: nodes.map((node) => Math.min(Math.max((node.column - first) / (last - first), 0.001), 0.999)),
-      y: middles,
-      pad: GAP_PIXELS,
-      thickness: narrow ? 8 : 12,
-      color: colour.node,
-      line: { width: 0 },
-      customdata: nodes.map(detail),
-      hovertemplate: "%{customdata}<extra></extra>",
-    },
-    link: {
-      source: links.map((link) => link.from),
-      target: links.map((link) => link.to),
-      value: links.map((link) => link.value),
-      color: links.map((link) => see(colour[link.way])),
-      hovercolor: links.map((link) => colour[link.way]),
-      customdata: links.map((link) => `${label(nodes[link.from].text)} → ${label(nodes[link.to].text)}: ${bytes(link.value, suffix)} ${link.way}`),
-      hovertemplate: "%{customdata}<extra></extra>",
-    },
-  };
-  const layout = {
-    margin: { l: 4, r: 4, t: 6, b: 16 },
-    font: { family: "system-ui, sans-serif", size: narrow ? 11 : 13, color: colour.ink },
-    paper_bgcolor: colour.card,
-    hoverlabel: { align: "left" },
-  };
-  Plotly.newPlot(plot, [trace], layout, { displayModeBar: false });
-  plot.on("plotly_hover", () => { hoveredUntil = Date.now() + HOVER_MILLISECONDS; });
-  plot.on("plotly_unhover", () => { hoveredUntil = 0; });
+let figures = [];
+let chooser = () => {};
+
+function point(event) {
+  const { detail } = event.target;
+  tip.hidden = !detail;
+  if (!detail) return;
+  tip.textContent = detail;
+  const left = Math.min(event.clientX + 12, document.documentElement.clientWidth - tip.offsetWidth - 8);
+  tip.style.left = `${Math.max(left, 8)}px`;
+  tip.style.top = `${event.clientY + 16}px`;
 }
 
-/** Draw `picture` into `place` anew. */
-export function show(place, picture, way, suffix) {
+function build(place, narrow, whole) {
+  const last = whole ? LAYERS.length - 1 : 2;
+  const halves = narrow && whole ? [[0, 2], [2, 4]] : [[0, last]];
+  figures = halves.map(([first, end]) => new Figure(first, end, narrow));
+  place.replaceChildren(...figures.map((figure) => figure.element));
+  place.dataset.shape = `${narrow} ${whole}`;
+  place.classList.toggle("alone", !whole);
+  for (const { svg } of figures) {
+    svg.addEventListener("pointermove", point);
+    svg.addEventListener("pointerleave", () => { tip.hidden = true; });
+    svg.addEventListener("click", (event) => event.target.process && chooser(event.target.process));
+  }
+}
+
+/** Call `choose` with the name of a process when its box is clicked. */
+export function onChoice(choose) {
+  chooser = choose;
+}
+
+/**
+ * Draw `picture` into `place`. `process`: only its flows, up to the fd types, behind which bytes are
+ * counted by host. `search`: what does not contain it becomes faint.
+ */
+export function show(place, picture, way, suffix, process, search) {
   const narrow = place.clientWidth < NARROW_PIXELS;
-  const halves = narrow ? [[0, 2], [2, 4]] : [[0, 4]];
-  const figures = halves.map(([first, last]) => figure(picture, first, last, way, suffix, narrow));
-  place.querySelectorAll(".plot").forEach((old) => Plotly.purge(old));
-  place.replaceChildren(...figures.map((each) => each.element));
-  figures.forEach((each) => each.draw());
+  if (place.dataset.shape !== `${narrow} ${!process}`) build(place, narrow, !process);
+  const chosen = process ? { ...picture, flows: picture.flows.filter((flow) => flow.process === process) } : picture;
+  for (const figure of figures) figure.show(chosen, way, suffix, search.toLowerCase());
 }

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Listens to the exporter's events and shows the last one as chosen.
 
-import { isFree, show } from "./flow.js";
+import { answers } from "./answers.js";
+import * as doors from "./doors.js";
+import { onChoice, show } from "./flow.js";
+import * as past from "./past.js";
+import { save } from "./save.js";
 import * as tables from "./tables.js";
+import { plain } from "./words.js";
 
 const RETRY_MILLISECONDS = 3000;
 const SILENCE_MILLISECONDS = 8000;
@@ -11,9 +16,11 @@ const find = (id) => document.getElementById(id);
 const chosen = (name) => document.querySelector(`input[name=${name}]:checked`).value;
 
 let state = null;
+let earlier = null; // the state at an earlier time that is looked at
 let source = null;
 let heard = 0;
 let paused = false;
+let process = null;
 
 function tell(text, lost = false) {
   if (find("status").textContent !== text) find("status").textContent = text;
@@ -28,7 +35,7 @@ function listen() {
     heard = Date.now();
     if (paused) return;
     state = JSON.parse(event.data);
-    render();
+    if (!earlier) render(state);
   };
   source.onerror = () => {
     tell("no connection to the exporter: trying again, the numbers are old", true);
@@ -37,7 +44,7 @@ function listen() {
   };
 }
 
-function problems() {
+function problems(state) {
   const lost = Object.entries(state.lost ?? {}).filter((entry) => entry[1] > 0);
   if (!state.readable) return "The exporter cannot read its maps in the kernel: see its log.";
   if (!lost.length) return "";
@@ -46,45 +53,62 @@ function problems() {
   return `Some updates were lost (${lost.map(([reason]) => reason).join(", ")}; fdscope_lost_updates_total has their number).${room}`;
 }
 
-function emptiness(total) {
-  if (typeof Plotly === "undefined") return "The picture needs the Python package plotly, which is not installed here; the tables below have all numbers.";
+function emptiness(state, total) {
   if (!total && !state.rate) return "Measuring: rates need a second reading, which follows in a second.";
   if (total) return "No byte has gone through a file descriptor since fdscope was started.";
   return "No traffic: no process has read or written through a file descriptor in the last seconds. As soon as one does, its way through the kernel appears here.";
 }
 
-function render() {
+function render(state) {
   const total = chosen("time") === "total";
   const suffix = total ? "" : "/s";
-  const problem = problems();
+  const problem = problems(state);
   if (find("problem").textContent !== problem) find("problem").textContent = problem;
   find("problem").hidden = !problem;
   if (!state.readable) return;
-  tell(paused ? "paused" : total ? "live: bytes since fdscope was started" : "live: rates over up to 10 s");
+  tell(earlier ? `as it was at ${past.shownTime()}` : paused ? "paused" : total ? "live: bytes since fdscope was started" : "live: rates over up to 10 s");
   const picture = state[chosen("time")];
   const way = chosen("way");
-  const isEmpty = !picture || typeof Plotly === "undefined" || !picture.flows.some((flow) => way === "both" ? flow.read + flow.written : flow[way]);
-  find("empty").textContent = isEmpty ? emptiness(total) : "";
+  const isEmpty = !picture || !picture.flows.some((flow) => way === "both" ? flow.read + flow.written : flow[way]);
+  find("empty").textContent = isEmpty ? emptiness(state, total) : "";
   find("empty").hidden = !isEmpty;
   find("flows").hidden = isEmpty;
-  if (!isEmpty && isFree()) show(find("flows"), picture, way, suffix);
+  const shown = picture?.flows.some((flow) => flow.process === process) ? process : null;
+  find("chosen").hidden = !process;
+  find("chosen").firstElementChild.textContent = process && plain(shown
+    ? `Only ${process}. Behind the fd types, bytes are counted for the whole host.` : `${process} moves no bytes now.`);
+  const search = find("search").value.trim();
+  if (!isEmpty) show(find("flows"), picture, way, suffix, shown, search);
+  const { who, where } = answers(picture, suffix);
+  if (find("who").textContent !== who) find("who").textContent = who;
+  if (find("where").textContent !== where) find("where").textContent = where;
   if (!picture) return;
   tables.flows(picture, suffix);
   tables.ledger(picture, state.sees_sockets, total);
   tables.offerTypes(find("fd-type"), state.total);
-  tables.processes(picture, find("fd-type").value, suffix);
+  tables.processes(picture, find("fd-type").value, suffix, search || process || "");
   tables.devices(picture, suffix);
   tables.openFds(state.open);
 }
 
 function renderIfThere() {
-  if (state) render();
+  if (earlier ?? state) render(earlier ?? state);
 }
 
 function start() {
   find("live").hidden = false;
   document.querySelectorAll("input[type=radio], select").forEach((input) => input.addEventListener("change", renderIfThere));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", renderIfThere);
+  find("search").addEventListener("input", renderIfThere);
+  const choose = (name) => {
+    process = name;
+    renderIfThere();
+  };
+  onChoice(choose);
+  find("all").addEventListener("click", () => choose(null));
+  find("processes").addEventListener("click", (event) => {
+    const name = event.target.closest("button")?.dataset.process;
+    if (name) choose(name);
+  });
   find("pause").addEventListener("click", () => {
     paused = !paused;
     find("pause").setAttribute("aria-pressed", String(paused));
@@ -101,6 +125,14 @@ function start() {
   setInterval(() => {
     if (!document.hidden && heard && Date.now() - heard > SILENCE_MILLISECONDS) tell("the exporter sends nothing: the numbers are old", true);
   }, 1000);
+  find("save").addEventListener("click", save);
+  if (find("live").dataset.details === "yes") {
+    past.start((found) => {
+      earlier = found;
+      renderIfThere();
+    });
+  }
+  doors.start();
   listen();
 }
 

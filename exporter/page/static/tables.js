@@ -91,11 +91,12 @@ export function ledger(picture, sees, total) {
   else if (!sees) empty.textContent = "This attach mode has no hook on this kernel's socket layer: the doors cannot be compared with it.";
 }
 
-export function processes(picture, fdType, suffix) {
+/** `search`: only processes whose name contains it. */
+export function processes(picture, fdType, suffix, search) {
   const of = (values) => (fdType ? values[fdType] ?? 0 : sum(values));
   const chosen = picture.processes
     .map((process) => ({ ...process, in: of(process.read), out: of(process.written) }))
-    .filter((process) => process.in + process.out > 0)
+    .filter((process) => process.in + process.out > 0 && process.process.toLowerCase().includes(search.toLowerCase()))
     .sort((a, b) => b.in + b.out - a.in - a.out)
     .slice(0, SHOWN_PROCESSES);
   fill("processes", chosen.map((process) => {
@@ -107,7 +108,10 @@ export function processes(picture, fdType, suffix) {
     const [read, written, open] = [number(bytes(process.in, suffix)), number(bytes(process.out, suffix)),
       number(process.open === null ? "" : String(process.open))];
     [read.dataset.name, written.dataset.name, open.dataset.name] = ["read", "written", "open fds"];
-    return row([strong(process.process), cell(process.pid || "short-lived"), read, written,
+    const name = element("button", plain(process.process), "name");
+    name.type = "button";
+    name.dataset.process = process.process;
+    return row([element("td", element("b", name)), cell(process.pid || "short-lived"), read, written,
       cell(texts.join(", ")), open, cell(process.unit)]);
   }));
   document.getElementById("processes-empty").textContent = chosen.length ? "" : "No process moves bytes here now.";

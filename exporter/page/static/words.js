@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Numbers and names as people read them.
 
+/** The address of a path of the exporter, without the password that may stand in the page's own. */
+export function asked(path) {
+  return new URL(path, location.origin + location.pathname);
+}
+
 const PREFIXES = ["", "k", "M", "G", "T", "P", "E"];
 
 /** 12345678 as "12.3 MB", with "/s" where it is a rate. */
@@ -23,9 +28,4 @@ export function exactly(value) {
 /** A name that programs choose: what could hide or turn around text is shown as a box. */
 export function plain(name) {
   return name.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, "\ufffd");
-}
-
-/** The same for the charting library, which takes some markup in its texts. */
-export function label(name) {
-  return plain(name).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Counts an operation: the same in every layer and attach mode. */
-
+#include "core/cells.c"
+#include "core/names.c"
 
 /* Results by which the kernel asks itself to restart a system call: they are no errors. */
 static __always_inline bool is_restart(s64 result)
@@ -13,19 +14,6 @@ static __always_inline bool is_restart(s64 result)
 		return true;
 	}
 	return false;
-}
-
-static __always_inline void lose_many(u32 loss, u64 events)
-{
-	u64 *count = losses.lookup(&loss);
-
-	if (count)
-		__sync_fetch_and_add(count, events);
-}
-
-static __always_inline void lose(u32 loss)
-{
-	lose_many(loss, 1);
 }
 
 /* Reads user memory that the call has just used; false, and counted as lost, if it is gone. */
@@ -57,33 +45,6 @@ static __always_inline void account_overflow(struct counter_key *key, u64 operat
 		add(amount, operations, bytes);
 }
 
-/* `task`: any thread that has not ended; a leader that has ended keeps its last cgroup. */
-static __always_inline void describe(struct process *process, const struct task_struct *task)
-{
-	const struct task_struct *leader = NULL;
-
-	PROBE_READ(leader, &task->group_leader);
-	PROBE_READ(process->comm, &leader->comm);
-	process->cgroup_id = cgroup_id_of(task);
-}
-
-static __always_inline void note_process(struct process_key key, const struct task_struct *task)
-{
-	struct process process = {};
-
-	/*
-	 * Decided by the compiler: the verifier would follow both branches wherever a task is
-	 * given.
-	 */
-	if (__builtin_constant_p(!task) && !task)
-		return;
-	if (processes.lookup(&key))
-		return;
-	describe(&process, task);
-	if (processes.update(&key, &process))
-		lose(LOSS_PROCESSES_FULL);
-}
-
 static __always_inline struct amount *new_counter(struct counter_key *key,
 						  const struct task_struct *task)
 {
@@ -95,61 +56,11 @@ static __always_inline struct amount *new_counter(struct counter_key *key,
 	return counters.lookup(key);
 }
 
-static __always_inline bool is_excluded(struct process_key owner)
-{
-#ifdef EXCLUDED_TGID
-	return owner.tgid == EXCLUDED_TGID;
-#else
-	return false;
-#endif
-}
-
-/*
- * Counts what `task` has done, for the process `owner`; `task` is NULL if the process is known
- * already. `result`: the bytes that were moved, or a negative errno.
- */
-static __always_inline void account_of(const struct task_struct *task, struct process_key owner,
-				       u32 account, u32 fd_type, u32 via, s64 result,
-				       u64 operations)
-{
-	struct counter_key key = {
-		.tgid = owner.tgid,
-		.start = owner.start,
-		.account = account,
-		.fd_type = fd_type,
-		.via = via,
-	};
-	struct amount *amount;
-	u64 bytes = result;
-
-	if (is_excluded(owner))
-		return;
-	if (result < 0) {
-		if (is_restart(result))
-			return;
-		key.error = -result < UNKNOWN_ERRNO ? -result : UNKNOWN_ERRNO;
-		bytes = 0;
-	}
-	amount = counters.lookup(&key);
-	if (!amount)
-		amount = new_counter(&key, task);
-	if (amount)
-		add(amount, operations, bytes);
-	else
-		account_overflow(&key, operations, bytes);
-}
-
 static __always_inline u64 *new_filesystem(struct filesystem_key *key)
 {
-	struct filesystem filesystem = {};
-	const char *name = NULL;
 	u64 zero = 0;
 
-	if (!filesystems.lookup(&key->type)) {
-		PROBE_READ(name, &((struct file_system_type *)key->type)->name);
-		bpf_probe_read_kernel_str(filesystem.name, sizeof(filesystem.name), name);
-		filesystems.update(&key->type, &filesystem);
-	}
+	note_filesystem(key->type);
 	filesystem_bytes.insert(key, &zero);
 	return filesystem_bytes.lookup(key);
 }
@@ -172,14 +83,69 @@ static __always_inline void account_filesystem(struct target target, u32 account
 		lose(LOSS_FILESYSTEMS_FULL);
 }
 
+/* Counts in the hash maps. */
+static __always_inline void count_by_key(const struct task_struct *task, struct counter_key *key,
+					 u64 filesystem, u64 operations, u64 bytes)
+{
+	struct target target = {.filesystem = filesystem, .fd_type = key->fd_type};
+	struct amount *amount = counters.lookup(key);
+
+	if (!amount)
+		amount = new_counter(key, task);
+	if (amount)
+		add(amount, operations, bytes);
+	else
+		account_overflow(key, operations, bytes);
+	if (filesystem && bytes)
+		account_filesystem(target, key->account, bytes);
+}
+
+static __always_inline void count(const struct task_struct *task, struct process_key owner,
+				  u32 account, struct target target, u32 via, s64 result,
+				  u64 operations)
+{
+	struct counter_key key = {
+		.tgid = owner.tgid,
+		.start = owner.start,
+		.account = account,
+		.fd_type = target.fd_type,
+		.via = via,
+	};
+	u64 bytes = result;
+	u32 code;
+
+	if (is_excluded(owner))
+		return;
+	if (result < 0) {
+		if (is_restart(result))
+			return;
+		key.error = -result < UNKNOWN_ERRNO ? -result : UNKNOWN_ERRNO;
+		bytes = 0;
+	}
+	code = account | target.fd_type << 8 | via << 16 | (u32)key.error << 24;
+	if (!count_in_cell(owner, task, code, target.filesystem, operations, bytes))
+		count_by_key(task, &key, target.filesystem, operations, bytes);
+}
+
+/*
+ * Counts what `task` has done, for the process `owner`; `task` is NULL if the process is known
+ * already. `result`: the bytes that were moved, or a negative errno.
+ */
+static __always_inline void account_of(const struct task_struct *task, struct process_key owner,
+				       u32 account, u32 fd_type, u32 via, s64 result,
+				       u64 operations)
+{
+	struct target target = {.fd_type = fd_type};
+
+	count(task, owner, account, target, via, result, operations);
+}
+
 /* Counts what `task` has done at the file layer. */
 static __always_inline void account_file(const struct task_struct *task, struct process_key owner,
 					 u32 account, struct target target, u32 door, s64 result,
 					 u64 operations)
 {
-	account_of(task, owner, account, target.fd_type, door, result, operations);
-	if (target.filesystem && result > 0 && !is_excluded(owner))
-		account_filesystem(target, account, result);
+	count(task, owner, account, target, door, result, operations);
 }
 
 /* Counts what the current process has done. */

@@ -5,10 +5,12 @@
  */
 #pragma once
 
-#define PROBE_READ(destination, pointer) \
-	bpf_probe_read_kernel(&(destination), sizeof(destination), (const void *)(pointer))
+#include "core/loads.h"
 
-#ifdef HAVE_TASK_BTF
+#ifdef RDONLY_CAST
+#define TASK_READ(destination, pointer) \
+	((destination) = *(__typeof__(pointer))rdonly_cast(pointer, TYPE_cpumask))
+#elif defined(HAVE_TASK_BTF)
 #define TASK_READ(destination, pointer) ((destination) = *(pointer))
 #else
 #define TASK_READ(destination, pointer) PROBE_READ(destination, pointer)
@@ -269,6 +271,19 @@ struct syscall_entry {
 
 #define NO_SYSCALL 0xffffffff
 
+/* The number alone, whatever program made the call. */
+static __always_inline u32 syscall_number(const struct pt_regs *regs)
+{
+	s32 number = NO_SYSCALL;
+
+#ifdef MACHINE_aarch64
+	PROBE_READ(number, &regs->syscallno);
+#else
+	PROBE_READ(number, &regs->orig_ax);
+#endif
+	return number;
+}
+
 #ifdef MACHINE_aarch64
 #ifndef PSR_MODE32_BIT
 #define PSR_MODE32_BIT 0x10
@@ -301,8 +316,13 @@ static __always_inline struct syscall_entry syscall_entry(const struct pt_regs *
 {
 	struct syscall_entry entry = {};
 
+#ifdef RDONLY_CAST
+	PROBE_READ(entry.first, &regs->di);
+	PROBE_READ(entry.number, &regs->orig_ax);
+#else
 	/* di and orig_ax are neighbours */
 	PROBE_READ(entry, &regs->di);
+#endif
 	if (is_compat())
 		PROBE_READ(entry.first, &regs->bx);
 	return entry;

@@ -136,7 +136,9 @@ ON_TRACEPOINT(sched_process_exit)
 	process = process_of(this_task());
 	if (process) {
 		describe(process, this_task());
+#ifndef HAS_CELLS
 		process->exited = 1;
+#endif
 	}
 	fds_at_exit(ctx);
 	return 0;

@@ -132,20 +132,38 @@ static __always_inline void account_fds(const struct task_struct *task, struct p
 {
 	u32 fd_type;
 
+	note_process(owner, task);
 	for (fd_type = 0; fd_type < FD_TYPE_COUNT; fd_type++) {
 		if (!counts[fd_type])
 			continue;
 		count_flow(account, fd_type, counts[fd_type]);
-		account_of(task, owner, account, fd_type, via, 0, counts[fd_type]);
+		account_of(NULL, owner, account, fd_type, via, 0, counts[fd_type]);
 	}
+}
+
+/* False for all but one of the threads of a process that end at once. */
+static __always_inline bool ends_first(struct process_key key)
+{
+	u32 one = 1;
+#ifdef HAS_CELLS
+	struct process *process;
+
+	note_process(key, this_task());
+	process = processes.lookup(&key);
+	if (process)
+		return !compare_and_swap(&process->exited, 0, 1);
+#endif
+	return !ended_processes.insert(&key, &one);
 }
 
 static __always_inline void mark_ended(struct process_key *key)
 {
+#ifndef HAS_CELLS /* else it was marked before */
 	struct process *process = processes.lookup(key);
 
 	if (process)
 		process->exited = 1;
+#endif
 }
 
 #ifdef MODE_TRACEPOINT
@@ -270,9 +288,8 @@ static __always_inline void fds_at_exit(void *ctx)
 	struct signal_struct *signal;
 	struct fd_walk *walk;
 	int users, threads;
-	u32 one = 1;
 
-	if (!files || ended_processes.insert(&key, &one))
+	if (!ends_first(key) || !files)
 		return;
 	TASK_READ(signal, &this_task()->signal);
 	TASK_READ(threads, &signal->nr_threads);

@@ -80,11 +80,13 @@ static __always_inline struct file *file_of_sock(const struct sock *sk)
 static __always_inline int socket_operation(void *ctx, u32 direction, u64 flags, struct sock *sk,
 					    s32 result)
 {
-	struct file *file = file_of_sock(sk);
-	u32 fd_type = sock_fd_type(sk);
+	struct file *file;
+	u32 fd_type;
 
 	if (result < 0)
 		return 0;
+	file = file_of_sock(sk);
+	fd_type = sock_fd_type(sk);
 	/* A kernel thread uses a socket that a process gave it: nbd, iscsi, sockmap. */
 	if (task_flags() & PF_KTHREAD)
 		file = NULL;

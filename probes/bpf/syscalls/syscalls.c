@@ -31,16 +31,31 @@ struct in_flight {
 	struct process_key owner; /* once it has returned */
 };
 
-/* Argument `index` of 1 to 3; socketcall(2) of 32-bit programs has its arguments in memory. */
+/*
+ * An argument of socketcall(2) of 32-bit programs, which has them in memory; NO_FD if it cannot be
+ * read. Nothing is lost if the kernel could not read it either, nor on entry (result -ENOSYS).
+ */
+static __always_inline u32 socketcall_argument(const struct in_flight *now, u32 index)
+{
+	const void *from = (void *)syscall_argument(now->regs, 1) + index * sizeof(u32);
+	u32 value;
+#ifndef MACHINE_aarch64
+	u64 result = 0;
+
+	if (!bpf_probe_read_user(&value, sizeof(value), from))
+		return value;
+	PROBE_READ(result, &now->regs->ax);
+	if ((s32)result != -EFAULT && (s32)result != -ENOSYS)
+		lose(LOSS_USER_MEMORY);
+#endif
+	return NO_FD;
+}
+
+/* Argument `index` of 1 to 3. */
 static __always_inline u64 argument_of(const struct in_flight *now, u32 index)
 {
-	u32 value = 0;
-
-	if (now->slot < SOCKETCALL_SLOTS)
-		return syscall_argument(now->regs, index);
-	read_user(&value, sizeof(value),
-		  syscall_argument(now->regs, 1) + index * sizeof(value));
-	return value;
+	return now->slot < SOCKETCALL_SLOTS ? syscall_argument(now->regs, index)
+					    : socketcall_argument(now, index);
 }
 
 static __always_inline struct in_flight call_in_flight(struct pt_regs *regs)
@@ -67,16 +82,15 @@ static __always_inline u32 fd_argument(const struct in_flight *now, u32 index)
 }
 
 /*
- * True for calls that must be looked at on entry: those that close descriptors, whose types are
- * known only before, and those that may take long with a part of their bytes moved.
+ * How system calls of a number are followed, whatever program makes them: not (0), at the return, or
+ * from their entry. The latter are those that close descriptors, whose types are known only before,
+ * and those that may take long with a part of their bytes moved.
  */
-static __always_inline bool is_followed_from_entry(u32 number)
+static __always_inline u8 how_followed(u32 number)
 {
-	switch (number) {
-	case CALLS_FROM_ENTRY:
-		return true;
-	}
-	return false;
+	u8 *found = followed.lookup(&number);
+
+	return found ? *found : 0;
 }
 
 static __always_inline bool is_transfer(const struct syscall *call)
@@ -111,11 +125,14 @@ static __always_inline void begin_tail_call(void)
 /* sys_enter(struct pt_regs *regs, long number) */
 int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 {
+	u8 followed = how_followed(ctx->args[1]);
 	struct in_flight now;
 	struct syscall *call;
 
+	if (!followed)
+		return 0;
 #ifndef LATENCY
-	if (!is_followed_from_entry(ctx->args[1]) && !fds_are_shared())
+	if (followed != FROM_ENTRY && !fds_are_shared())
 		return 0;
 #endif
 	now = call_in_flight((struct pt_regs *)ctx->args[0]);
@@ -148,25 +165,16 @@ static __always_inline u32 read_account(const struct in_flight *now, struct sysc
 	return receive_account(argument_of(now, index), fd_type, true);
 }
 
-/* Counts the descriptor that is read from; returns its fd type. */
-static __always_inline u32 read_side(const struct in_flight *now, struct syscall *call,
-				     const struct pending *then, s64 result, u64 operations)
+/* Counts the descriptor that is read from, or the one that is written to; returns its fd type. */
+static __always_inline u32 one_side(const struct in_flight *now, struct syscall *call,
+				    const struct pending *then, bool writes, s64 result,
+				    u64 operations)
 {
-	struct target target = target_at_return(then, 0, fd_argument(now, call->read_argument));
+	u32 fd = fd_argument(now, writes ? call->write_argument : call->read_argument);
+	struct target target = target_at_return(then, writes, fd);
+	u32 account = writes ? ACCOUNT_FILE_WRITE : read_account(now, call, target.fd_type);
 
-	finish_of(now->owner, now->slot, read_account(now, call, target.fd_type), target,
-		  call->door, result, operations);
-	return target.fd_type;
-}
-
-/* Counts the descriptor that is written to; returns its fd type. */
-static __always_inline u32 write_side(const struct in_flight *now, struct syscall *call,
-				      const struct pending *then, s64 result, u64 operations)
-{
-	struct target target = target_at_return(then, 1, fd_argument(now, call->write_argument));
-
-	finish_of(now->owner, now->slot, ACCOUNT_FILE_WRITE, target, call->door, result,
-		  operations);
+	finish_of(now->owner, now->slot, account, target, call->door, result, operations);
 	return target.fd_type;
 }
 
@@ -240,13 +248,18 @@ static __always_inline void control_messages(struct bpf_raw_tracepoint_args *ctx
 /* sys_exit(struct pt_regs *regs, long result) */
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct in_flight now = call_in_flight((struct pt_regs *)ctx->args[0]);
-	struct syscall *call = syscalls.lookup(&now.slot);
+	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
 	s64 result = ctx->args[1];
-	u32 fd_type = NO_FD_TYPE;
+	struct in_flight now;
 	struct pending *then;
-	bool reads, writes;
+	struct syscall *call;
+	bool writes;
+	u32 fd_type;
 
+	if (!how_followed(syscall_number(regs)))
+		return 0;
+	now = call_in_flight(regs);
+	call = syscalls.lookup(&now.slot);
 	if (!call || !call->known)
 		return 0;
 	now.owner = current_process_key();
@@ -262,24 +275,41 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 		go_on(ctx, call->tail_call);
 		return 0;
 	}
-	reads = call->read_argument != NO_ARGUMENT;
-	writes = call->write_argument != NO_ARGUMENT;
-	if (call->one_way) {
-		writes = fd_is_writable(now.first);
-		reads = !writes;
-	}
+	if (call->read_argument == NO_ARGUMENT && call->write_argument == NO_ARGUMENT)
+		return 0;
+	writes = call->one_way ? fd_is_writable(now.first) : call->write_argument != NO_ARGUMENT;
 	if (call->bytes_argument != NO_ARGUMENT && result == 0)
 		result = argument_of(&now, call->bytes_argument);
-	if (reads)
-		fd_type = read_side(&now, call, then, result, 1);
-	if (writes)
-		fd_type = write_side(&now, call, then, result, 1);
+	fd_type = one_side(&now, call, then, writes, result, 1);
 	if (is_transfer(call))
 		end_transfer();
 	used(then);
 	if (call->when == WHEN_IN_MESSAGE && is_unix_socket(fd_type) &&
 	    (writes ? takes_fds_along(fd_type, result) : result >= 0))
 		control_messages(ctx, argument_of(&now, 1), 1, writes);
+	return 0;
+}
+
+/*
+ * Tail call of system calls that read one descriptor and write another: in the program of the
+ * others, the verifier would follow each way through the first with each through the second.
+ */
+int on_two_fds(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct in_flight now = call_in_flight((struct pt_regs *)ctx->args[0]);
+	struct syscall *call = syscalls.lookup(&now.slot);
+	s64 result = ctx->args[1];
+	struct pending *then;
+
+	if (!call)
+		return 0;
+	now.owner = current_process_key();
+	then = remembered(now.slot);
+	one_side(&now, call, then, false, result, 1);
+	one_side(&now, call, then, true, result, 1);
+	if (is_transfer(call))
+		end_transfer();
+	used(then);
 	return 0;
 }
 
@@ -302,7 +332,7 @@ int on_messages(struct bpf_raw_tracepoint_args *ctx)
 	u64 vector = argument_of(&now, 1);
 	u32 messages = ctx->args[1], i, fd_type;
 	struct pending *then;
-	bool reads;
+	bool writes;
 
 	/* A call of no message is no operation. */
 	if (!call || !messages)
@@ -319,15 +349,12 @@ int on_messages(struct bpf_raw_tracepoint_args *ctx)
 		go_on(ctx, TAIL_CALL_MESSAGES);
 		return 0;
 	}
-	reads = call->read_argument != NO_ARGUMENT;
+	writes = call->write_argument != NO_ARGUMENT;
 	now.owner = current_process_key();
 	then = remembered(now.slot);
-	if (reads)
-		fd_type = read_side(&now, call, then, done->bytes, messages);
-	else
-		fd_type = write_side(&now, call, then, done->bytes, messages);
+	fd_type = one_side(&now, call, then, writes, done->bytes, messages);
 	used(then);
 	if (is_unix_socket(fd_type))
-		control_messages(ctx, vector, messages, !reads);
+		control_messages(ctx, vector, messages, writes);
 	return 0;
 }

@@ -55,6 +55,22 @@ def test_events_are_all_there_were_of_a_target_that_is_new() -> None:
         expressions.events(fds.OPEN_FDS)
 
 
+def test_names_of_units_are_joined() -> None:
+    assert expressions.with_names("busy", "container", "pod") == (
+        "busy * on (unit) group_left (container, pod)"
+        f" topk by (unit) (1, max by (unit, container, pod) (fdscope_unit_info{{{TARGET}}}))"
+    )
+    with pytest.raises(expressions.QueryError, match="no label colour"):
+        expressions.with_names("busy", "colour")
+
+
+def test_the_least_pace_of_the_steps_of_a_window() -> None:
+    written = expressions.least_pace(fds.OPEN_FDS, ("process",), 60, pid="7")
+    assert [f"offset {back}s" in written for back in (20, 40, 60, 80)] == [True, True, True, False]
+    assert written.startswith("(min by (process) (label_replace(sum by (process) (")
+    assert "/ 20 > 0 and sum by (process) (" in written
+
+
 def test_increase_of_processes_is_refused() -> None:
     with pytest.raises(expressions.QueryError, match="misses short ones"):
         expressions.growth(layers.FILE_READS)

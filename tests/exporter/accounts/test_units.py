@@ -5,7 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from fdscope.exporter.accounts.units import NO_UNIT, UNKNOWN_UNIT, Units, unit_in
+from fdscope.exporter.accounts.units import (
+    NO_UNIT,
+    NOWHERE,
+    UNKNOWN_UNIT,
+    Place,
+    Runtime,
+    Units,
+    place_in,
+)
 from fdscope.probes.schema.snapshot import Cgroup, Process, ProcessKey
 
 CONTAINER = b"0123456789ab" + b"c" * 52
@@ -13,11 +21,11 @@ INNER = b"ba9876543210" + b"d" * 52
 ROOT = Cgroup(1, 0, b"")
 
 
-def unit_of(path: bytes) -> str:
-    unit = NO_UNIT
+def place_of(path: bytes) -> Place:
+    place = NOWHERE
     for name in path.split(b"/"):
-        unit = unit_in(unit, name)
-    return unit
+        place = place_in(place, name)
+    return place
 
 
 @pytest.mark.parametrize(
@@ -25,7 +33,10 @@ def unit_of(path: bytes) -> str:
     [
         (b"", ""),
         (b"/system.slice/ssh.service", "ssh.service"),
-        (b"/user.slice/user-0.slice/user@0.service/app.slice/a.service/x", "a.service"),
+        (
+            b"/user.slice/user-0.slice/user@0.service/app.slice/a.service/x",
+            "user@0.service/a.service",
+        ),
         (b"/user.slice/user-0.slice/session-3.scope", "session-3.scope"),
         (b"/system.slice/docker-%s.scope" % CONTAINER, "0123456789ab"),
         (b"/docker/%s" % CONTAINER, "0123456789ab"),
@@ -42,7 +53,118 @@ def unit_of(path: bytes) -> str:
     ],
 )
 def test_unit_of_a_path(path: bytes, unit: str) -> None:
-    assert unit_of(path) == unit
+    assert place_of(path).unit == unit
+
+
+def test_a_service_of_two_users_is_two_units() -> None:
+    path = b"/user.slice/user-%d.slice/user@%d.service/app.slice/dbus.service"
+    places = [place_of(path % (uid, uid)) for uid in (1000, 1001)]
+    assert [(place.unit, place.user) for place in places] == [
+        ("user@1000.service/dbus.service", "1000"),
+        ("user@1001.service/dbus.service", "1001"),
+    ]
+    assert place_of(b"/system.slice/dbus.service").unit == "dbus.service"
+    session = place_of(b"/user.slice/user-1000.slice/session-3.scope")
+    assert (session.unit, session.user) == ("session-3.scope", "1000")
+
+
+@pytest.mark.parametrize(
+    ("path", "unit"),
+    [
+        (b"/user.slice/user-7.slice/user@7.service/user@8.service/a.service", "user@7.service/"),
+        (b"/user.slice/user-7.slice/user@7.service/lxc/web/a.service", "user@7.service/"),
+        (b"/user.slice/user-7.slice/user@7.service/machine-web.scope/a.service", "user@7.service/"),
+        (b"/a.service/lxc.payload.web/ssh.service", "a.service/"),
+        (b"/a.service/user@8.service/b.service", "b.service"),
+        (b"/docker/%s/user@8.service/b.service" % CONTAINER, "0123456789ab"),
+    ],
+)
+def test_nobody_is_taken_for_another_user_or_machine(path: bytes, unit: str) -> None:
+    """Users and services can make cgroups of any name, in their own cgroup only."""
+    assert place_of(path).unit.startswith(unit)
+
+
+_POD = "a1b2c3d4-0000-1111-2222-333344445555"
+_PODMAN_POD = "4076d0816d5d" + "8" * 52
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("docker/ID", (Runtime.DOCKER, "ID")),
+        ("system.slice/docker-ID.scope", (Runtime.DOCKER, "ID")),
+        ("system.slice/docker-ID.scope/init.scope", (Runtime.DOCKER, "ID")),
+        ("user.slice/user-7.slice/user@7.service/user.slice/docker-ID.scope",
+         (Runtime.DOCKER, "ID", "", "7")),
+        ("system.slice/system.slice:docker:ID", (Runtime.DOCKER, "ID")),
+        ("system.slice/nerdctl-ID.scope", (Runtime.CONTAINERD, "ID")),
+        ("default/ID", (Runtime.NONE, "ID")),
+        ("kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUID_.slice/"
+         "cri-containerd-ID.scope", (Runtime.CONTAINERD, "ID", _POD)),
+        ("kubepods.slice/kubepods-podUID_.slice/crio-ID.scope/container",
+         (Runtime.CRI_O, "ID", _POD)),
+        ("kubepods/besteffort/podUID/ID", (Runtime.NONE, "ID", _POD)),
+        ("kubepods/podUID/crio-ID", (Runtime.CRI_O, "ID", _POD)),
+        ("system.slice/containerd.service/kubepods-burstable-podUID_.slice:cri-containerd:ID",
+         (Runtime.CONTAINERD, "ID")),
+        ("machine.slice/libpod-ID.scope/container", (Runtime.PODMAN, "ID")),
+        ("machine.slice/libpod-conmon-ID.scope", (Runtime.PODMAN, "ID")),
+        ("libpod_parent/libpod-ID", (Runtime.PODMAN, "ID")),
+        ("libpod_parent/PID/libpod-ID", (Runtime.PODMAN, "ID", _PODMAN_POD)),
+        ("machine.slice/machine-libpod_pod_PID.slice/libpod-ID.scope/container",
+         (Runtime.PODMAN, "ID", _PODMAN_POD)),
+        ("user.slice/user-7.slice/user@7.service/user.slice/user-libpod_pod_PID.slice/"
+         "libpod-ID.scope", (Runtime.PODMAN, "ID", _PODMAN_POD, "7")),
+        ("machine.slice/systemd-nspawn@web.service/payload", (Runtime.NSPAWN, "web")),
+        ("machine.slice/systemd-nspawn@web.service/payload/system.slice/a.service",
+         (Runtime.NSPAWN, "web")),
+        (r"machine.slice/machine-my\x2dweb.scope", (Runtime.NSPAWN, "my-web")),
+        (r"machine.slice/machine-qemu\x2d3\x2dvm.scope/libvirt/emulator",
+         (Runtime.LIBVIRT, "qemu-3-vm")),
+        ("lxc.payload.web/system.slice/a.service", (Runtime.LXC, "web")),
+        ("lxc.payload/web/init.scope", (Runtime.LXC, "web")),
+        ("lxc/100/ns/system.slice/a.service", (Runtime.LXC, "100")),
+        ("docker/ID/kubelet.slice/kubelet-kubepods-podUID_.slice/cri-containerd-NESTED.scope",
+         (Runtime.CONTAINERD, "NESTED")),
+    ],
+)  # fmt: skip
+def test_what_the_paths_of_the_runtimes_say(path: str, expected: tuple[Runtime | str, ...]) -> None:
+    known = {
+        "UID_": _POD.replace("-", "_"),
+        "UID": _POD,
+        "PID": _PODMAN_POD,
+        "NESTED": INNER.decode(),
+        "ID": CONTAINER.decode(),
+    }
+    for word, text in known.items():
+        path = path.replace(word, text)
+    place = place_of(path.encode())
+    runtime, container, *rest = expected
+    pod, user = [*rest, "", ""][:2]
+    container = known.get(str(container), container)
+    assert (place.runtime, place.container, place.pod, place.user) == (
+        runtime, container, pod, user,
+    )  # fmt: skip
+
+
+def test_a_service_of_two_machines_is_two_units() -> None:
+    units = {
+        place_of(path).unit
+        for path in (
+            b"/system.slice/ssh.service",
+            b"/machine.slice/systemd-nspawn@a.service/payload/system.slice/ssh.service",
+            b"/machine.slice/machine-b.scope/payload/system.slice/ssh.service",
+            b"/lxc.payload.c/system.slice/ssh.service",
+            b"/lxc/d/system.slice/ssh.service",
+        )
+    }
+    assert units == {
+        "ssh.service",
+        "systemd-nspawn@a.service/ssh.service",
+        "machine-b.scope/ssh.service",
+        "lxc.payload.c/ssh.service",
+        "lxc/d/ssh.service",
+    }
 
 
 class Kernel:
@@ -162,6 +284,27 @@ def test_a_container_needs_no_names_further_out(kernel: Kernel) -> None:
     inner = kernel.make(*[b"d"] * 40, CONTAINER, b"a.service")
     kernel.end(inner)
     assert met(units, 7, inner, exited=True) == "0123456789ab"
+
+
+def test_a_container_has_its_pod_where_the_names_further_out_are_known(kernel: Kernel) -> None:
+    units = Units(kernel)
+    pod = kernel.make(b"kubepods.slice", b"kubepods-pod%s.slice" % _POD.replace("-", "_").encode())
+    kernel.living[7] = inner = kernel.make(b"crio-%s.scope" % CONTAINER, b"x", parent=pod)
+    assert met(units, 7, inner) == "0123456789ab"
+    assert units.place_of("0123456789ab") == Place(
+        "0123456789ab", Runtime.CRI_O, CONTAINER.decode(), _POD
+    )
+
+
+def test_a_user_cannot_replace_what_is_known_of_a_unit(kernel: Kernel) -> None:
+    units = Units(kernel)
+    forged = kernel.make(b"user.slice", b"user-7.slice", b"user@7.service", b"crio-%s" % CONTAINER)
+    real = kernel.make(b"docker", CONTAINER)
+    for cgroup in (forged, real, forged):
+        kernel.end(cgroup)
+        met(units, 9, cgroup, exited=True)
+    assert units.place_of("0123456789ab").runtime is Runtime.DOCKER
+    assert units.place_of("a.service") == Place("a.service"), "not seen yet"
 
 
 def test_a_circle_of_names_ends(kernel: Kernel) -> None:

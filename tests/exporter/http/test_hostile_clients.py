@@ -18,6 +18,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from fdscope.exporter import priority
 from fdscope.exporter.http import connections
 from fdscope.exporter.http.connections import Connections, LimitedServer, Standing
 from fdscope.exporter.http.handlers import Access, application
@@ -25,11 +26,20 @@ from fdscope.exporter.http.peers import Peers
 from fdscope.exporter.web_config.gate import Gate
 from fdscope.exporter.web_config.protection import Protection
 from tests.exporter.process import exporter, read_until
-from tests.exporter.serving import FakeCollector, Running, running, wait_for
+from tests.exporter.serving import FakeCollector, Running, options, running, wait_for
 from tests.exporter.web_config.certificates import authority
 
 # They load both processors, and judge by how long answers take.
 pytestmark = pytest.mark.hostile
+
+
+@pytest.fixture(autouse=True)
+def _priority_of_the_exporter() -> Iterator[None]:
+    """That of ``--scheduling.nice``, where we may: the server's threads inherit it."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    priority.raise_to(options().nice)
+    yield
+    os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
 LARGE = "x" * 3_000_000
@@ -50,7 +60,7 @@ def get(path: str) -> bytes:
 KINDS: dict[str, bytes] = {
     "connect and send nothing": b"",
     "half a header": get("/metrics")[:-2],
-    "read no file": get("/static/plotly.min.js"),
+    "read no file": get("/static/page.css"),
     "read no metrics": get("/metrics"),
     "read no events": get("/events"),
     "read no page, many times over one connection": get("/") * 500,
@@ -111,6 +121,7 @@ def test_three_hundred_clients_of_all_kinds() -> None:
 
 CROWD = """
 import os, socket, sys, time
+os.setpriority(os.PRIO_PROCESS, 0, 0)
 port, start, number = int(sys.argv[1]), bytes.fromhex(sys.argv[2]), int(sys.argv[3])
 os.setresgid(65534, 65534, 65534) if os.geteuid() == 0 else None
 os.setresuid(65534, 65534, 65534) if os.geteuid() == 0 else None
@@ -140,7 +151,9 @@ while True:
 def crowd(port: int, start: bytes, number: int) -> Iterator[None]:
     """Another user, where we are root, who connects as fast as that goes."""
     command = [sys.executable, "-I", "-c", CROWD, str(port), start.hex(), str(number)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         try:
             assert process.stdout
             assert process.stdout.readline() == "begun\n"
@@ -149,7 +162,7 @@ def crowd(port: int, start: bytes, number: int) -> Iterator[None]:
             process.kill()
 
 
-@pytest.mark.parametrize("start", [b"", get("/metrics"), get("/static/plotly.min.js")])
+@pytest.mark.parametrize("start", [b"", get("/metrics"), get("/static/page.css")])
 def test_a_flood_of_connections(start: bytes) -> None:
     with running(FakeCollector()) as web, crowd(web.port, start, 400):
         wait_for(lambda: len(web.server.connections) > 20)
@@ -230,6 +243,15 @@ def test_headers_over_the_limit_are_told(web: Running) -> None:
         assert b"Connection: close" in answer
 
 
+def test_an_end_does_not_wait_for_clients_that_were_refused() -> None:
+    with running(FakeCollector()) as web, web.connect() as client:
+        client.sendall(b"GET /" + b"a" * 3 * connections.MAX_HEADER_BYTES)
+        assert client.recv(65536).startswith(b"HTTP/1.1 414 ")
+        wait_for(lambda: connections._Refusing.lingering == 1)
+        web.stop()
+        assert connections._Refusing.lingering == 0
+
+
 def test_a_header_byte_by_byte_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.5)
     with running(FakeCollector()) as web, web.connect() as client:
@@ -270,7 +292,7 @@ def test_few_descriptors_are_enough_and_running_out_of_them_costs_little() -> No
         assert address
         port = int(address[1])
         with contextlib.ExitStack() as stack:
-            for start in (b"", get("/static/plotly.min.js"), get("/events")):
+            for start in (b"", get("/static/page.css"), get("/events")):
                 for client in open_many(port, start, 100):
                     stack.enter_context(client)
             before = cpu_seconds(process.pid)

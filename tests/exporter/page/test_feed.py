@@ -16,8 +16,9 @@ import pytest
 
 from fdscope.exporter.http.exposition import LeftOut
 from fdscope.exporter.page import feed
-from fdscope.exporter.page.files import CHARTS, files
-from fdscope.exporter.page.state import disk_filesystems
+from fdscope.exporter.page.files import files
+from fdscope.exporter.page.history import History
+from fdscope.exporter.page.state import Picture, State, disk_filesystems
 from tests.exporter.serving import FakeCollector, Running, running, wait_for
 
 
@@ -106,7 +107,7 @@ def test_a_viewer_at_the_very_end_of_the_window_is_served() -> None:
         async def collect() -> None:
             followed.take(())
 
-        followed = feed.Feed(collect, LeftOut(), lambda: now[0])
+        followed = feed.Feed(collect, LeftOut(), History(0), lambda: now[0])
         async with aclosing(followed.messages()) as messages:
             await anext(messages)
         await asyncio.sleep(2.5 * feed.INTERVAL_SECONDS)  # it has noticed that no page is open
@@ -158,7 +159,9 @@ def test_a_client_that_does_not_read_is_dropped(
     web: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fdscope.exporter.http.handlers.WRITE_SECONDS", 0.3)
-    monkeypatch.setattr(feed, "state", lambda *_: {"large": "x" * 10_000_000})
+    nothing = Picture([], [], [], [], [])
+    large = State(0.0, True, True, None, nothing, lost={"x" * 10_000_000: 1}, open={})
+    monkeypatch.setattr(feed, "state", lambda *_: large)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", web.port))
@@ -204,10 +207,6 @@ def test_files(web: Running, name: str) -> None:
     assert web.request(f"/static/{name}", If_None_Match=headers["ETag"])[0] == 200
     status, headers, nothing = web.request(f"/static/{name}", "HEAD")
     assert (status, int(headers["Content-Length"]), nothing) == (200, len(body), b"")
-
-
-def test_the_charting_library_is_there() -> None:
-    assert CHARTS in files()
 
 
 @pytest.mark.parametrize("path", ["/static/", "/static/../page.html", "/static/page.html"])

@@ -45,6 +45,15 @@ def proxied(port: int) -> Iterator[str]:
                 while piece := response.read1():
                     self.wfile.write(piece)
 
+        def do_POST(self) -> None:
+            behind = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            with contextlib.closing(behind):
+                behind.request("POST", self.path.removeprefix(PREFIX), headers=dict(self.headers))
+                response = behind.getresponse()
+                self.send_response(response.status)
+                self.end_headers()
+                self.wfile.write(response.read())
+
         def log_message(self, *_: object) -> None:
             return
 
@@ -52,9 +61,11 @@ def proxied(port: int) -> Iterator[str]:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}{PREFIX}/"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}{PREFIX}/"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture
@@ -81,7 +92,7 @@ def guarded(tmp_path: Path) -> Iterator[Running]:
 def it_is_whole(page: "Page", complaints: list[str]) -> None:
     page.get_by_text("No traffic: no process has read or written").wait_for()
     assert page.get_by_role("status").inner_text().startswith("live")
-    assert page.evaluate("typeof Plotly") == "object"
+    page.get_by_text("Yes, a socket is a file here").wait_for()
     assert page.locator("#problem").is_hidden()
     assert complaints == []
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The landing page as text."""
 
+import gzip
 import json
 import re
 import shutil
@@ -11,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from fdscope.exporter.page import order, render
-from fdscope.exporter.page.files import CHARTS, files
+from fdscope.exporter.page.files import files
 from fdscope.probes.schema.taxonomy import Door, FdType
 from tests.exporter.serving import PAGE
 
-LOADED = ("page.css", "page.js", CHARTS)
+LOADED = ("page.css", "page.js")
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ LOADED = ("page.css", "page.js", CHARTS)
         "attach mode tracepoint", "1 of 2 hooks", '<code>sys_exit</code><td><b class="attached">',
         "The 2 blind spots of tracepoint mode", "<b>mmap</b><br>no operation",
         'name="color-scheme" content="light dark"', "width=device-width",
-        "<noscript>", 'src="static/plotly.min.js"', 'src="static/page.js"',
+        "<noscript>", 'src="static/page.js"',
     ],
 )  # fmt: skip
 def test_it_shows(expected: str) -> None:
@@ -76,9 +77,7 @@ def test_the_picture_has_doors_and_fd_types_in_that_order(tmp_path: Path) -> Non
 def test_what_is_shown_cannot_be_markup() -> None:
     text = render(PAGE, "/metrics")
     assert all(escaped in text for escaped in ("a &amp; b", "&lt;b&gt;", "&lt;script&gt;"))
-    assert re.findall("<script[^>]*>", text) == [
-        '<script src="static/plotly.min.js" defer>', '<script src="static/page.js" type="module">'
-    ]  # fmt: skip
+    assert re.findall("<script[^>]*>", text) == ['<script src="static/page.js" type="module">']
 
 
 def test_it_needs_nothing_else() -> None:
@@ -89,14 +88,15 @@ def test_it_needs_nothing_else() -> None:
     assert set(LOADED) <= set(files())
 
 
-def test_without_the_charting_library_it_does_not_ask_for_it() -> None:
-    assert "plotly" not in render(PAGE, "/metrics", has_charts=False)
-
-
 def test_its_files_need_nothing_else() -> None:
-    own = [file.path.read_text() for name, file in files().items() if name != CHARTS]
+    own = [file.path.read_text() for file in files().values()]
     assert len(own) > 4
-    assert not [text for text in own if re.search(r"https?:|url\(|@import|innerHTML", text)]
+    address = r"https?:(?!//www\.w3\.org/2000/svg)|url\(|@import|innerHTML"
+    assert not [text for text in own if re.search(address, text)]
+
+
+def test_all_of_it_is_small() -> None:
+    assert sum(len(gzip.compress(file.path.read_bytes())) for file in files().values()) < 100_000
 
 
 def test_every_placeholder_is_filled() -> None:

@@ -2,6 +2,7 @@
 """From families to the state of the page."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,16 @@ from fdscope.exporter.families.layers import ledger_families
 from fdscope.exporter.families.owned import process_families
 from fdscope.exporter.families.storage import block_families, network_families
 from fdscope.exporter.http.exposition import LeftOut
-from fdscope.exporter.page.state import FLOW_PROCESSES, disk_filesystems, protocol, state
+from fdscope.exporter.page.state import (
+    FLOW_PROCESSES,
+    Balance,
+    Device,
+    Flow,
+    Process,
+    disk_filesystems,
+    protocol,
+    state,
+)
 from fdscope.exporter.page.sums import ENDED_PID, Reading, changes, read
 from fdscope.probes.schema.slots import code_of
 from fdscope.probes.schema.snapshot import Amount
@@ -52,18 +62,18 @@ def test_rates_are_differences_over_time_and_totals_are_all() -> None:
     before = reading(100.0, {owner("nginx"): {READ_TCP: 1000, WRITE_TCP: 50}})
     now = reading(110.0, {owner("nginx"): {READ_TCP: 3000, WRITE_TCP: 50}})
     shown = state(now, before, DISK)
-    flow = {"process": "nginx", "door": "socket_call", "fd_type": "tcp"}
-    assert shown["rate"]["flows"] == [{**flow, "read": 200, "written": 0}]
-    assert shown["total"]["flows"] == [
-        {**flow, "door": "read_write", "read": 0, "written": 50},
-        {**flow, "read": 3000, "written": 0},
+    assert shown.rate
+    assert shown.rate.flows == [Flow("nginx", "socket_call", "tcp", read=200, written=0)]
+    assert shown.total.flows == [
+        Flow("nginx", "read_write", "tcp", read=0, written=50),
+        Flow("nginx", "socket_call", "tcp", read=3000, written=0),
     ]
-    assert shown["seconds"] == 10.0
+    assert shown.seconds == 10.0
 
 
 def test_one_reading_has_no_rate() -> None:
     now = reading(100.0, {owner("nginx"): {READ_TCP: 3000}})
-    assert state(now, None, DISK)["rate"] is None
+    assert state(now, None, DISK).rate is None
 
 
 def test_the_end_of_a_process_is_no_traffic() -> None:
@@ -71,29 +81,29 @@ def test_the_end_of_a_process_is_no_traffic() -> None:
     now = reading(
         10.0, {owner("cat", "", "12"): {READ_TCP: 10_000}, owner("cat", "8"): {READ_TCP: 500}}
     )
-    rate = state(now, before, DISK)["rate"]
-    assert [flow["read"] for flow in rate["flows"]] == [50]
-    assert [(row["pid"], row["read"]) for row in rate["processes"]] == [("8", {"tcp": 50})]
+    rate = state(now, before, DISK).rate
+    assert rate
+    assert [flow.read for flow in rate.flows] == [50]
+    assert [(row.pid, row.read) for row in rate.processes] == [("8", {"tcp": 50})]
     assert {key[1] for key in now.sums[layers.FILE_READ_BYTES]} == {ENDED_PID, "8"}
 
 
 def test_small_processes_are_summed_and_nothing_is_lost() -> None:
     totals = {owner(f"p{number:02}"): {READ_TCP: 100 + number} for number in range(30)}
-    flows = state(reading(1.0, totals), None, DISK)["total"]["flows"]
+    flows = state(reading(1.0, totals), None, DISK).total.flows
     assert len(flows) == FLOW_PROCESSES + 1
-    assert flows[0]["process"] == OTHER
-    assert sum(flow["read"] for flow in flows) == sum(100 + number for number in range(30))
+    assert flows[0].process == OTHER
+    assert sum(flow.read for flow in flows) == sum(100 + number for number in range(30))
 
 
 def test_the_table_has_the_first_of_every_fd_type() -> None:
     totals = {owner(f"p{number}"): {READ_TCP: 1000 + number} for number in range(40)}
     totals[owner("logger")] = {READ_FILE: 1}
-    rows = state(reading(1.0, totals), None, DISK)["total"]["processes"]
-    assert rows[0]["process"] == "p39"
-    assert rows[-1] == {
-        "process": "logger", "pid": "1", "unit": "", "open": None,
-        "read": {"regular": 1}, "written": {"regular": 0},
-    }  # fmt: skip
+    rows = state(reading(1.0, totals), None, DISK).total.processes
+    assert rows[0].process == "p39"
+    assert rows[-1] == Process(
+        "logger", "1", unit="", open=None, read={"regular": 1}, written={"regular": 0}
+    )
 
 
 def test_what_is_behind_the_file() -> None:
@@ -102,8 +112,8 @@ def test_what_is_behind_the_file() -> None:
         catalog.FILESYSTEM_READ_BYTES,
         [(("ext4", "regular"), 20), (("tmpfs", "regular"), 10), (("sockfs", "tcp"), 9)],
     )
-    behind = state(reading(1.0, totals, [files]), None, DISK)["total"]["behind"]
-    assert [(row["fd_type"], row["name"], row["device"], row["read"]) for row in behind] == [
+    behind = state(reading(1.0, totals, [files]), None, DISK).total.behind
+    assert [(row.fd_type, row.name, row.device, row.read) for row in behind] == [
         ("tcp", "tcp loopback", "loopback", 9),
         ("tcp", "tcp remote", "network", 0),
         ("regular", "ext4", "disk", 20),
@@ -125,37 +135,34 @@ def test_devices_open_fds_and_losses() -> None:
         gauge(health.LOST_UPDATES, [(("counters_full",), 5)]),
     ]
     shown = state(reading(1.0, {owner("nginx"): {READ_TCP: 1}}, extra), None, DISK)
-    assert shown["total"]["devices"] == [
-        {"device": "vda", "kind": "block", "read": 100, "written": 200},
-        {"device": "lo", "kind": "loopback", "read": 7, "written": 8},
+    assert shown.total.devices == [
+        Device("vda", "block", read=100, written=200),
+        Device("lo", "loopback", read=7, written=8),
     ]
-    assert shown["open"] == {"tcp": 3, "regular": 2}
-    assert shown["total"]["processes"][0]["open"] == 5
-    assert shown["lost"] == {"counters_full": 5}
+    assert shown.open == {"tcp": 3, "regular": 2}
+    assert shown.total.processes[0].open == 5
+    assert shown.lost == {"counters_full": 5}
 
 
 def test_the_ledger_has_both_sides() -> None:
     totals = {owner("nginx"): {READ_TCP: 9, RECEIVE_TCP: 9, READ_FILE: 30}}
     shown = state(reading(1.0, totals), None, DISK)
-    assert shown["sees_sockets"]
-    assert shown["total"]["ledger"] == [
-        {
-            "fd_type": "tcp", "direction": "received", "doors": {"socket_call": 9},
-            "socket": 9, "kernel": 0, "blind": 0, "residual": 0,
-        }
-    ]  # fmt: skip
+    assert shown.sees_sockets
+    assert shown.total.ledger == [
+        Balance("tcp", "received", {"socket_call": 9}, socket=9, kernel=0, blind=0, residual=0)
+    ]
 
 
 def test_maps_that_could_not_be_read_are_told() -> None:
     empty = read([], 1.0, LeftOut())
     shown = state(empty, None, DISK)
-    assert (shown["readable"], shown["sees_sockets"], shown["total"]["flows"]) == (False, False, [])
+    assert (shown.readable, shown.sees_sockets, shown.total.flows) == (False, False, [])
 
 
 def test_names_of_any_kind_survive_json() -> None:
     name = '</script><b>"\\x00'
     shown = state(reading(1.0, {owner(name): {READ_TCP: 1}}), None, DISK)
-    again = json.loads(json.dumps(shown))
+    again = json.loads(json.dumps(asdict(shown)))
     assert again["total"]["flows"][0]["process"] == name
 
 

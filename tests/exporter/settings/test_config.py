@@ -37,6 +37,8 @@ def test_defaults() -> None:
         unix_socket_group=None,
         telemetry_path="/metrics",
         web_config_file=None,
+        details=False,
+        history_megabytes=64,
         log_level="info",
         log_format="auto",
         modes=best_first(),
@@ -51,6 +53,7 @@ def test_defaults() -> None:
         privileges_user="",
         max_series=1000,
         budget=20_000,
+        read_state=False,
         selftest_interval=0,
         journal=True,
         journal_file=None,
@@ -78,7 +81,8 @@ def test_every_option_can_be_a_flag() -> None:
             "--exclude-self",
             "--process.max-series=0", "--metrics.max-series=5000", "--privileges.user=nobody",
             "--scheduling.nice=-1",
-            "--selftest.interval=3600",
+            "--web.details", "--web.history=5",
+            "--units.read-state", "--selftest.interval=3600",
             "--no-journal.enabled", "--journal.file=/run/x/events", "--journal.file-size=1",
             "--journal.files=0", "--journal.stdout", "--journal.journald=on",
             "--journal.state=/run/x", "--journal.learn-hours=0",
@@ -92,6 +96,8 @@ def test_every_option_can_be_a_flag() -> None:
         unix_socket_group=0,
         telemetry_path="/a/b.c",
         web_config_file=Path("web.yml"),
+        details=True,
+        history_megabytes=5,
         log_level="debug",
         log_format="json",
         modes=(Mode.KPROBE,),
@@ -106,6 +112,7 @@ def test_every_option_can_be_a_flag() -> None:
         privileges_user="nobody",
         max_series=0,
         budget=5000,
+        read_state=True,
         selftest_interval=3600,
         journal=False,
         journal_file=Path("/run/x/events"),
@@ -129,6 +136,8 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         web.unix-socket-group = "7"
         web.telemetry-path = "/m"
         web.config.file = "/etc/web.yml"
+        web.details = true
+        web.history = 0
         log.level = "error"
         log.format = "systemd"
         privileges.user = "nobody"
@@ -143,6 +152,8 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         cache = "/var/cache/other"
         [process]
         max-series = 7
+        [units]
+        read-state = true
         [selftest]
         interval = 60
         [journal]
@@ -164,6 +175,8 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         unix_socket_group=7,
         telemetry_path="/m",
         web_config_file=Path("/etc/web.yml"),
+        details=True,
+        history_megabytes=0,
         log_level="error",
         log_format="systemd",
         modes=(Mode.FENTRY,),
@@ -178,6 +191,7 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         privileges_user="nobody",
         max_series=7,
         budget=20_000,
+        read_state=True,
         selftest_interval=60,
         journal=False,
         journal_file=Path("/run/x/events"),

@@ -33,7 +33,10 @@ def exporter(
     """Address and pid of the exporter, over a workload; it shows no other processes."""
     assert browser.is_connected()
     log = tmp_path_factory.mktemp("exporter") / "log"
-    command = ["exporter", "--web.listen-address=127.0.0.1:0", "--process.max-series=20000"]
+    command = [
+        *("exporter", "--web.listen-address=127.0.0.1:0", "--process.max-series=20000"),
+        "--web.details",
+    ]
     with (
         ours.own_unit() as unit,
         log.open("wb") as output,
@@ -173,6 +176,69 @@ def test_one_direction_and_one_fd_type(page: "Page") -> None:
     page.get_by_label("fd type").select_option("unix_stream")
     page.locator("#processes tbody tr", has_text=HOSTILE).first.wait_for(state="detached")
     page.locator("#processes tbody tr", has_text="unix-writer").first.wait_for()
+
+
+def test_a_socket_is_a_file_is_shown_first(page: "Page") -> None:
+    page.get_by_text("Yes, a socket is a file here").wait_for()
+    lanes = page.locator("#lanes")
+    assert lanes.locator(".step3 .cell").all_inner_texts() == ["1\u202f000 B ✓"] * 4
+    for function in ("sock_write_iter()", "tcp_sendmsg()", "tty_write()"):
+        lanes.get_by_text(function).wait_for()
+    assert page.locator("#doors-send").inner_text().count("1\u202f000 B ✓") == 1
+    page.get_by_role("button", name="Run it again").click()
+    page.get_by_text("makes the same system call four times").wait_for()
+    page.get_by_text("Yes, a socket is a file here").wait_for()
+    nothing_is_wider_than_the_screen(page)
+
+
+@wide
+def test_questions_are_answered_in_words(page: "Page") -> None:
+    who = page.locator("#who", has_text=re.compile(r"[0-9.]+ [kM]B/s through \w+ on fds of type "))
+    who.wait_for()
+    assert who.inner_text().startswith(f"{HOSTILE}: ")
+    page.locator("#where", has_text="% at").wait_for()
+
+
+@wide
+def test_a_process_alone_and_a_search(page: "Page") -> None:
+    page.locator(".choice", has_text="web-server").first.click()
+    page.get_by_text("Only web-server.").wait_for()
+    page.locator(".node-label", has_text="unix-reader").first.wait_for(state="detached")
+    page.get_by_role("button", name="Show all").click()
+    has_node(page, "unix-reader")
+    page.get_by_label("Find").fill("UNIX-w")
+    page.locator(".node-label:not(.faint)", has_text="unix-writer").first.wait_for()
+    page.locator(".node-label.faint", has_text="web-server").first.wait_for()
+    page.locator("#processes tbody tr", has_text="web-server").first.wait_for(state="detached")
+
+
+@wide
+def test_the_last_hour_and_a_file_of_it(page: "Page", tmp_path: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_MILLISECONDS / 1000
+    while int(page.locator("#time").get_attribute("max") or 0) < 2:
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(500)
+    page.locator("#time").focus()
+    page.keyboard.press("ArrowLeft")
+    page.get_by_role("status").filter(has_text="as it was at").wait_for()
+    has_node(page, HOSTILE)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as a file").click()
+    saved = tmp_path / "saved.html"
+    download.value.save_as(saved)
+    again = page.context.new_page()
+    asked: list[str] = []
+    again.on("request", lambda request: asked.append(request.url))
+    again.goto(f"file://{saved}")
+    has_node(again, HOSTILE)
+    again.get_by_text("as it was at").wait_for()
+    assert again.locator("script, button").count() == 0
+    again.locator("#processes b", has_text=HOSTILE).first.wait_for()
+    assert asked == [again.url]
+    again.close()
+    page.locator("#time").focus()
+    page.keyboard.press("End")
+    page.get_by_role("status").filter(has_text="live").wait_for()
 
 
 @wide

@@ -9,6 +9,7 @@ import resource
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,8 @@ from tests.kernel.layers.test_more_doors import needs
 
 READ, WRITE = Account.FILE_READ, Account.FILE_WRITE
 BAD = 999
+FILE_MAX = Path("/proc/sys/fs/file-max")
+NOBODY = 65534
 
 
 def refusals(counted: Counted) -> dict[tuple[Birth, int], int]:
@@ -91,6 +94,44 @@ def test_none_is_free_in_the_process(session: Session, run: Run) -> None:
     if session.mode is not Mode.TRACEPOINT:  # there a blind spot: the call succeeds
         expected[Birth.SCM_RIGHTS, errno.EMFILE] = 1
     assert refusals(counted) == expected
+
+
+@pytest.mark.skipif(
+    "FDSCOPE_VM_CELL" not in os.environ,
+    reason="fs.file-max is the whole machine's: it is lowered in guests only",
+)
+def test_none_is_free_in_the_system(run: Run) -> None:
+    """Root is exempt from the limit, so all other programs of the guest go on."""
+
+    def work() -> None:
+        listener = socket.create_server(("127.0.0.1", 0))
+        socket.create_connection(listener.getsockname()).detach()
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+        for _ in range(3):
+            fails_with(errno.ENFILE, lambda: os.open("/dev/null", os.O_RDONLY))
+        fails_with(errno.ENFILE, lambda: socket.socket())
+        fails_with(errno.ENFILE, lambda: socket.socketpair())
+        fails_with(errno.ENFILE, lambda: listener.accept())
+        fails_with(errno.ENFILE, os.pipe)
+        fails_with(errno.ENFILE, lambda: libc("eventfd", 0, 0))
+        fails_with(errno.ENFILE, lambda: call("epoll_create1", 0))
+        fails_with(errno.ENFILE, lambda: libc("timerfd_create", 1, 0))
+        fails_with(errno.ENFILE, lambda: libc("memfd_create", b"x", 0))
+        os.dup(0)  # of an open file there is another number
+
+    before = FILE_MAX.read_text()
+    FILE_MAX.write_text("1")
+    try:
+        counted = run(work)
+    finally:
+        FILE_MAX.write_text(before)
+    assert refusals(counted) == {
+        (Birth.OPEN, errno.ENFILE): 3,
+        (Birth.SOCKET, errno.ENFILE): 2,
+        (Birth.ACCEPT, errno.ENFILE): 1,
+        (Birth.PIPE, errno.ENFILE): 1,
+        (Birth.ANONYMOUS, errno.ENFILE): 4,
+    }
 
 
 def test_none_is_there(session: Session, run: Run) -> None:

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from fdscope.probes.read.session import Session
-from fdscope.probes.schema.taxonomy import Account, Birth, Door, FdType, Scope
+from fdscope.probes.schema.taxonomy import Account, Birth, Door, FdType, Loss, Scope
 from fdscope.probes.selftest.fds import mqueue
 from tests.kernel.conftest import Run
 from tests.kernel.fds.fd_life import births
@@ -103,6 +103,25 @@ def test_socketcall(threads: bool, session: Session, run: Run) -> None:
         assert not session.sees_sockets or (
             counted[account, FdType.UNIX_DGRAM, Scope.LOCAL, 0] == (8, 8 * SIZE)
         )
+
+
+def test_arguments_of_socketcall_that_the_kernel_cannot_read(session: Session, run: Run) -> None:
+    """It refuses the call: nothing is lost, and no descriptor is blamed for it."""
+    bad, times = 8, 50
+
+    def work() -> None:
+        call = Int80()
+        one, other = (s.detach() for s in socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
+        os.dup2(one, 0)  # the number that a failed reading could be taken for
+        os.dup2(other, 1)
+        for number in (_SEND, _RECV, _SENDMSG, _RECVMSG, _RECVMMSG, _SENDMMSG) * times:
+            with pytest.raises(OSError, match="Bad address"):
+                call(_SOCKETCALL, number, bad)
+
+    before = session.snapshot().losses[Loss.USER_MEMORY]
+    counted = run(work)
+    assert session.snapshot().losses[Loss.USER_MEMORY] - before < times
+    assert not any(key[3] for key in counted if key[1] is FdType.UNIX_DGRAM)
 
 
 def test_other_calls(session: Session, run: Run) -> None:

@@ -23,8 +23,9 @@ HELD_OPEN = {"tail_calls", "census_calls"}
 def used(mode: Mode, settings: Settings) -> set[str]:
     """Names of the maps that the programs of a configuration use."""
     text = source.defines(mode, settings) + source.joined(source.PROGRAMS[mode])
-    # Of the census, which some kernels do not have.
-    command = ["cc", "-E", "-P", "-DOFFSET_proc_inode_pid=0", "-xc", "-"]
+    # Of the census and the cells, which some kernels do not have.
+    have = ("-DOFFSET_proc_inode_pid=0", "-DRDONLY_CAST=0")
+    command = ["cc", "-E", "-P", *have, "-xc", "-"]
     return set(_USED.findall(subprocess.check_output(command, input=text, text=True)))
 
 
@@ -67,12 +68,29 @@ def test_each_record_is_of_use() -> None:
 
 @pytest.mark.parametrize("preempted", [False, True])
 def test_declarations(preempted: bool) -> None:
-    lines = maps.declarations(Mode.KPROBE, Settings(pending_entries=7), preempted).splitlines()
+    settings = Settings(pending_entries=7)
+    lines = maps.declarations(Mode.KPROBE, settings, preempted, has_cells=False).splitlines()
     assert 'BPF_TABLE("hash", struct call_key, struct call, calls, 7);' in lines
     kind = "lru_hash" if preempted else "percpu_array"
     size = maps.RECENT_ENTRIES if preempted else 1
     assert f'BPF_TABLE("{kind}", u32, struct fd_walk, fd_walks, {size});' in lines
     assert not any("syscalls" in line for line in lines)
+
+
+def cells(settings: Settings, has_cells: bool) -> int:
+    """How many cells a configuration has."""
+    text = maps.declarations(Mode.FENTRY, settings, preempted=False, has_cells=has_cells)
+    (found,) = re.findall(
+        r'^BPF_F_TABLE\("array", u32, struct cell, cells, (\d+), 1024\);', text, re.M
+    )
+    return int(found)
+
+
+def test_cells_for_each_cpu() -> None:
+    assert cells(Settings(), has_cells=True) == 4096 * maps.cell_stripes()
+    assert cells(Settings(counter_entries=4096), has_cells=True) == 512 * maps.cell_stripes()
+    assert cells(Settings(), has_cells=False) == 1, "as small as can be where no program uses it"
+    assert not maps.cell_bits(Settings(counter_entries=4095))
 
 
 def test_integers_have_a_layout() -> None:

@@ -47,6 +47,18 @@ def test_each_reading_is_what_the_map_holds(readings: list[tuple[dict[Entry, tup
         last = entries | dict(list(last.items())[:kept])
 
 
+def test_a_key_that_is_there_more_than_once() -> None:
+    keys = np.zeros(5, dtype("counter_key"))
+    keys["tgid"] = 2, 1, 2, 2, 1
+    keys["account"] = 0, 0, 0, 1, 0
+    values = np.zeros((5, 1), dtype("amount"))
+    values["bytes"][:, 0] = 1, 2, 4, 8, 16
+    assert AmountsReader().read(keys, values) == {
+        ProcessKey(1, 0): {0: Amount(0, 18)},
+        ProcessKey(2, 0): {0: Amount(0, 5), 1: Amount(0, 8)},
+    }
+
+
 def test_who_did_nothing_is_not_made_anew() -> None:
     reader = AmountsReader()
     keys = np.zeros(2, dtype("counter_key"))

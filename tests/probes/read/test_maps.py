@@ -33,7 +33,7 @@ def test_a_slot_for_each_possible_cpu(tmp_path: Path, listing: str, slots: int) 
     shown.write_text(f"{listing}\n")
     place = "/sys/devices/system/cpu/possible"
     script = f'mount --bind "$1" {place} && exec "$2" -c "$3"'
-    program = "from fdscope.probes.read.maps import host_cpus; print(host_cpus())"
+    program = "from fdscope.probes.kernel.libbpf import host_cpus; print(host_cpus())"
     arguments = ["-", str(shown), sys.executable, program]
     command = ["unshare", "--mount", "sh", "-c", script, *arguments]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
