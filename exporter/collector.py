@@ -23,17 +23,21 @@ from fdscope.exporter.accounts.processes import DEFAULT_BUDGET, Owner, Processes
 from fdscope.exporter.accounts.selftester import SelfTester
 from fdscope.exporter.accounts.stacks import BoundedChains
 from fdscope.exporter.accounts.unit_names import Reader, UnitNames
-from fdscope.exporter.accounts.units import Units
+from fdscope.exporter.accounts.units import UNKNOWN_UNIT, Units
 from fdscope.exporter.catalog import CATALOG
 from fdscope.exporter.catalog import health as catalog
 from fdscope.exporter.catalog.slots import series_of
 from fdscope.exporter.families import build, fds, health, layers, owned, sockets
 from fdscope.exporter.families import storage as device_families
 from fdscope.exporter.families import units as unit_families
+from fdscope.exporter.families.journal import journal_families
+from fdscope.exporter.journal.journal import Journal
+from fdscope.exporter.journal.watch import Watch
 from fdscope.probes.attach.report import HookStatus
 from fdscope.probes.read.census import ProcessFds
 from fdscope.probes.read.session import Session
-from fdscope.probes.schema.snapshot import Accounts, Snapshot
+from fdscope.probes.schema.event import EventProcess
+from fdscope.probes.schema.snapshot import Accounts, Process, ProcessKey, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +82,8 @@ class Collector(ClientCollector):
         clock: Callable[[], float] = time.monotonic,
         budget: int = DEFAULT_BUDGET,
         names: Reader | None = None,
+        journal: Journal | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """``max_series``: most processes with series of their pid; ``names``: of containers."""
         self._session = session
@@ -113,11 +119,17 @@ class Collector(ClientCollector):
         self._shown: tuple[Taken, list[Family]] | None = None
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._journal = journal
+        self._watch = watch
         self._keeper.start()
         if self._census:
             self._census.start()
         if self._selftest:
             self._selftest.start()
+        if journal:
+            journal.start(self._unit_of)
+        if watch:
+            watch.start(version, session.mode, session.report.hooks)
 
     def describe(self) -> list[Family]:
         """All families of the catalog, empty: registering must not read the maps."""
@@ -139,6 +151,7 @@ class Collector(ClientCollector):
                 overflow = series_of(snapshot.overflow)
                 self._processes.budget = max(room - for_census - overflow, 0)
                 self._update(snapshot, promote=True)
+                self._watch_over(snapshot)
             result += self._made("fds", lambda: self._census_families(for_census))
             if snapshot:
                 totals = self._processes.totals(snapshot.overflow)
@@ -174,6 +187,18 @@ class Collector(ClientCollector):
             self._census.close()
         if self._selftest:
             self._selftest.close()
+        if self._watch:
+            self._watch.close()
+        if self._journal:
+            self._journal.close()
+
+    def _unit_of(self, who: EventProcess) -> str:
+        """The unit of a process that an event is about; it may have ended."""
+        key = ProcessKey(who.tgid, who.start >> 20)
+        with self._lock, self._part("units"):
+            self._units.meet({key: Process(who.comm, who.cgroup_id, False)})
+            return self._units.unit(who.cgroup_id)
+        return UNKNOWN_UNIT
 
     def _keep(self) -> None:
         while not self._stopping.wait(max(self._pause, self._rest)):
@@ -214,6 +239,8 @@ class Collector(ClientCollector):
                 "metrics", lambda: device_families.stack_families(chains(snapshot.stacks))
             )
             result += made("metrics", lambda: health.map_families(snapshot))
+        if journal := self._journal:
+            result += made("metrics", lambda: journal_families(journal.counts()))
         map_bytes = self._session.report.map_bytes
         result += made("metrics", lambda: health.memory_families(map_bytes))
         if tester := self._selftest:
@@ -255,10 +282,22 @@ class Collector(ClientCollector):
         if self._shown is None or self._shown[0] is not taken:
             with self._part("units"):
                 self._units.meet({key: found.process for key, found in taken.processes.items()})
+            if self._watch:
+                self._watch.census(taken.processes, self._units.unit)
             owners = self._census_owners.choose(taken.processes, budget)
             made = (*fds.census_families(taken, owners), *sockets.socket_families(taken, owners))
             self._shown = taken, list(made)
         return [*self._shown[1], fds.census_age_family(self._census.age or 0.0)]
+
+    def _watch_over(self, snapshot: Snapshot) -> None:
+        """Tell the journal what is unusual in this reading."""
+        if watch := self._watch:
+            with self._part("metrics"):
+                unit = self._units.unit
+                watch.losses(snapshot.losses)
+                watch.habits(snapshot.amounts, snapshot.processes, unit)
+                if self._selftest:
+                    watch.selftest(self._selftest.rows)
 
     def _ledger(self, snapshot: Snapshot) -> Iterator[Family]:
         lines = ledger((self._processes.sums, snapshot.overflow), snapshot.under_way)

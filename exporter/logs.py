@@ -89,7 +89,7 @@ def _quoted(text: str) -> str:
     return printable(json.dumps(text, ensure_ascii=False))
 
 
-def _is_journal(environment: Mapping[str, str]) -> bool:
+def is_journal(environment: Mapping[str, str]) -> bool:
     """True if standard error goes to systemd's journal: JOURNAL_STREAM of systemd.exec(5)."""
     try:
         status = os.fstat(2)
@@ -103,7 +103,7 @@ def start_logging(level: str, form: str, environment: Mapping[str, str] = os.env
     # If the reader of standard error has left, no error about that can be written there.
     logging.raiseExceptions = False
     if form == "auto":
-        form = "systemd" if _is_journal(environment) else "logfmt"
+        form = "systemd" if is_journal(environment) else "logfmt"
     if form == "logfmt" and sys.stderr.isatty() and environment.get("TERM", "dumb") != "dumb":
         form = "terminal"
     handler = logging.StreamHandler(sys.stderr)

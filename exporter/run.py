@@ -37,6 +37,8 @@ from fdscope.probes.schema.taxonomy import Mode
 if TYPE_CHECKING:
     from fdscope.exporter.collector import Collector
     from fdscope.exporter.containers.reader import Reader
+    from fdscope.exporter.journal.journal import Journal
+    from fdscope.exporter.journal.watch import Watch
     from fdscope.probes.demonstration.doors import Lane
     from fdscope.probes.read.session import Session
     from fdscope.probes.selftest.run import Row
@@ -138,9 +140,43 @@ def _collector(
         return run.judge(session, quick=True, meanwhile=go_on)
 
     tester = SelfTester(test, rows, options.selftest_interval)
+    journal = _journal(session, options)
+    watch = _watch(journal, options) if journal else None
     return Collector(
-        session, version, options.max_series, tester, budget=options.budget, names=names
+        *(session, version, options.max_series, tester),
+        budget=options.budget,
+        names=names,
+        journal=journal,
+        watch=watch,
     )
+
+
+def _watch(journal: "Journal", options: Options) -> "Watch":
+    from fdscope.exporter.journal.state import State
+    from fdscope.exporter.journal.watch import Watch
+
+    return Watch(journal, State(options.journal_state), options.journal_learn_hours * 3600)
+
+
+def _journal(session: "Session", options: Options) -> "Journal | None":
+    from fdscope.exporter.journal.journal import Journal
+    from fdscope.exporter.journal.sinks.file import FileSink
+    from fdscope.exporter.journal.sinks.journald import Journald
+    from fdscope.exporter.journal.sinks.outlet import Outlet, Sink
+    from fdscope.exporter.journal.sinks.stream import Stream
+
+    if session.events is None:
+        return None
+    sinks: list[Sink] = []
+    if options.journal_stdout:
+        sinks.append(Stream())
+    if path := options.journal_file:
+        sinks.append(FileSink(path, options.journal_file_bytes, options.journal_files))
+    if options.journal_journald:
+        sinks.append(Journald())
+    outlets = [Outlet(sink) for sink in sinks]
+    limit, runbooks = options.journal_unit_limit, options.journal_runbooks
+    return Journal(session.events, outlets, limit, runbooks, os.getpid())
 
 
 def _collect_garbage_rarely() -> None:
@@ -274,6 +310,7 @@ def _settings(options: Options) -> Settings:
         process_entries=options.process_entries,
         latency=options.latency,
         stacks_every=options.stacks_every if options.stacks else 0,
+        journal=options.journal,
         exclude_tgid=os.getpid() if options.exclude_self else None,
         cache=options.cache,
     )

@@ -37,7 +37,7 @@ from fdscope.dashboards.promql.expressions import (
     total,
 )
 from fdscope.dashboards.promql.prometheus import ALERTS, OURS, UP
-from fdscope.exporter.catalog import fds, layers, sockets
+from fdscope.exporter.catalog import fds, journal, layers, sockets
 
 # Panels about sockets in unusual places, and about taps and debuggers.
 
@@ -297,6 +297,33 @@ def _alerts() -> list[Panel]:
     ]
 
 
+def _journal() -> list[Panel]:
+    shape: dict[str, Any] = {"defaults": {"min": 0}, "rows": 8, "custom": BARS}
+    told = top(12, events(journal.EVENTS, by=("kind", "severity")))
+    return [
+        lines(
+            "Events of the journal",
+            "Unusual events by kind and severity. On the host `sudo fdscope events --since 1h`"
+            " shows each with its process, parents, command line and peer.",
+            query(f"{told} > 0", "{{severity}}: {{kind}}"),
+            empty="nothing unusual has happened",
+            width=16,
+            **shape,
+        ),
+        lines(
+            "Events that are not in the journal",
+            "Events that were too many (flood, limit) or were not read in time (ring_full).",
+            query(
+                f"{events(journal.EVENTS_LOST, by=('reason',), reason=differs('own'))} > 0",
+                "{{reason}}",
+            ),
+            empty="no event was lost",
+            width=8,
+            **shape,
+        ),
+    ]
+
+
 def _leaks() -> list[Panel]:
     open_fds = total(fds.OPEN_FDS, by=("process",))
     lives = f"and on (process) count by (process) ({select(fds.OPEN_FDS)} offset {_SETTLED})"
@@ -394,6 +421,7 @@ def unusual() -> core.Dashboard:
         grid(
             _alerts(),
             [
+                row("Journal", *_journal()),
                 row("Leaks and limits", *_leaks(), _time_left()),
                 row("What waits", *_queues()),
                 row(

@@ -61,7 +61,14 @@ LOST_UPDATES = Metric(
     Kind.COUNTER,
     "Updates lost because a map was full (the bytes of counters_full are kept under the process"
     " '(not attributed)'), a call was not matched, or memory of a program could not be read.",
-    (Label("reason", "which map was full, or what was missing", tuple(m.label for m in Loss)),),
+    (
+        Label(
+            "reason",
+            "which map was full, or what was missing",
+            tuple(m.label for m in Loss),
+            ambiguous=True,
+        ),
+    ),
 )
 MAP_ENTRIES = Metric(
     "fdscope_map_entries", Kind.GAUGE, "Entries of a BPF map.", (Label("map", "name of the map"),)

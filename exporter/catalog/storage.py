@@ -5,7 +5,7 @@ from fdscope.exporter.catalog.model import DIRECTION, FD_TYPE, Kind, Label, Metr
 
 FILESYSTEM = Label("filesystem", "type of the filesystem, e.g. ext4, tmpfs, proc")
 DEVICE = Label("device", "name of the device, e.g. lo, eth0, vda")
-NETWORK_KIND = Label("kind", "what the device is", ("loopback", "nic", "virtual"))
+NETWORK_KIND = Label("kind", "what the device is", ("loopback", "nic", "virtual"), ambiguous=True)
 
 FILESYSTEM_READ_BYTES = Metric(
     "fdscope_filesystem_read_bytes_total",

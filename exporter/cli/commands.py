@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
-from fdscope.exporter.cli import oneshot
+from fdscope.exporter.cli import events, oneshot
 from fdscope.exporter.cli.output import show
 from fdscope.exporter.logs import start_logging
 from fdscope.exporter.run import RunError, run_exporter, version
@@ -199,6 +199,7 @@ examples:
         oneshot.add_ledger_arguments,
         _run_ledger,
     ),
+    Command("events", events.SUMMARY, events.DESCRIPTION, events.add_arguments, events.run),
     Command(
         "version",
         "show the versions of fdscope, Python, bcc and the kernel",

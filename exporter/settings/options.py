@@ -2,6 +2,7 @@
 """The options of ``fdscope exporter``: one table, with the check of each value."""
 
 import grp
+import os
 import pwd
 import re
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fdscope.exporter import logs
 from fdscope.exporter.settings.addresses import AnyAddress, addresses
 from fdscope.exporter.settings.strict import shown
 from fdscope.probes.attach import cache
@@ -66,6 +68,21 @@ class Options:
     """Read names of containers from the state of their runtimes."""
     selftest_interval: int
     """Seconds; 0 for a self-test at start only."""
+    journal: bool
+    journal_file: Path | None
+    """The file that events are written to; None for none."""
+    journal_file_bytes: int
+    journal_files: int
+    """How many older files are kept."""
+    journal_stdout: bool
+    journal_journald: bool
+    journal_state: Path | None
+    """The directory of what is kept between runs; None: nothing is."""
+    journal_learn_hours: int
+    journal_unit_limit: int
+    """Events of a kind that a unit may write in a minute."""
+    journal_runbooks: str
+    """Address of the runbooks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +176,52 @@ def _cache(word: str) -> str:
         return str(cache.directory() or "")
     if word == "off":
         return ""
+    return _absolute(word)
+
+
+def _absolute(word: str) -> str:
     if not word.startswith("/") or ".." in Path(word).parts or not word.isprintable():
         raise ValueError("must be auto, off or an absolute path without ..")
     return word
+
+
+def state_directory() -> Path | None:
+    """The directory that systemd made for the service's state (``StateDirectory=``)."""
+    first = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(first) if first.startswith("/") else None
+
+
+def _journal_file(word: str) -> Path | None:
+    if word == "auto":
+        directory = state_directory()
+        return directory and directory / "events.jsonl"
+    if word == "off":
+        return None
+    if word.endswith("/"):
+        raise ValueError(f"{shown(word)} names a directory, not a file")
+    return Path(_absolute(word))
+
+
+def _journal_state(word: str) -> Path | None:
+    if word == "auto":
+        return state_directory()
+    return None if word == "off" else Path(_absolute(word))
+
+
+def _journald(word: str) -> bool:
+    if _one_of(("auto", "on", "off"))(word) == "auto":
+        return logs.is_journal(os.environ)
+    return word == "on"
+
+
+def _mebibytes(number: int) -> int:
+    return _between(1, 65_536)(number) << 20
+
+
+def _address(text: str) -> str:
+    if not text or not text.isprintable() or " " in text:
+        raise ValueError(f"{shown(text)} is not an address")
+    return text.rstrip("/")
 
 
 _ENTRIES = _between(256, 4_194_304)
@@ -298,5 +358,57 @@ OPTIONS = (
         "Seconds between short self-tests while serving, besides the one at start; 0 for none."
         " Their bytes count as those of the process fdscope-test.",
         "SECONDS", _zero_or_between(60, 604_800),
+    ),
+    Option(
+        "journal.enabled", "journal", bool, True,
+        "Follow unusual events (docs/events.md): count them, and write them to the sinks below.",
+    ),
+    Option(
+        "journal.file", "journal_file", str, "auto",
+        "File that events are written to, one JSON object a line, readable for its owner alone: an"
+        " absolute path, off, or auto for events.jsonl in the directory that systemd made"
+        " (StateDirectory=), where there is one.",
+        "FILE", _journal_file,
+    ),
+    Option(
+        "journal.file-size", "journal_file_bytes", int, 16,
+        "Size in MiB at which the file is renamed to FILE.1 and a new one is begun.",
+        "MIB", _mebibytes,
+    ),
+    Option(
+        "journal.files", "journal_files", int, 4, "How many older files are kept.",
+        "N", _between(0, 100),
+    ),
+    Option(
+        "journal.stdout", "journal_stdout", bool, False,
+        "Write events to standard output too.",
+    ),
+    Option(
+        "journal.journald", "journal_journald", str, "auto",
+        "Write events to systemd's journal, with fields such as FDSCOPE_KIND: on, off, or auto for"
+        " on where standard error is that journal.",
+        "WHEN", _journald,
+    ),
+    Option(
+        "journal.state", "journal_state", str, "auto",
+        "Directory for what the journal keeps between runs, such as the profiles: an absolute path,"
+        " off, or auto for the one that systemd made (StateDirectory=), where there is one.",
+        "DIRECTORY", _journal_state,
+    ),
+    Option(
+        "journal.learn-hours", "journal_learn_hours", int, 168,
+        "How long the processes of a name and unit are observed before what is new about them is an"
+        " event; 0 for no such profiles.",
+        "HOURS", _between(0, 8760),
+    ),
+    Option(
+        "journal.unit-limit", "journal_unit_limit", int, 120,
+        "Events of a kind that a unit or container may write in a minute; how many more there were"
+        " is written as one line.",
+        "N", _between(1, 1_000_000),
+    ),
+    Option(
+        "journal.runbooks", "journal_runbooks", str, "file:///usr/share/doc/fdscope/runbooks",
+        "Address of the runbooks, for the links in events.", "URL", _address,
     ),
 )  # fmt: skip

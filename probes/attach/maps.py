@@ -14,7 +14,7 @@ from fdscope.probes.kernel.libbpf import host_cpus
 from fdscope.probes.schema.records import STACK_ENTRIES, c_type
 from fdscope.probes.schema.slots import OVERFLOW_ENTRIES
 from fdscope.probes.schema.snapshot import LATENCY_SLOTS, LATENCY_STRIDE
-from fdscope.probes.schema.taxonomy import FdType, Loss, Mode
+from fdscope.probes.schema.taxonomy import EventCount, FdType, Loss, Mode
 
 FILESYSTEM_ENTRIES = 256
 """Types of filesystems; a kernel has some thirty."""
@@ -28,6 +28,8 @@ _COUNTERS_A_CELL = 8
 _MOST_STRIPES = 64
 _MAPPED = 1 << 10
 """include/uapi/linux/bpf.h: BPF_F_MMAPABLE"""
+RING_BYTES = 1 << 20
+"""Room for events that user space has not read: more than a thousand."""
 CENSUS_CALLS = ("WALK", "WRITE")
 """Programs in which the census continues, by their place in the map."""
 
@@ -45,6 +47,8 @@ class Kind(Enum):
     """An array that user space maps into its memory: see ``cell_bits`` and ``cell_stripes``."""
     PROGRAMS = "prog"
     """The kernel empties it when its last descriptor is closed."""
+    RING = "ringbuf"
+    """A ring buffer; its size is in bytes, its records are the values."""
     SCRATCH = "scratch"
     """Memory that a program leaves to those that it calls: one place on each CPU, unless another
     task can take the CPU in between: then each thread has its own."""
@@ -64,6 +68,8 @@ class In(Enum):
     TRACEPOINT = "tracepoint mode"
     LATENCY = "with durations"
     STACKS = "with stacks"
+    JOURNAL = "with the journal"
+    JOURNAL_OF_FUNCTIONS = "with the journal, in fentry and kprobe mode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,8 @@ class BpfMap:
             In.TRACEPOINT: mode is Mode.TRACEPOINT,
             In.LATENCY: settings.latency,
             In.STACKS: bool(settings.stacks_every),
+            In.JOURNAL: settings.journal,
+            In.JOURNAL_OF_FUNCTIONS: settings.journal and mode is not Mode.TRACEPOINT,
         }[self.where]
 
     def declaration(self, settings: Settings, preempted: bool, has_cells: bool) -> str:
@@ -115,6 +123,8 @@ class BpfMap:
         if kind is Kind.SCRATCH:
             kind = Kind.LRU_HASH if preempted else Kind.PERCPU_ARRAY
             entries = RECENT_ENTRIES if preempted else 1
+        if kind is Kind.RING:
+            return f"BPF_RINGBUF_OUTPUT({self.name}, {entries} / PAGE_SIZE);\n"
         types = f"{c_type(self.key)}, {c_type(self.value)}"
         return f'BPF_TABLE("{kind.value}", {types}, {self.name}, {entries});\n'
 
@@ -208,6 +218,20 @@ MAPS = (
 
     # The answer about the functions of a file.
     BpfMap("operations", Kind.ARRAY, "u32", "operations", 1, handed_over=True),
+
+    # The journal:
+
+    BpfMap("events", Kind.RING, "u32", "event", RING_BYTES, In.JOURNAL, handed_over=True),
+    BpfMap("event_counts", Kind.PERCPU_ARRAY, "u32", "u64", len(EventCount), In.JOURNAL,
+           handed_over=True),
+    # Events of a process, or of a cgroup, in this second; and how many more there were.
+    BpfMap("event_limits", Kind.LRU_HASH, "event_limit_key", "event_limit", RECENT_ENTRIES,
+           In.JOURNAL, handed_over=True),
+    # Names of processes, and what they did that is told once.
+    BpfMap("event_names", Kind.LRU_HASH, "event_name", "u32", RECENT_ENTRIES, In.JOURNAL),
+    # Who passed a file on, by the file.
+    BpfMap("event_givers", Kind.LRU_HASH, "u64", "event_process", RECENT_ENTRIES,
+           In.JOURNAL_OF_FUNCTIONS),
 
     # Sampled stacks:
 

@@ -18,6 +18,8 @@ class Settings:
     """One stack is sampled of so many operations of the socket layer on a CPU; 0 for none."""
     stacks_socket: int = 0
     """Inode number of the one socket whose stacks are sampled; 0 for all."""
+    journal: bool = False
+    """Unusual events are written to the ring buffer ``events``."""
     exclude_tgid: int | None = None
     """A process that is left out."""
     avoid: tuple[str, ...] = ()

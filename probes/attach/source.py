@@ -23,6 +23,8 @@ from fdscope.probes.schema.taxonomy import (
     Connection,
     DebugMethod,
     Door,
+    EventCount,
+    EventKind,
     FdType,
     Loss,
     Mode,
@@ -57,6 +59,9 @@ FD_WALK_CALLS = 30
 """Tail calls of a walk: two more are made around it."""
 FURTHER_WALKS = 10
 """Programs at fork and exit that continue the walk of the one before."""
+EVENTS_OF_PROCESS = 20
+EVENTS_OF_CGROUP = 200
+"""Events of a kind that are told in a second, of one process and of all in its cgroup."""
 CONTROL_STEPS_A_CALL = 32
 """Control messages, and descriptors in them, that one tail call reads."""
 
@@ -103,6 +108,8 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
         (Stdio, "STDIO"),
         (Connection, "CONNECTION"),
         (DebugMethod, "DEBUG_METHOD"),
+        (EventKind, "EVENT"),
+        (EventCount, "EVENTS"),
     ):
         yield from taxonomy.constants(prefix)
     yield "KERNEL_SOCKET", KERNEL_SOCKET
@@ -157,6 +164,16 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     if settings.latency:
         yield "LATENCY", 1
         yield "LATENCY_SLOTS", LATENCY_SLOTS
+    if settings.journal:
+        yield "JOURNAL", 1
+        yield "EVENT_NONE", 0xFF
+        yield "EVENT_PARENTS", records.EVENT_PARENTS
+        yield "PATH_NAMES", records.PATH_NAMES
+        yield "PATH_NAME_BYTES", records.PATH_NAME_BYTES
+        yield "RECEIVED_FDS", records.RECEIVED_FDS
+        yield "COMMAND_BYTES", records.COMMAND_BYTES
+        yield "EVENTS_OF_PROCESS", EVENTS_OF_PROCESS
+        yield "EVENTS_OF_CGROUP", EVENTS_OF_CGROUP
     if settings.stacks_every:
         yield "STACKS_EVERY", settings.stacks_every
         yield "NO_STACK", records.NO_STACK

@@ -6,6 +6,7 @@
 #include "socket/socket.c"
 #include "socket/protocols.c"
 #include "fds/functions.c"
+#include "journal/exec.c"
 #include "file/fanotify.c"
 #include "file/functions.c"
 #include "file/io_uring.c"

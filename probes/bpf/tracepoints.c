@@ -7,4 +7,5 @@
 #include "syscalls/syscalls.c"
 #include "syscalls/aio.c"
 #include "syscalls/fds.c"
+#include "journal/exec.c"
 #include "file/io_uring.c"

@@ -36,6 +36,7 @@ class TailCall(IntEnum):
     CONTROL = 11
     AIO_SUBMISSIONS = 12
     TWO_FDS = 13
+    RECEIVED = 14
 
 
 IN_ALL_MODES = (TailCall.WALK_FDS, TailCall.COUNT_FDS)

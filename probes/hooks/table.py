@@ -91,7 +91,7 @@ HOOKS = (
             tuple(Mode), required=True),
     *_hooks(Layer.PROCESS, Point.RAW_TRACEPOINT, ("cgroup_attach_task", "sched_process_fork"),
             tuple(Mode)),
-    *_hooks(Layer.PROCESS, Point.RAW_TRACEPOINT, ("sched_process_exec",), TRACEPOINTS),
+    *_hooks(Layer.PROCESS, Point.RAW_TRACEPOINT, ("sched_process_exec",), tuple(Mode)),
     # Descriptors.
     *_hooks(Layer.PROCESS, Point.ENTRY, ("fd_install",)),
     *_hooks(Layer.PROCESS, Point.RETURN, ("do_dup2", "__sys_connect", "__scm_send")),

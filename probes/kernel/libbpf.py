@@ -8,6 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+_ON_RECORD = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+"""int (*ring_buffer_sample_fn)(void *ctx, void *data, size_t size)"""
+
 
 @cache
 def libbpf() -> ctypes.CDLL:
@@ -29,6 +32,12 @@ def libbpf() -> ctypes.CDLL:
     library.libbpf_num_possible_cpus.argtypes = []
     library.bpf_prog_get_fd_by_id.argtypes = [u32]
     library.bpf_prog_test_run_opts.argtypes = [ctypes.c_int, pointer]
+    library.ring_buffer__new.argtypes = [ctypes.c_int, _ON_RECORD, pointer, pointer]
+    library.ring_buffer__new.restype = pointer
+    library.ring_buffer__consume.argtypes = [pointer]
+    library.ring_buffer__epoll_fd.argtypes = [pointer]
+    library.ring_buffer__free.argtypes = [pointer]
+    library.ring_buffer__free.restype = None
     return library
 
 
@@ -250,3 +259,36 @@ def run(fd: int, arguments: tuple[int, ...]) -> int:
     if libbpf().bpf_prog_test_run_opts(fd, ctypes.byref(run)) < 0:
         raise failed("cannot run a BPF program")
     return int(run.result)
+
+
+class RingBuffer:
+    """The reading end of a BPF ring buffer; for one thread."""
+
+    def __init__(self, map_fd: int) -> None:
+        """OSError if the kernel or the library refuses."""
+        self._records: list[bytes] = []
+        self._most = 0
+        self._callback = _ON_RECORD(self._on_record)  # must live as long as the ring
+        self._ring = libbpf().ring_buffer__new(map_fd, self._callback, None, None)
+        if not self._ring:
+            raise failed("cannot read a BPF ring buffer")
+        self.descriptor: int = libbpf().ring_buffer__epoll_fd(self._ring)
+        """Readable while there are records."""
+
+    def _on_record(self, _context: int, address: int, size: int) -> int:
+        """Keep a record; a negative result ends the call after it."""
+        self._records.append(ctypes.string_at(address, size))
+        return -1 if len(self._records) >= self._most else 0
+
+    def take(self, most: int) -> list[bytes]:
+        """Up to ``most`` records, oldest first; the kernel has their room back."""
+        self._most = most
+        libbpf().ring_buffer__consume(self._ring)
+        taken, self._records = self._records, []
+        return taken
+
+    def close(self) -> None:
+        """Give its memory back; the map stays open."""
+        if self._ring:
+            libbpf().ring_buffer__free(self._ring)
+        self._ring = None

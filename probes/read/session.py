@@ -20,6 +20,7 @@ from fdscope.probes.read.aside import Aside
 from fdscope.probes.read.cells import Cells
 from fdscope.probes.read.census import Census
 from fdscope.probes.read.cgroups import Cgroups
+from fdscope.probes.read.events import Events
 from fdscope.probes.read.maps import Array, OpenMaps, over_cpus
 from fdscope.probes.read.operations import OperationsReader
 from fdscope.probes.read.stacks import Stacks
@@ -80,6 +81,16 @@ class Session:
             if any(h.function == "fanotify_handle_event" and h.is_attached for h in report.hooks)
             else None
         )
+        self.events = (
+            Events(
+                opened.descriptor("events"),
+                opened.per_cpu_array("event_counts"),
+                opened.hash_map("event_limits"),
+            )
+            if settings.journal
+            else None
+        )
+        """The events of the journal; None without it."""
         self._latency = opened.per_cpu_array("latency") if settings.latency else None
         self._stacks = (
             Stacks(opened.hash_map("stacks"), opened.hash_map("stack_samples"))
@@ -254,6 +265,8 @@ class Session:
         if self.operations:
             self.operations.close()
         self._cells.close()
+        if self.events:
+            self.events.close()
         while self._fds:
             os.close(self._fds.pop())
         self._programs = {}

@@ -15,6 +15,14 @@ CGROUPS_A_CALL = 32
 FILESYSTEM_NAME_BYTES = 32
 TCP_STATES = 16
 """Room for each state of a TCP socket; a power of 2, to keep what is read within it."""
+EVENT_PARENTS = 8
+PATH_NAMES = 8
+PATH_NAME_BYTES = 32
+"""A path in an event: its last names, the last one first, each in as many bytes."""
+COMMAND_BYTES = 256
+"""How much of a command line an event has."""
+RECEIVED_FDS = 16
+"""Descriptors of one call that events can be about, in tracepoint mode."""
 STACK_DEPTH = 32
 STACK_ENTRIES = 8192
 """Room for distinct stacks; a power of 2, as the kernel wants it."""
@@ -139,6 +147,59 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         ("fds_end", "u64"),
         ("messages", "u32"),
         ("sent", "u32"),
+        ("received_count", "u32"),
+        (f"received[{RECEIVED_FDS}]", "u32"),
+    ],
+    # in the ring buffer `events`: a process, its parents, and an event of the journal
+    "event_process": [
+        ("cgroup_id", "u64"),
+        ("start", "u64"),
+        ("tgid", "u32"),
+        ("uid", "u32"),
+        (f"comm[{COMM_BYTES}]", "char"),
+    ],
+    "event_parent": [("tgid", "u32"), (f"comm[{COMM_BYTES}]", "char")],
+    "event": [
+        ("time", "u64"),
+        ("inode", "u64"),
+        ("process", "struct event_process"),
+        ("other", "struct event_process"),
+        ("command_bytes", "u64"),
+        (f"parents[{EVENT_PARENTS}]", "struct event_parent"),
+        ("kind", "u32"),
+        ("tid", "u32"),
+        ("fd", "u32"),
+        ("fd_type", "u32"),
+        ("birth", "u32"),
+        ("method", "u32"),
+        ("error", "u32"),
+        ("device", "u32"),
+        ("rdev", "u32"),
+        ("file_mode", "u32"),
+        ("family", "u32"),
+        ("protocol", "u32"),
+        ("scope", "u32"),
+        ("local_port", "u32"),
+        ("remote_port", "u32"),
+        ("state", "u8"),
+        ("unused[3]", "u8"),
+        ("local[16]", "u8"),
+        ("remote[16]", "u8"),
+        ("terminal[16]", "char"),
+        ("name[64]", "char"),
+        (f"program[{PATH_NAMES * PATH_NAME_BYTES}]", "char"),
+        ("program_names", "u32"),
+        ("program_is_cut", "u32"),
+        (f"command[{COMMAND_BYTES}]", "char"),
+    ],
+    # key and value of `event_limits`; `tgid` is 0 for all processes of the cgroup
+    "event_limit_key": [("cgroup_id", "u64"), ("tgid", "u32"), ("kind", "u32")],
+    "event_limit": [("left_out", "u64"), ("second", "u32"), ("made", "u32")],
+    # key of `event_names`: a name of processes, what it did, and in which cgroup or to which socket
+    "event_name": [
+        ("place", "u64"),
+        ("what", "u64"),
+        (f"comm[{COMM_BYTES}]", "char"),
     ],
     # value of `census`: the descriptors of one process from a position on
     "census": [

@@ -227,6 +227,37 @@ class DebugMethod(Taxonomy):
     PTRACE_SEIZE = 2
 
 
+class EventKind(Taxonomy):
+    """What the journal tells of. The kernel side sees those up to ``DEVICE_OPENED``."""
+
+    STDIO_SOCKET = 0
+    EXEC_ON_SOCKET = 1
+    CAPTURE_SOCKET = 2
+    DEBUG_ACCESS = 3
+    FD_PASSED = 4
+    FD_REFUSED = 5
+    MEMFD_EXECUTED = 6
+    SPECIAL_FD = 7
+    DEVICE_OPENED = 8
+    NEW_BEHAVIOR = 9
+    FD_LIMIT_NEAR = 10
+    UPDATES_LOST = 11
+    PROBE_NOT_ATTACHED = 12
+    SELFTEST_FAILED = 13
+    MODE_CHANGED = 14
+    EVENTS_LEFT_OUT = 15
+    JOURNAL_STARTED = 16
+    JOURNAL_STOPPED = 17
+
+
+class EventCount(Taxonomy):
+    """Events in the kernel: all, and those of them that were not written to the ring buffer."""
+
+    MADE = 0
+    RING_FULL = 1
+    FLOOD = 2
+
+
 class Account(Taxonomy):
     """What a row of the ``counters`` map counts, seen from the process.
 

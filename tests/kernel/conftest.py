@@ -59,7 +59,9 @@ def session() -> Iterator[Session]:
     if os.geteuid() != 0:
         pytest.fail("these tests attach probes: run them as root")
     # Large maps: no update is lost during the tests, whatever else this host does.
-    attached = attach(modes(), Settings(counter_entries=1 << 17, process_entries=1 << 16))
+    attached = attach(
+        modes(), Settings(counter_entries=1 << 17, process_entries=1 << 16, journal=True)
+    )
     if "FDSCOPE_REPORTS" in os.environ:
         write_support_report(attached, Path(os.environ["FDSCOPE_REPORTS"]))
     yield attached

@@ -303,6 +303,25 @@ static __always_inline u32 receive_account(u64 flags, u32 fd_type, bool at_file_
 	return at_file_layer ? ACCOUNT_FILE_READ : ACCOUNT_SOCKET_RECEIVE;
 }
 
+/*
+ * The struct pid behind a pidfd. It is in the inode since Linux kernel commit cb12fd8e0dab
+ * ("pidfd: add pidfs") (in v6.9), and in the file of an anonymous inode before.
+ */
+static __always_inline const struct pid *pid_behind(const struct file *pidfd)
+{
+	const struct inode *inode = NULL;
+	const struct pid *pid = NULL;
+	u16 mode = 0;
+
+	PROBE_READ(inode, &pidfd->f_inode);
+	PROBE_READ(mode, &inode->i_mode);
+	if ((mode & S_IFMT) == S_IFREG)
+		PROBE_READ(pid, &inode->i_private);
+	else
+		PROBE_READ(pid, &pidfd->private_data);
+	return pid;
+}
+
 /* Addresses are in network byte order, on machines that are little-endian. */
 
 /* 127.0.0.0/8 */

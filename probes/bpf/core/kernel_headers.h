@@ -6,6 +6,9 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/cgroup-defs.h>
+#include <linux/cred.h>
+#include <linux/mm_types.h>
+#include <linux/tty.h>
 #include <linux/kernfs.h>
 #include <linux/fs.h>
 #include <linux/fsnotify_backend.h>
@@ -48,10 +51,18 @@ struct io_sr_msg {
 	u32 msg_flags;
 };
 #endif
+/* fs/mount.h, as in Linux 5.10 to 6.12 */
+struct mount {
+	char before[16];
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+};
+#define OFFSET_mount_mnt 32
 #define OFFSET_proc_inode_pid 0
 #define OFFSET_proc_inode_vfs_inode 72
 #define OFFSET_task_struct_pid_links __builtin_offsetof(struct task_struct, pid_links)
 #define OFFSET_task_struct_thread_node __builtin_offsetof(struct task_struct, thread_node)
+#define OFFSET_task_struct_ptrace_entry __builtin_offsetof(struct task_struct, ptrace_entry)
 
 /* Linux kernel commit 633488947ef6 ("kernfs: Use RCU to access kernfs_node::parent.") (in v6.15) */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)

@@ -56,25 +56,6 @@ static __always_inline void note_cgroups(const struct kernfs_node *node)
 }
 
 /*
- * The struct pid behind a pidfd. It is in the inode since Linux kernel commit cb12fd8e0dab
- * ("pidfd: add pidfs") (in v6.9), and in the file of an anonymous inode before.
- */
-static __always_inline const struct pid *pid_behind(const struct file *pidfd)
-{
-	const struct inode *inode = NULL;
-	const struct pid *pid = NULL;
-	u16 mode = 0;
-
-	PROBE_READ(inode, &pidfd->f_inode);
-	PROBE_READ(mode, &inode->i_mode);
-	if ((mode & S_IFMT) == S_IFREG)
-		PROBE_READ(pid, &inode->i_private);
-	else
-		PROBE_READ(pid, &pidfd->private_data);
-	return pid;
-}
-
-/*
  * Not attached: fdscope.probes.read.cgroups runs it with a pidfd, and then with the address at
  * which the last run ended, for the next ancestors.
  */

@@ -45,8 +45,13 @@ static __always_inline u32 current_cause(void)
 /* No new descriptor: the process, or the host, has as many open files as it may have. */
 static __always_inline int no_free_fd(s64 result)
 {
-	if ((result == -EMFILE || result == -ENFILE) && !(task_flags() & PF_KTHREAD))
-		fd_refused(current_birth(), result);
+	u32 birth;
+
+	if ((result == -EMFILE || result == -ENFILE) && !(task_flags() & PF_KTHREAD)) {
+		birth = current_birth();
+		fd_refused(birth, result);
+		event_fd_refused(birth, result);
+	}
 	return 0;
 }
 
@@ -149,6 +154,8 @@ ON_RETURN(__scm_send)
 			return 0;
 		file = NULL;
 		PROBE_READ(file, &passed->fp[i]);
+		if (file)
+			note_giver(file);
 		fd_type = THROUGH_MEMORY(in_memory, file ? file_fd_type(file) : NO_FD_TYPE);
 		if (fd_type < FD_TYPE_COUNT)
 			counts->count[fd_type]++;

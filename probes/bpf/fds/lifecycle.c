@@ -4,6 +4,7 @@
  * events in its own way; fork and exit are the same in all.
  */
 #include "core/account.c"
+#include "journal/unusual.c"
 
 #define AF_UNSPEC 0
 #define PTRACE_ATTACH 16
@@ -71,6 +72,7 @@ static __always_inline void fd_opened_by(struct process_key owner, u32 fd, const
 {
 	u32 fd_type = file_fd_type(file), account = ACCOUNT_NONE, via = 0;
 
+	event_fd_opened(fd, file, fd_type, birth);
 	count_flow(ACCOUNT_FD_OPENED, fd_type, 1);
 	account_of(this_task(), owner, ACCOUNT_FD_OPENED, fd_type, birth, 0, 1);
 	if (birth == BIRTH_DUP && fd <= STDIO_ERROR && is_socket(fd_type)) {
@@ -107,9 +109,11 @@ static __always_inline void fd_closed(u32 fd_type, u32 cause)
 /* ptrace() has succeeded. */
 static __always_inline void debugged(u32 request)
 {
-	if (request == PTRACE_ATTACH || request == PTRACE_SEIZE)
-		account_current(ACCOUNT_DEBUG_ACCESS, FD_TYPE_OTHER,
-				request == PTRACE_SEIZE ? DEBUG_METHOD_PTRACE_SEIZE :
-							  DEBUG_METHOD_PTRACE_ATTACH,
-				0, 1);
+	u32 method = request == PTRACE_SEIZE ? DEBUG_METHOD_PTRACE_SEIZE :
+					       DEBUG_METHOD_PTRACE_ATTACH;
+
+	if (request != PTRACE_ATTACH && request != PTRACE_SEIZE)
+		return;
+	account_current(ACCOUNT_DEBUG_ACCESS, FD_TYPE_OTHER, method, 0, 1);
+	event_debugged(method);
 }

@@ -198,18 +198,16 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* sched_process_exec(struct task_struct *task, pid_t old_tid, struct linux_binprm *) */
-int on_sched_process_exec(struct bpf_raw_tracepoint_args *ctx)
+/* A thread that had this number has executed a program: counts the descriptors that were kept. */
+static __always_inline void closed_by_exec(u32 tid)
 {
 	struct process_key owner = current_process_key();
-	u32 tid = ctx->args[1];
 	struct fd_counts *closed = exec_fds.lookup(&tid);
 
 	if (!closed)
-		return 0;
+		return;
 	account_fds(this_task(), owner, closed->count, ACCOUNT_FD_CLOSED, CAUSE_EXEC);
 	exec_fds.delete(&tid);
-	return 0;
 }
 
 /* Descriptors passed through unix sockets: read from the messages in user memory at the return. */
@@ -260,6 +258,19 @@ static __always_inline void next_control_message(struct control_walk *walk)
 	walk->control += (length + word - 1) & ~(u64)(word - 1);
 }
 
+#ifdef JOURNAL
+static __always_inline void note_received(struct control_walk *walk, u32 fd)
+{
+	if (walk->received_count < RECEIVED_FDS)
+		walk->received[walk->received_count & (RECEIVED_FDS - 1)] = fd;
+	walk->received_count++;
+}
+#else
+static __always_inline void note_received(struct control_walk *walk, u32 fd)
+{
+}
+#endif
+
 static __always_inline void next_passed_fd(struct control_walk *walk, struct files_struct *files,
 					   struct process_key owner)
 {
@@ -271,11 +282,13 @@ static __always_inline void next_passed_fd(struct control_walk *walk, struct fil
 	file = file_in(files, fd);
 	if (!file)
 		return;
-	if (walk->sent)
+	if (walk->sent) {
 		account_of(this_task(), owner, ACCOUNT_FD_PASSED, file_fd_type(file), PASSING_SENT,
 			   0, 1);
-	else
+	} else {
 		fd_opened_by(owner, fd, file, BIRTH_SCM_RIGHTS);
+		note_received(walk, fd);
+	}
 }
 
 static __always_inline bool control_is_left(const struct control_walk *walk)
@@ -309,9 +322,41 @@ int on_control(struct bpf_raw_tracepoint_args *ctx)
 	}
 	for (i = 0; i < CONTROL_STEPS_A_CALL; i++)
 		control_step(walk, files, owner);
-	if (!control_is_left(walk))
+	if (!control_is_left(walk)) {
+		if (walk->received_count)
+			go_on(ctx, TAIL_CALL_RECEIVED);
 		return 0;
+	}
 	tail_calls.call(ctx, TAIL_CALL_CONTROL);
 	lose(LOSS_FDS_UNSEEN);
+	return 0;
+}
+
+/*
+ * Tail call of what has received descriptors: those from another user or cgroup are events. Who
+ * passed them on is the process at the other end of the socket, as the socket knows it: the message
+ * of the giver is read when its call returns, which may be later.
+ */
+int on_received(struct bpf_raw_tracepoint_args *ctx)
+{
+#ifdef JOURNAL
+	struct files_struct *files = current_files();
+	struct control_walk *walk = current_control();
+	struct event_process giver = {};
+	struct file *file;
+	u32 i;
+
+	if (!walk || is_like_current(&giver, find_peer(&giver)))
+		return 0;
+	for (i = 0; i < RECEIVED_FDS; i++) {
+		if (i >= walk->received_count)
+			return 0;
+		file = file_in(files, walk->received[i]);
+		if (file)
+			event_fd_received(walk->received[i], file, file_fd_type(file), &giver);
+	}
+	if (walk->received_count > RECEIVED_FDS)
+		leave_out_events(walk->received_count - RECEIVED_FDS);
+#endif
 	return 0;
 }

@@ -192,6 +192,7 @@ static __always_inline bool ends_refused(const struct in_flight *now, struct sys
 	case -EMFILE:
 	case -ENFILE:
 		fd_refused_to(now->owner, call->birth, result);
+		event_fd_refused(call->birth, result);
 		return false;
 	case -EBADF:
 		if ((in != NO_ARGUMENT || out != NO_ARGUMENT) &&

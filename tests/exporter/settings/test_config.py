@@ -55,6 +55,16 @@ def test_defaults() -> None:
         budget=20_000,
         read_state=False,
         selftest_interval=0,
+        journal=True,
+        journal_file=None,
+        journal_file_bytes=16 << 20,
+        journal_files=4,
+        journal_stdout=False,
+        journal_journald=False,
+        journal_state=None,
+        journal_learn_hours=168,
+        journal_unit_limit=120,
+        journal_runbooks="file:///usr/share/doc/fdscope/runbooks",
     )
 
 
@@ -73,6 +83,10 @@ def test_every_option_can_be_a_flag() -> None:
             "--scheduling.nice=-1",
             "--web.details", "--web.history=5",
             "--units.read-state", "--selftest.interval=3600",
+            "--no-journal.enabled", "--journal.file=/run/x/events", "--journal.file-size=1",
+            "--journal.files=0", "--journal.stdout", "--journal.journald=on",
+            "--journal.state=/run/x", "--journal.learn-hours=0",
+            "--journal.unit-limit=7", "--journal.runbooks=https://example.org/runbooks/",
         ]
     )  # fmt: skip
     assert options == Options(
@@ -100,6 +114,16 @@ def test_every_option_can_be_a_flag() -> None:
         budget=5000,
         read_state=True,
         selftest_interval=3600,
+        journal=False,
+        journal_file=Path("/run/x/events"),
+        journal_file_bytes=1 << 20,
+        journal_files=0,
+        journal_stdout=True,
+        journal_journald=True,
+        journal_state=Path("/run/x"),
+        journal_learn_hours=0,
+        journal_unit_limit=7,
+        journal_runbooks="https://example.org/runbooks",
     )
 
 
@@ -132,6 +156,17 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         read-state = true
         [selftest]
         interval = 60
+        [journal]
+        enabled = false
+        file = "/run/x/events"
+        file-size = 1
+        files = 0
+        stdout = true
+        journald = "on"
+        state = "/run/x"
+        learn-hours = 0
+        unit-limit = 7
+        runbooks = "https://example.org/runbooks"
     """
     assert load(toml=text, where=tmp_path) == Options(
         listen_addresses=(Address("localhost", 9100),),
@@ -158,6 +193,16 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         budget=20_000,
         read_state=True,
         selftest_interval=60,
+        journal=False,
+        journal_file=Path("/run/x/events"),
+        journal_file_bytes=1 << 20,
+        journal_files=0,
+        journal_stdout=True,
+        journal_journald=True,
+        journal_state=Path("/run/x"),
+        journal_learn_hours=0,
+        journal_unit_limit=7,
+        journal_runbooks="https://example.org/runbooks",
     )
 
 

@@ -27,7 +27,9 @@ def programs(hook: Hook) -> list[str]:
     }.get(hook.point, [entry, at_return])
 
 
-@pytest.mark.parametrize("settings", [Settings(), Settings(latency=True, stacks_every=1)])
+@pytest.mark.parametrize(
+    "settings", [Settings(), Settings(latency=True, stacks_every=1, journal=True)]
+)
 def test_every_program_of_kprobe_mode(settings: Settings) -> None:
     btf = Btf.read()
     loaded = Programs(compiled(Mode.KPROBE, settings, btf, by_fprobe=False))

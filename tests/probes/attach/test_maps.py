@@ -14,7 +14,7 @@ from fdscope.probes.attach.settings import Settings
 from fdscope.probes.schema.records import RECORDS, dtype
 from fdscope.probes.schema.taxonomy import Mode
 
-_USED = re.compile(r"\b(\w+)\.(?:lookup|update|insert|delete|call|get_stackid)\(")
+_USED = re.compile(r"\b(\w+)\.(?:lookup|update|insert|delete|call|get_stackid|ringbuf_reserve)\(")
 _OPENED = re.compile(r'\bopened\.(?:descriptor|hash_map|per_cpu_array)\(\s*"(\w+)"')
 HELD_OPEN = {"tail_calls", "census_calls"}
 """The kernel empties them when their last descriptor is closed."""
@@ -31,7 +31,12 @@ def used(mode: Mode, settings: Settings) -> set[str]:
 
 @pytest.mark.parametrize(
     ("mode", "settings"),
-    list(itertools.product(Mode, (Settings(), Settings(latency=True), Settings(stacks_every=1)))),
+    list(
+        itertools.product(
+            Mode,
+            (Settings(), Settings(latency=True), Settings(stacks_every=1), Settings(journal=True)),
+        )
+    ),
 )
 def test_each_configuration_has_the_maps_that_its_programs_use(
     mode: Mode, settings: Settings
