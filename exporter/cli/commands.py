@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
-from fdscope.exporter.cli import oneshot
+from fdscope.exporter.cli import oneshot, run_command
 from fdscope.exporter.cli.output import show
 from fdscope.exporter.logs import start_logging
 from fdscope.exporter.run import RunError, run_exporter, version
 from fdscope.exporter.settings import config
 from fdscope.exporter.settings.strict import ConfigError
 from fdscope.probes.schema.taxonomy import Mode
+from fdscope.probes.text import printable
 
 OK, FAILED = 0, 1
 WIDTH = 100
@@ -123,6 +124,15 @@ def _run_version(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _run_run(arguments: argparse.Namespace) -> int:
+    try:
+        return run_command.run(arguments, _progress())
+    except run_command.CommandError as error:
+        why, status = error.args
+        print(f"fdscope run: {printable(arguments.argv[-1])}: {why}", file=sys.stderr)
+        return int(status)
+
+
 def _progress() -> Callable[[str], None]:
     """A function that prints progress, where a person waits: attaching takes seconds."""
     if sys.stderr.isatty():
@@ -198,6 +208,22 @@ examples:
   sudo fdscope ledger --stacks --socket 31337  # of one socket: ss -e shows its inode number""",
         oneshot.add_ledger_arguments,
         _run_ledger,
+    ),
+    Command(
+        "run",
+        "run a command and show where its bytes went, file by file",
+        """\
+Run a command, watch it and its children from before the first instruction, and report at the end
+what each process read and wrote: by door, file, protocol or filesystem, and device. The command's
+output and input are its own; the report goes to standard error. Exits with the command's status,
+127 if it was not found, 126 if it cannot be executed, 128 and the signal's number if one ended it.
+
+examples:
+  sudo fdscope run -- curl -s http://localhost/
+  sudo fdscope run --json --output=report.json -- tar czf /tmp/etc.tar.gz /etc
+  sudo fdscope run -- sh -c 'seq 1000 | gzip > /tmp/numbers.gz'""",
+        run_command.add_arguments,
+        _run_run,
     ),
     Command(
         "version",

@@ -86,9 +86,14 @@ def _shortened(text: str) -> str:
 
 
 @contextmanager
-def _session(
-    mode: str, tell: Callable[[str], None], stacks_every: int = 0, stacks_socket: int = 0
+def attached(
+    mode: str,
+    tell: Callable[[str], None],
+    stacks_every: int = 0,
+    stacks_socket: int = 0,
+    latency: bool = False,
 ) -> Iterator["Session"]:
+    """Probes of this process during the block; RunError if no mode works."""
     from fdscope.probes.attach import cache
     from fdscope.probes.attach.launch import AttachError
     from fdscope.probes.attach.settings import Settings
@@ -99,6 +104,7 @@ def _session(
         settings = Settings(
             stacks_every=stacks_every,
             stacks_socket=stacks_socket,
+            latency=latency,
             cache=str(cache.directory() or ""),
         )
         session = attach(modes, settings, tell)
@@ -116,7 +122,7 @@ def selftest(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tupl
     from fdscope.probes.selftest import run as test
 
     check_host()
-    with _session(arguments.mode, tell) as session:
+    with attached(arguments.mode, tell) as session:
         start = session.snapshot()
         rows = test.judge(session, meanwhile=session.set_aside).rows
         losses, mode = between(start, session.snapshot()), session.mode.value
@@ -139,7 +145,7 @@ def ledger(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tuple[
         raise ConfigError("--socket goes together with --stacks")
     check_capabilities()
     every = STACKS_EVERY if arguments.stacks else 0
-    with _session(arguments.mode, tell, every, arguments.socket) as session:
+    with attached(arguments.mode, tell, every, arguments.socket) as session:
         # Hooks are attached one after the other: what passes meanwhile is seen by some only.
         start = session.snapshot()
         tell(f"watching for {arguments.seconds:g} s")
