@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
-from fdscope.exporter.cli import oneshot, run_command
+from fdscope.exporter.cli import files_command, oneshot, run_command
 from fdscope.exporter.cli.output import show
 from fdscope.exporter.logs import start_logging
 from fdscope.exporter.run import RunError, run_exporter, version
@@ -124,6 +124,11 @@ def _run_version(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _run_files(arguments: argparse.Namespace) -> int:
+    files_command.run(arguments, _progress())
+    return OK
+
+
 def _run_run(arguments: argparse.Namespace) -> int:
     try:
         return run_command.run(arguments, _progress())
@@ -208,6 +213,23 @@ examples:
   sudo fdscope ledger --stacks --socket 31337  # of one socket: ss -e shows its inode number""",
         oneshot.add_ledger_arguments,
         _run_ledger,
+    ),
+    Command(
+        "files",
+        "show each file that a process holds, and what moves through it",
+        """\
+Watch processes and show each file that they hold: descriptors, type, name, bytes read and written,
+errors, queues, and who holds the other end of a pipe or socket. Counts begin when watching begins.
+On a terminal the table refreshes until Ctrl-C or until all processes have ended; else a table, or
+with --json a line, is printed at each look. --all lists all processes once without counts.
+
+examples:
+  sudo fdscope files 4711
+  sudo fdscope files nginx.service --follow-children
+  sudo fdscope files postgres --once --seconds 10 --json | jq '.processes[].files[] | .name'
+  sudo fdscope files --all""",
+        files_command.add_arguments,
+        _run_files,
     ),
     Command(
         "run",

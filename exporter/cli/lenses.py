@@ -7,13 +7,22 @@ from contextlib import contextmanager
 
 from fdscope.exporter.cli.oneshot import attached
 from fdscope.exporter.run import RunError, check_host, version
+from fdscope.exporter.spotlight.client import ControlError, NotRunningError, RemoteLens
 from fdscope.exporter.spotlight.lens import Lens, OwnLens, Polling, recorder_of
+from fdscope.exporter.spotlight.protocol import DEFAULT_PATH
 from fdscope.probes.schema.taxonomy import Mode
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of all commands of the spotlight."""
     parser.add_argument("--json", action="store_true", help="Print JSON, for programs.")
+    parser.add_argument(
+        "--control",
+        default="auto",
+        metavar="PATH",
+        help="Control socket of a running exporter to look through; auto for"
+        f" {DEFAULT_PATH} if an exporter listens there, off to attach probes of its own.",
+    )
     parser.add_argument(
         "--probe.mode",
         dest="mode",
@@ -25,7 +34,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def opened(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Iterator[Lens]:
-    """A lens; nothing is watched any more when the block ends."""
+    """A lens; nothing is watched any more when the block ends. RunError if there is none."""
+    try:
+        with _opened(arguments, tell) as lens:
+            yield lens
+    except ControlError as error:
+        raise RunError(str(error)) from error
+
+
+@contextmanager
+def _opened(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Iterator[Lens]:
+    remote = _remote(arguments.control)
+    if remote:
+        tell("looking through the exporter that runs")
+        try:
+            yield remote
+        finally:
+            remote.close()
+        return
     check_host()
     with attached(arguments.mode, tell, latency=True) as session:
         recorder = recorder_of(session)
@@ -35,3 +61,15 @@ def opened(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Iterat
         with Polling(recorder):
             yield lens
         lens.close()
+
+
+def _remote(control: str) -> RemoteLens | None:
+    """A lens through an exporter; None if none runs, or own probes are wanted."""
+    if control == "off":
+        return None
+    try:
+        return RemoteLens(DEFAULT_PATH if control == "auto" else control, version())
+    except NotRunningError:
+        if control == "auto":
+            return None
+        raise

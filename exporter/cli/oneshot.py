@@ -44,7 +44,7 @@ def add_ledger_arguments(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
     parser.add_argument(
         "--seconds",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         help="How long to watch the host (default: 10).",
     )
@@ -63,16 +63,17 @@ def add_ledger_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A time from the command line; ArgumentTypeError if it is none."""
     try:
-        seconds = float(text)
+        value = float(text)
     except ValueError:
-        seconds = math.nan
-    if not 0 < seconds <= MOST_SECONDS:  # false for NaN too
+        value = math.nan
+    if not 0 < value <= MOST_SECONDS:  # false for NaN too
         raise argparse.ArgumentTypeError(
             f"{_shortened(text)} is not a time above 0 and up to {MOST_SECONDS}"
         )
-    return seconds
+    return value
 
 
 def _inode(text: str) -> int:

@@ -22,6 +22,9 @@ class Lens(Protocol):
     def look(self, with_peers: bool = False) -> Document:
         """All watched processes and their files, now."""
 
+    def list_all(self) -> Document:
+        """The open files of all processes, none of them watched."""
+
     def close(self) -> None:
         """End what it watches."""
 
@@ -43,6 +46,10 @@ class OwnLens:
         """All watched processes and their files, now."""
         view = self._recorder.view(self._lease, with_peers)
         return document(view, self._mode, self._version)
+
+    def list_all(self) -> Document:
+        """The open files of all processes, none of them watched."""
+        return document(self._recorder.list_all(), self._mode, self._version)
 
     def close(self) -> None:
         """End what it watches."""

@@ -43,9 +43,7 @@ class FileName:
         return "?" if self.text is None else self.text
 
 
-def file_name(
-    fd_type: FdType, place: Place, name: Name | None, ends: Ends | None, is_deleted: bool = False
-) -> FileName:
+def file_name(fd_type: FdType, place: Place, name: Name | None, ends: Ends | None) -> FileName:
     """The name of a file; printable, whatever its owner has called it."""
     if fd_type.is_socket:
         return _socket_name(place, ends)
@@ -60,7 +58,7 @@ def file_name(
         text = inner
     else:
         text = (b"/" if name.is_whole else b".../") + inner
-    return FileName(printable(text) + " (deleted)" * is_deleted, "", name.is_whole)
+    return FileName(printable(text), "", name.is_whole)
 
 
 def _socket_name(place: Place, ends: Ends | None) -> FileName:

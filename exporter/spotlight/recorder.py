@@ -9,7 +9,7 @@ the middle of counting it, its sums are final: they are taken over and removed.
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -170,7 +170,7 @@ class Recorder:
         with self._lock:
             watched, tables = self._poll(fresh_names=True)
             ours = [each for each in watched.processes.values() if each.leases >> lease & 1]
-            holders = _Holders.of_host(self._lister) if with_peers else None
+            holders = _Holders(_tables_of_host(self._lister)) if with_peers else None
             views = [
                 ProcessView(each, tuple(self._rows_of(each, watched, tables, holders)))
                 for each in sorted(ours, key=lambda one: (one.born, one.key))
@@ -179,6 +179,24 @@ class Recorder:
             for each in ours:
                 lost = lost.plus(each.lost)
             return View(tuple(views), lost, watched.room, self._clock() / 1e9)
+
+    def list_all(self) -> View:
+        """The open files of all processes of the host, none of them watched."""
+        views = []
+        with self._lock:
+            tables = _tables_of_host(self._lister)
+            holders = _Holders(tables)
+            for found in tables:
+                rows = []
+                for fds in _by_file(found).values():
+                    name = self._lister.name(found.key.tgid, fds[0])
+                    rows.append(_open_row(fds, name, holders))
+                now = self._clock()
+                process = WatchedProcess(
+                    found.key, None, found.process.name, now, 0, 0, NOTHING, leases=0
+                )
+                views.append(ProcessView(process, tuple(rows)))
+        return View(tuple(views), NOTHING, {}, self._clock() / 1e9)
 
     def _poll(self, fresh_names: bool) -> tuple[Watched, dict[ProcessKey, OpenFds]]:
         watched = self._maps.read()
@@ -255,9 +273,7 @@ class Recorder:
     ) -> Iterator[FileRow]:
         key = process.key
         table = tables.get(key)
-        open_now: dict[int, list[OpenFd]] = defaultdict(list)
-        for fd in table.fds if table else ():
-            open_now[fd.file].append(fd)
+        open_now = _by_file(table) if table else {}
         newest: dict[int, FileKey] = {}
         for each in watched.files:
             if each.owner == key:
@@ -332,22 +348,34 @@ class Recorder:
         return Birth.FORK if same or parents else None
 
     def _open_row(self, fds: list[OpenFd], holders: "_Holders | None") -> FileRow:
-        fd = fds[0]
-        known = self._known_of(fd.file, fd.place)
-        name = known[1] if known else None
-        return FileRow(
-            fd.fd_type,
-            file_name(fd.fd_type, fd.place, name, fd.ends, fd.is_deleted),
-            fd.place,
-            fd.ends,
-            fds=tuple(each.fd for each in fds),
-            is_open=True,
-            flags=fd.flags,
-            position=fd.position,
-            receive_queue=fd.receive_queue,
-            send_queue=fd.send_queue,
-            peers=holders.of(fd) if holders else (),
-        )
+        known = self._known_of(fds[0].file, fds[0].place)
+        return _open_row(fds, known[1] if known else None, holders)
+
+
+def _by_file(found: OpenFds) -> dict[int, list[OpenFd]]:
+    """The descriptors of each struct file."""
+    files: dict[int, list[OpenFd]] = defaultdict(list)
+    for fd in found.fds:
+        files[fd.file].append(fd)
+    return files
+
+
+def _open_row(fds: list[OpenFd], name: Name | None, holders: "_Holders | None") -> FileRow:
+    fd = fds[0]
+    return FileRow(
+        fd.fd_type,
+        file_name(fd.fd_type, fd.place, name, fd.ends),
+        fd.place,
+        fd.ends,
+        fds=tuple(each.fd for each in fds),
+        is_open=True,
+        is_deleted=fd.is_deleted,
+        flags=fd.flags,
+        position=fd.position,
+        receive_queue=fd.receive_queue,
+        send_queue=fd.send_queue,
+        peers=holders.of(fd) if holders else (),
+    )
 
 
 def _seconds(file: WatchedFile) -> Iterator[float]:
@@ -387,22 +415,20 @@ def _passed_by(file: WatchedFile, watched: Watched) -> Peer | None:
     return None
 
 
+def _tables_of_host(lister: Lister) -> list[OpenFds]:
+    found = map(lister.fds_of, lister.processes())
+    return [each for each in found if isinstance(each, OpenFds)]
+
+
 class _Holders:
     """Who holds pipes and sockets, of all processes."""
 
-    def __init__(self) -> None:
+    def __init__(self, tables: Iterable[OpenFds]) -> None:
         self._pipes: dict[tuple[int, int], list[tuple[Peer, OpenFd]]] = defaultdict(list)
         self._unix: dict[int, list[Peer]] = defaultdict(list)
         self._internet: dict[tuple[object, ...], list[Peer]] = defaultdict(list)
-
-    @classmethod
-    def of_host(cls, lister: Lister) -> "_Holders":
-        holders = cls()
-        for pid in lister.processes():
-            found = lister.fds_of(pid)
-            if isinstance(found, OpenFds):
-                holders._add(found)
-        return holders
+        for table in tables:
+            self._add(table)
 
     def _add(self, found: OpenFds) -> None:
         for fd in found.fds:

@@ -142,7 +142,7 @@ _WITHOUT_MEANING = ("anon_inodefs", "pipefs", "sockfs")
 
 def shown_name(file: Document) -> str:
     """The name for a table, or ``?``."""
-    name = file["name"] or "?"
+    name = (file["name"] or "?") + " (deleted)" * file.get("deleted", False)
     return f"{name} ({number(file['files'])} times)" if file["files"] > 1 else name
 
 

@@ -55,6 +55,8 @@ class FileRow:
     fds: tuple[int, ...] = ()
     """Descriptors that refer to it now; of a closed one its first, if that was seen."""
     is_open: bool = False
+    is_deleted: bool = False
+    """The name is not there any more."""
     birth: Birth | None = None
     cause: Cause | None = None
     """Why it was closed; None if it is open, or that was not seen."""
@@ -152,6 +154,8 @@ class FileRow:
             row["why_no_name"] = self.name.why_not
         if not self.name.is_whole:
             row["name_is_whole"] = False
+        if self.is_deleted:
+            row["deleted"] = True
         if not self.is_open:
             row["closed_seconds_ago"] = _since(self.times and self.times.closed_at, now)
         if self.flags is not None:
