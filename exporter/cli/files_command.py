@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fdscope.exporter.cli import lenses
 from fdscope.exporter.cli.oneshot import seconds
@@ -15,9 +16,11 @@ from fdscope.exporter.run import RunError
 from fdscope.exporter.settings.strict import ConfigError
 from fdscope.exporter.signals import Interrupted
 from fdscope.exporter.spotlight import targets
-from fdscope.exporter.spotlight.lens import Lens
-from fdscope.exporter.spotlight.recorder import NoProcessError
+from fdscope.exporter.spotlight.protocol import NoProcessError
 from fdscope.exporter.spotlight.report import Document, files_text
+
+if TYPE_CHECKING:
+    from fdscope.exporter.spotlight.lens import Lens
 
 _HOME, _CLEAR_LINE, _CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
 _CLEAR_SCREEN = "\x1b[2J"
@@ -80,7 +83,7 @@ def run(arguments: argparse.Namespace, tell: Callable[[str], None]) -> None:
             _live(lens, arguments)
 
 
-def _live(lens: Lens, arguments: argparse.Namespace) -> None:
+def _live(lens: "Lens", arguments: argparse.Namespace) -> None:
     """Look again and again, until all processes have ended or the user wants no more."""
     on_terminal = sys.stdout.isatty() and not arguments.json
     if on_terminal:

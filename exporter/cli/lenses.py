@@ -4,13 +4,16 @@
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from fdscope.exporter.cli.oneshot import attached
 from fdscope.exporter.run import RunError, check_host, version
 from fdscope.exporter.spotlight.client import ControlError, NotRunningError, RemoteLens
-from fdscope.exporter.spotlight.lens import Lens, OwnLens, Polling, recorder_of
 from fdscope.exporter.spotlight.protocol import DEFAULT_PATH
 from fdscope.probes.schema.taxonomy import Mode
+
+if TYPE_CHECKING:
+    from fdscope.exporter.spotlight.lens import Lens
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def opened(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Iterator[Lens]:
+def opened(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Iterator["Lens"]:
     """A lens; nothing is watched any more when the block ends. RunError if there is none."""
     try:
         with _opened(arguments, tell) as lens:
@@ -43,7 +46,7 @@ def opened(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Iterat
 
 
 @contextmanager
-def _opened(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Iterator[Lens]:
+def _opened(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Iterator["Lens"]:
     remote = _remote(arguments.control)
     if remote:
         tell("looking through the exporter that runs")
@@ -52,6 +55,8 @@ def _opened(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Itera
         finally:
             remote.close()
         return
+    from fdscope.exporter.spotlight.lens import OwnLens, Polling, recorder_of
+
     check_host()
     with attached(arguments.mode, tell, latency=True) as session:
         recorder = recorder_of(session)

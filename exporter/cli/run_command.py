@@ -12,14 +12,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from fdscope.exporter.cli import lenses
 from fdscope.exporter.run import RunError
 from fdscope.exporter.settings.strict import ConfigError
-from fdscope.exporter.spotlight.lens import Lens
 from fdscope.exporter.spotlight.report import Document, run_text
 from fdscope.probes.text import printable
+
+if TYPE_CHECKING:
+    from io import FileIO
+
+    from fdscope.exporter.spotlight.lens import Lens
 
 NOT_FOUND, CANNOT_RUN = 127, 126
 """Exit statuses of a shell."""
@@ -58,7 +62,7 @@ def run(arguments: argparse.Namespace, tell: Callable[[str], None]) -> int:
         argv = argv[1:]
     if not argv:
         raise ConfigError("name a command to run, such as: fdscope run -- cat /etc/hostname")
-    with _output(arguments.output) as output, lenses.opened(arguments, tell) as lens:
+    with _output(arguments.output) as tell_user, lenses.opened(arguments, tell) as lens:
         started = _start(argv)
         try:
             lens.watch(started.pid, True)
@@ -68,29 +72,30 @@ def run(arguments: argparse.Namespace, tell: Callable[[str], None]) -> int:
             raise
         report = _report(argv, ending, lens)
         text = json.dumps(report, indent=2) if arguments.json else run_text(report)
-        _print(output, text)
+        tell_user(text)
     return ending.status
 
 
 @contextmanager
-def _output(path: str | None) -> Iterator[IO[str]]:
-    """Where the report goes; ConfigError before the command runs if it cannot be written."""
+def _output(path: str | None) -> Iterator[Callable[[str], None]]:
+    """A function that writes the report; ConfigError before the command runs if it cannot be."""
     if path is None:
-        yield sys.stderr
+        yield lambda text: print(text, file=sys.stderr)
         return
     try:
-        file = Path(path).open("w", errors="backslashreplace")  # noqa: SIM115 - closed below
+        # Without a buffer: what cannot be written fails once, and not again at the end.
+        file = Path(path).open("wb", buffering=0)  # noqa: SIM115 - closed below
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(f"--output: cannot write to {printable(path)}: {why}") from error
     with file:
-        yield file
+        yield lambda text: _write(file, f"{text}\n".encode(errors="backslashreplace"))
 
 
-def _print(output: IO[str], text: str) -> None:
+def _write(file: "FileIO", text: bytes) -> None:
     try:
-        output.write(text + "\n")
-        output.flush()
+        while text:
+            text = text[file.write(text) or 0 :]
     except OSError as error:
         raise RunError(f"the report cannot be written: {error.strerror}") from error
 
@@ -209,7 +214,7 @@ def _ended(pid: int) -> int | None:
     return status
 
 
-def _report(argv: Sequence[str], ending: _Ending, lens: Lens) -> Document:
+def _report(argv: Sequence[str], ending: _Ending, lens: "Lens") -> Document:
     seen = lens.look()
     return {
         "command": [printable(part) for part in argv],

@@ -4,8 +4,7 @@
 import socket
 
 from fdscope.exporter.spotlight import protocol
-from fdscope.exporter.spotlight.protocol import Message, ProtocolError
-from fdscope.exporter.spotlight.recorder import NoProcessError
+from fdscope.exporter.spotlight.protocol import Message, NoProcessError, ProtocolError
 from fdscope.exporter.spotlight.report import Document
 from fdscope.probes.text import printable
 

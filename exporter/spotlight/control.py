@@ -19,8 +19,8 @@ from typing import Any
 
 from fdscope.exporter.spotlight import protocol
 from fdscope.exporter.spotlight.lens import POLL_SECONDS, OwnLens
-from fdscope.exporter.spotlight.protocol import Message, ProtocolError
-from fdscope.exporter.spotlight.recorder import NoProcessError, Recorder
+from fdscope.exporter.spotlight.protocol import Message, NoProcessError, ProtocolError
+from fdscope.exporter.spotlight.recorder import Recorder
 from fdscope.probes.read.spotlight import NoLeaseError
 from fdscope.probes.text import printable
 

@@ -21,6 +21,10 @@ class ProtocolError(Exception):
     """What came is no message of this protocol; the text says why."""
 
 
+class NoProcessError(LookupError):
+    """There is no such process, or it cannot be looked at; the text says which."""
+
+
 def encode(message: Message) -> bytes:
     """A message as a line."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"

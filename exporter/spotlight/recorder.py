@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from fdscope.exporter.spotlight.names import FileName, file_name
+from fdscope.exporter.spotlight.protocol import NoProcessError
 from fdscope.exporter.spotlight.rows import FileRow, Peer, Times
 from fdscope.probes.read.census import Missing
 from fdscope.probes.schema.files import (
@@ -72,10 +73,6 @@ class Lister(Protocol):
 
     def name(self, pid: int, fd: OpenFd) -> Name | None:
         """The path behind one."""
-
-
-class NoProcessError(LookupError):
-    """There is no such process, or it cannot be looked at; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,17 @@ The document is what ``--json`` prints and what a running exporter sends to its 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fdscope.exporter.spotlight.recorder import ProcessView, View
-from fdscope.probes.schema.snapshot import NOTHING
+if TYPE_CHECKING:
+    from fdscope.exporter.spotlight.recorder import ProcessView, View
 
 Document = dict[str, Any]
 
 NOTHING_DONE = "no file was read or written"
 
 
-def document(view: View, mode: str, version: str) -> Document:
+def document(view: "View", mode: str, version: str) -> Document:
     """Processes with their files."""
     return {
         "fdscope": version,
@@ -26,7 +26,7 @@ def document(view: View, mode: str, version: str) -> Document:
     }
 
 
-def _process(view: ProcessView, now: float) -> Document:
+def _process(view: "ProcessView", now: float) -> Document:
     process = view.process
     rows = sorted(view.rows, key=lambda row: (not row.is_open, row.fds, row.name.shown))
     return {
@@ -112,7 +112,8 @@ def _process_text(process: Document) -> list[str]:
     lines = table(_RUN_HEAD, (_run_row(*row) for row in rows), _RUN_RIGHT)
     unused = sum(file["files"] for file in process["files"] if not file["operations"])
     if unused:
-        lines.append(f"and {number(unused)} more files without an operation (see --json)")
+        files = "1 more file" if unused == 1 else f"{number(unused)} more files"
+        lines.append(f"and {files} without an operation (see --json)")
     return lines
 
 
@@ -179,16 +180,14 @@ def files_text(report: Mapping[str, Any], with_closed: bool = True) -> str:
 
 
 def _files_row(process: Document, file: Document) -> tuple[str, ...]:
-    sums = {"read": NOTHING, "write": NOTHING}
+    moved = {"read": 0, "write": 0}
     operations = errors = 0
     for each in file["operations"]:
         operations += each["operations"]
         if each["errno"]:
             errors += each["operations"]
-        elif each["what"] in sums:
-            sums[each["what"]] = sums[each["what"]].plus(
-                type(NOTHING)(each["operations"], each["bytes"])
-            )
+        elif each["what"] in moved:
+            moved[each["what"]] += each["bytes"]
     queues = [file.get("receive_queue"), file.get("send_queue")]
     known = [str(each) for each in queues if each is not None]
     return (
@@ -197,8 +196,8 @@ def _files_row(process: Document, file: Document) -> tuple[str, ...]:
         ",".join(map(str, file["fds"])) if file["open"] else "closed",
         file["fd_type"],
         file.get("access", ""),
-        number(sums["read"].bytes),
-        number(sums["written" if "written" in sums else "write"].bytes),
+        number(moved["read"]),
+        number(moved["write"]),
         number(operations),
         number(errors),
         duration(file["idle_seconds"]),

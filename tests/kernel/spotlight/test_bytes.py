@@ -3,10 +3,7 @@
 
 import errno
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from fdscope.exporter.spotlight.recorder import View
 from fdscope.probes.read.session import Session
@@ -14,12 +11,6 @@ from fdscope.probes.schema.files import Operation
 from fdscope.probes.schema.snapshot import Amount
 from fdscope.probes.schema.taxonomy import Birth, Cause, Door, FdType
 from tests.kernel.spotlight.watching import READ, WRITE, Watching, row_of, sums, watching
-
-
-@pytest.fixture
-def spotlight(session: Session) -> Iterator[Watching]:
-    with watching(session) as lease:
-        yield lease
 
 
 def test_each_file_and_the_sum(spotlight: Watching, tmp_path: Path) -> None:
