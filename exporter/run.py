@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -23,8 +24,10 @@ from fdscope.exporter.http.systemd import Notifier
 from fdscope.exporter.page import PageData
 from fdscope.exporter.page.doors import Demonstration, DoorsClosedError
 from fdscope.exporter.server import Server
+from fdscope.exporter.settings.addresses import UnixAddress
 from fdscope.exporter.settings.options import Options
 from fdscope.exporter.signals import hold, interrupt, on_ending
+from fdscope.exporter.spotlight.protocol import DEFAULT_PATH
 from fdscope.exporter.starting import answering
 from fdscope.exporter.web_config.protection import Protection
 from fdscope.probes.attach.settings import Settings
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from fdscope.exporter.containers.reader import Reader
     from fdscope.exporter.journal.journal import Journal
     from fdscope.exporter.journal.watch import Watch
+    from fdscope.exporter.spotlight.control import Control
     from fdscope.probes.demonstration.doors import Lane
     from fdscope.probes.read.session import Session
     from fdscope.probes.selftest.run import Row
@@ -69,6 +73,8 @@ class Parts:
     """Become this user, keep what serving needs; RunError if that fails."""
     collector: Callable[["Attached", str, Options, "Reader | None"], "Collector"]
     """Make the collector from what is attached, the version, the options and the reader."""
+    control: "Callable[[Sequence[socket.socket], Session, Options], Control | None]"
+    """Make what serves the control sockets; None without one."""
 
 
 def check_capabilities(host: Host | None = None) -> None:
@@ -198,7 +204,23 @@ def _drop_privileges(user: str) -> None:
     log.info("capabilities kept: %s", " ".join(keep) or "none")
 
 
-REAL = Parts(check_host, check_user, _attach, _drop_privileges, _collector)
+def _control(
+    sockets: Sequence[socket.socket], session: "Session", options: Options
+) -> "Control | None":
+    """What serves the control socket; None without one."""
+    if not sockets:
+        return None
+    from fdscope.exporter.spotlight.control import Control
+    from fdscope.exporter.spotlight.lens import recorder_of
+
+    recorder = recorder_of(session)
+    if recorder is None:
+        log.warning("no control socket: this kernel refuses the program that lists files")
+        return None
+    return Control(sockets, recorder, session.mode.value, version(), options.control_group)
+
+
+REAL = Parts(check_host, check_user, _attach, _drop_privileges, _collector, _control)
 
 
 def run_exporter(options: Options, parts: Parts = REAL) -> None:
@@ -214,6 +236,8 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
     with ExitStack() as stack:
         sockets = _sockets(options)
         stack.callback(listen.release, sockets)
+        control = _control_sockets(options)
+        stack.callback(listen.release, control)
         # Signals interrupt at once, except while the event loop handles them.
         stack.callback(on_ending, interrupt)
         on_ending(interrupt)
@@ -247,7 +271,7 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
             _demonstration(session),
         )
         _log_addresses(sockets, options, "https" if protection.has_tls else "http")
-        asyncio.run(_serve(served))
+        asyncio.run(_serve(served, parts.control(control, session, options)))
 
 
 def _demonstration(session: "Session") -> Demonstration:
@@ -279,6 +303,36 @@ def _sockets(options: Options) -> list[socket.socket]:
     return listen.bind(addresses, mode, options.unix_socket_group, owner)
 
 
+def _control_sockets(options: Options) -> list[socket.socket]:
+    """The control socket, or none; BindError if one that was asked for cannot be made."""
+    path = options.control_socket
+    try:
+        if path == "auto":
+            path = _usual_control_socket()
+        if not path:
+            return []
+        group, user = options.control_group, options.privileges_user
+        owner = pwd.getpwnam(user).pw_uid if user else None
+        mode = 0o600 if group is None else 0o660
+        return listen.bind((UnixAddress(path),), mode, group, owner)
+    except (OSError, listen.BindError) as error:
+        if options.control_socket != "auto":
+            raise
+        log.info("no control socket: %s", error)
+        return []
+
+
+def _usual_control_socket() -> str:
+    """In the directory that systemd made, or root's own; "" if there is none."""
+    given = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    if given:
+        return str(Path(given) / Path(DEFAULT_PATH).name)
+    if os.geteuid():
+        return ""
+    Path(DEFAULT_PATH).parent.mkdir(mode=0o755, exist_ok=True)
+    return DEFAULT_PATH
+
+
 def _log_addresses(sockets: Sequence[socket.socket], options: Options, scheme: str) -> None:
     urls, metrics = listen.urls(sockets, scheme), options.telemetry_path
     paths = [url.removeprefix("unix:") for url in urls if url.startswith("unix:")]
@@ -292,13 +346,17 @@ def _log_addresses(sockets: Sequence[socket.socket], options: Options, scheme: s
         log.info("%s", line, extra=logs.STANDS_OUT)
 
 
-async def _serve(served: Server) -> None:
+async def _serve(served: Server, control: "Control | None") -> None:
     """Serve until a signal; ignore further ones during the end.
 
     The event loop restores the default actions when it closes, after it has closed the wake-up fd:
     so signals are blocked until ``on_ending()``.
     """
+    if control:
+        await control.start()
     await served.serve(Notifier(os.environ))
+    if control:
+        await control.stop()
     signal.set_wakeup_fd(-1)
     on_ending(signal.SIG_IGN)
     hold()

@@ -3,7 +3,7 @@
 
 from fdscope.exporter.catalog import fds, health, journal, layers, sockets, storage, units
 from fdscope.exporter.catalog.model import ENDED, Kind, Label, Metric
-from fdscope.probes.schema.taxonomy import SOCKET_KINDS, FdKind
+from fdscope.probes.schema.taxonomy import SOCKET_KINDS, FdKind, TcpState
 
 __all__ = [
     "CATALOG",
@@ -13,6 +13,7 @@ __all__ = [
     "Kind",
     "Label",
     "Metric",
+    "TcpState",
     "fds",
     "health",
     "journal",

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
-from fdscope.exporter.cli import events, oneshot
+from fdscope.exporter.cli import events, files_command, oneshot, run_command
 from fdscope.exporter.cli.output import show
 from fdscope.exporter.logs import start_logging
 from fdscope.exporter.run import RunError, run_exporter, version
 from fdscope.exporter.settings import config
 from fdscope.exporter.settings.strict import ConfigError
 from fdscope.probes.schema.taxonomy import Mode
+from fdscope.probes.text import printable
 
 OK, FAILED = 0, 1
 WIDTH = 100
@@ -123,6 +124,20 @@ def _run_version(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _run_files(arguments: argparse.Namespace) -> int:
+    files_command.run(arguments, _progress())
+    return OK
+
+
+def _run_run(arguments: argparse.Namespace) -> int:
+    try:
+        return run_command.run(arguments, _progress())
+    except run_command.CommandError as error:
+        why, status = error.args
+        print(f"fdscope run: {printable(arguments.argv[-1])}: {why}", file=sys.stderr)
+        return int(status)
+
+
 def _progress() -> Callable[[str], None]:
     """A function that prints progress, where a person waits: attaching takes seconds."""
     if sys.stderr.isatty():
@@ -200,6 +215,39 @@ examples:
         _run_ledger,
     ),
     Command("events", events.SUMMARY, events.DESCRIPTION, events.add_arguments, events.run),
+    Command(
+        "files",
+        "show each file that a process holds, and what moves through it",
+        """\
+Watch processes and show each file that they hold: descriptors, type, name, bytes read and written,
+errors, queues, and who holds the other end of a pipe or socket. Counts begin when watching begins.
+On a terminal the table refreshes until Ctrl-C or until all processes have ended; else a table, or
+with --json a line, is printed at each look. --all lists all processes once without counts.
+
+examples:
+  sudo fdscope files 4711
+  sudo fdscope files nginx.service --follow-children
+  sudo fdscope files postgres --once --seconds 10 --json | jq '.processes[].files[] | .name'
+  sudo fdscope files --all""",
+        files_command.add_arguments,
+        _run_files,
+    ),
+    Command(
+        "run",
+        "run a command and show where its bytes went, file by file",
+        """\
+Run a command, watch it and its children from before the first instruction, and report at the end
+what each process read and wrote: by door, file, protocol or filesystem, and device. The command's
+output and input are its own; the report goes to standard error. Exits with the command's status,
+127 if it was not found, 126 if it cannot be executed, 128 and the signal's number if one ended it.
+
+examples:
+  sudo fdscope run -- curl -s http://localhost/
+  sudo fdscope run --json --output=report.json -- tar czf /tmp/etc.tar.gz /etc
+  sudo fdscope run -- sh -c 'seq 1000 | gzip > /tmp/numbers.gz'""",
+        run_command.add_arguments,
+        _run_run,
+    ),
     Command(
         "version",
         "show the versions of fdscope, Python, bcc and the kernel",

@@ -30,8 +30,11 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(_tell(self.prog, f"{printable(message)} (see {self.prog} --help)", USAGE))
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line, made from ``COMMANDS`` and the entry points."""
+def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of the whole command line, made from ``COMMANDS`` and the entry points.
+
+    The entry points are left out, for they load much, if ``argv`` begins with another command.
+    """
     from fdscope.exporter.cli import commands as plugins
     from fdscope.exporter.cli.commands import COMMANDS
 
@@ -47,7 +50,8 @@ def parser() -> argparse.ArgumentParser:
         **shape,
     )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for command in (*COMMANDS, *plugins.commands()):
+    is_own = bool(argv) and argv[0] in {command.name for command in COMMANDS}
+    for command in (*COMMANDS, *(() if is_own else plugins.commands())):
         sub = commands.add_parser(
             command.name, help=command.summary, description=command.description, **shape
         )
@@ -96,7 +100,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace | int:
     """The arguments, or the exit code if argparse has printed help or an error."""
     with writing(sys.stdout):
         try:
-            return parser().parse_args(argv)
+            return parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
         except SystemExit as end:
             return int(end.code or OK)
     return OK

@@ -44,7 +44,7 @@ def add_ledger_arguments(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
     parser.add_argument(
         "--seconds",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         help="How long to watch the host (default: 10).",
     )
@@ -63,16 +63,17 @@ def add_ledger_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A time from the command line; ArgumentTypeError if it is none."""
     try:
-        seconds = float(text)
+        value = float(text)
     except ValueError:
-        seconds = math.nan
-    if not 0 < seconds <= MOST_SECONDS:  # false for NaN too
+        value = math.nan
+    if not 0 < value <= MOST_SECONDS:  # false for NaN too
         raise argparse.ArgumentTypeError(
             f"{_shortened(text)} is not a time above 0 and up to {MOST_SECONDS}"
         )
-    return seconds
+    return value
 
 
 def _inode(text: str) -> int:
@@ -86,9 +87,14 @@ def _shortened(text: str) -> str:
 
 
 @contextmanager
-def _session(
-    mode: str, tell: Callable[[str], None], stacks_every: int = 0, stacks_socket: int = 0
+def attached(
+    mode: str,
+    tell: Callable[[str], None],
+    stacks_every: int = 0,
+    stacks_socket: int = 0,
+    latency: bool = False,
 ) -> Iterator["Session"]:
+    """Probes of this process during the block; RunError if no mode works."""
     from fdscope.probes.attach import cache
     from fdscope.probes.attach.launch import AttachError
     from fdscope.probes.attach.settings import Settings
@@ -99,6 +105,7 @@ def _session(
         settings = Settings(
             stacks_every=stacks_every,
             stacks_socket=stacks_socket,
+            latency=latency,
             cache=str(cache.directory() or ""),
         )
         session = attach(modes, settings, tell)
@@ -116,7 +123,7 @@ def selftest(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tupl
     from fdscope.probes.selftest import run as test
 
     check_host()
-    with _session(arguments.mode, tell) as session:
+    with attached(arguments.mode, tell) as session:
         start = session.snapshot()
         rows = test.judge(session, meanwhile=session.set_aside).rows
         losses, mode = between(start, session.snapshot()), session.mode.value
@@ -139,7 +146,7 @@ def ledger(arguments: argparse.Namespace, tell: Callable[[str], None]) -> tuple[
         raise ConfigError("--socket goes together with --stacks")
     check_capabilities()
     every = STACKS_EVERY if arguments.stacks else 0
-    with _session(arguments.mode, tell, every, arguments.socket) as session:
+    with attached(arguments.mode, tell, every, arguments.socket) as session:
         # Hooks are attached one after the other: what passes meanwhile is seen by some only.
         start = session.snapshot()
         tell(f"watching for {arguments.seconds:g} s")

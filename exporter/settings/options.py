@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fdscope.exporter import logs
-from fdscope.exporter.settings.addresses import AnyAddress, addresses
+from fdscope.exporter.settings.addresses import AnyAddress, UnixAddress, address, addresses
 from fdscope.exporter.settings.strict import shown
 from fdscope.probes.attach import cache
 from fdscope.probes.kernel import preemption
@@ -55,6 +55,10 @@ class Options:
     process_entries: int
     cache: str
     """Directory in which compiled programs are kept; "" for none."""
+    control_socket: str
+    """Path of the control socket; "" for none, "auto" for the usual place if it can be used."""
+    control_group: int | None
+    """Group that may use it besides root; None for none."""
     exclude_self: bool
     nice: int
     """The priority to serve with, if it may be set and nobody has set one; 0: none."""
@@ -224,6 +228,13 @@ def _address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _control_socket(word: str) -> str:
+    if word in ("auto", "off"):
+        return "" if word == "off" else word
+    found = address(f"unix:{word}")
+    return found.path if isinstance(found, UnixAddress) else ""
+
+
 _ENTRIES = _between(256, 4_194_304)
 
 OPTIONS = (
@@ -318,6 +329,18 @@ OPTIONS = (
         " time: a directory that nobody else can write to, auto for the one that systemd made"
         " (CacheDirectory=), or /var/cache/fdscope where root runs it, or off.",
         "DIRECTORY", _cache,
+    ),
+    Option(
+        "control.socket", "control_socket", str, "auto",
+        "Unix socket on which commands such as `fdscope files` watch processes through this"
+        " exporter: a path, off, or auto for the directory that systemd made (RuntimeDirectory=),"
+        " or /run/fdscope where root runs it. It shows the names of files and peers.",
+        "PATH", _control_socket,
+    ),
+    Option(
+        "control.group", "control_group", str, "",
+        "Group whose members may use the control socket; without it only root may.",
+        "GROUP", _group,
     ),
     Option(
         "exclude-self", "exclude_self", bool, False, "Leave out the exporter's own I/O.",

@@ -177,13 +177,14 @@ class Attacher:
         return [self._load_tail_call(tail) for tail in tails]
 
     def load_on_demand(self) -> list[HookStatus]:
-        """Load the programs that are run on demand: census, names of cgroups, functions of files.
+        """Load the programs that are run on demand: the census and others.
 
         Only those that are refused have a status: they are no hooks.
         """
         refused = []
         for name, load in (
             ("census", self._load_census_of_fds),
+            ("files", self._load_list_of_files),
             ("cgroups", lambda: self._load_alone("on_cgroups")),
             ("operations", lambda: self._load_alone("on_operations")),
         ):
@@ -202,6 +203,10 @@ class Attacher:
 
     def _load_alone(self, name: str) -> None:
         self._programs.load(name, ProgramKind.RAW_TRACEPOINT)
+
+    def _load_list_of_files(self) -> None:
+        self._load_alone("on_files")
+        self._load_alone("on_path")
 
     def _load_tail_call(self, tail: TailCall) -> HookStatus:
         name = tail.name.lower()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fdscope.probes.attach import objects, source
+from fdscope.probes.attach import maps, objects, source
 from fdscope.probes.attach.cache import Cache, CacheError
 from fdscope.probes.attach.objects import Object
 from fdscope.probes.attach.settings import Settings
@@ -75,7 +75,7 @@ def _compiled(text: bytes, btf: Btf | None) -> Object:
     try:
         module = Module(text=text, cflags=_flags())
         try:
-            return objects.of_module(module.module, bcc.lib, bcc.__version__)
+            return objects.of_module(module.module, bcc.lib, bcc.__version__, maps.ADDRESSES)
         finally:
             module.cleanup()  # its maps too: others are made when the programs are loaded
     except Exception as error:  # bcc raises nothing more precise

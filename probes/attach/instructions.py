@@ -6,7 +6,7 @@ In their place the C text calls helpers with numbers that the kernel does not ha
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fdscope.probes.kernel.libbpf import INSTRUCTION_BYTES
 
@@ -28,6 +28,8 @@ _JUMPS = (5, 6)
 """BPF_JMP and BPF_JMP32, the class in the lower three bits."""
 _OF_KERNEL = 2
 """BPF_PSEUDO_KFUNC_CALL, the source register of a call."""
+_OF_VALUE = 2
+"""BPF_PSEUDO_MAP_VALUE, the source register of a wide load."""
 _SWAP = (
     INSTRUCTION.pack(0xBF, 2 << 4 | 0, 0, 0),  # r0 = r2
     INSTRUCTION.pack(0xDB, 3 << 4 | 1, 0, 0xF1),  # r0 = cmpxchg(r1, r0, r3)
@@ -47,6 +49,24 @@ def each(program: bytes) -> Iterator[tuple[int, _One]]:
 
 def _jumps(one: _One) -> bool:
     return one[0] & 7 in _JUMPS and one[0] not in (_CALL, _EXIT)
+
+
+def with_addresses(program: bytes, stand_ins: Mapping[int, int]) -> bytes:
+    """The program with loads of the address of a map's value, in the place of those of a number.
+
+    ``stand_ins``: number to map. So a program reads the value of an array without a call.
+    """
+    changed = bytearray(program)
+    for at, (code, registers, offset, low) in each(program):
+        if code != LOAD_WIDE or registers >> 4:
+            continue
+        place = at * INSTRUCTION_BYTES
+        *_, high = INSTRUCTION.unpack_from(program, place + INSTRUCTION_BYTES)
+        name = stand_ins.get((high & 0xFFFF_FFFF) << 32 | low & 0xFFFF_FFFF)
+        if name is not None:
+            INSTRUCTION.pack_into(changed, place, code, registers | _OF_VALUE << 4, offset, name)
+            INSTRUCTION.pack_into(changed, place + INSTRUCTION_BYTES, 0, 0, 0, 0)
+    return bytes(changed)
 
 
 def completed(program: bytes) -> bytes:

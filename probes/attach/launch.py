@@ -45,6 +45,7 @@ def _receive_fd(peer: socket.socket) -> int:
         raise _EndedEarlyError
     if flags & socket.MSG_CTRUNC:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    os.set_inheritable(fds[0], False)
     return fds[0]
 
 

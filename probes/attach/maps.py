@@ -11,6 +11,7 @@ from enum import Enum
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.syscalls import COMPAT_SLOTS, SLOTS, TailCall
 from fdscope.probes.kernel.libbpf import host_cpus
+from fdscope.probes.kernel.limits import allocates_in_programs
 from fdscope.probes.schema.records import STACK_ENTRIES, c_type
 from fdscope.probes.schema.slots import OVERFLOW_ENTRIES
 from fdscope.probes.schema.snapshot import LATENCY_SLOTS, LATENCY_STRIDE
@@ -30,8 +31,12 @@ _MAPPED = 1 << 10
 """include/uapi/linux/bpf.h: BPF_F_MMAPABLE"""
 RING_BYTES = 1 << 20
 """Room for events that user space has not read: more than a thousand."""
-CENSUS_CALLS = ("WALK", "WRITE")
-"""Programs in which the census continues, by their place in the map."""
+ADDRESSES = {"watching": 0x0FD5_C09E_0A7C_4100}
+"""Maps whose value is loaded directly, and the numbers that stand for its address in C."""
+_NO_PREALLOC = 1
+"""BPF_F_NO_PREALLOC"""
+CENSUS_CALLS = ("WALK", "WRITE", "LIST")
+"""Programs in which the census and the list of files continue, by their place in the map."""
 
 
 class Kind(Enum):
@@ -42,6 +47,8 @@ class Kind(Enum):
     PERCPU_HASH = "percpu_hash"
     ARRAY = "array"
     PERCPU_ARRAY = "percpu_array"
+    SPARSE_HASH = "sparse hash"
+    """Its memory is allocated as entries are made, where the kernel allows that to programs."""
     STACK_TRACE = "stacktrace"
     CELLS = "cells"
     """An array that user space maps into its memory: see ``cell_bits`` and ``cell_stripes``."""
@@ -125,6 +132,10 @@ class BpfMap:
             entries = RECENT_ENTRIES if preempted else 1
         if kind is Kind.RING:
             return f"BPF_RINGBUF_OUTPUT({self.name}, {entries} / PAGE_SIZE);\n"
+        if kind is Kind.SPARSE_HASH:
+            flags = _NO_PREALLOC if allocates_in_programs() else 0
+            types = f"{c_type(self.key)}, {c_type(self.value)}"
+            return f'BPF_F_TABLE("hash", {types}, {self.name}, {entries}, {flags});\n'
         types = f"{c_type(self.key)}, {c_type(self.value)}"
         return f'BPF_TABLE("{kind.value}", {types}, {self.name}, {entries});\n'
 
@@ -232,6 +243,29 @@ MAPS = (
     # Who passed a file on, by the file.
     BpfMap("event_givers", Kind.LRU_HASH, "u64", "event_process", RECENT_ENTRIES,
            In.JOURNAL_OF_FUNCTIONS),
+    # Watched processes and their files:
+
+    # The leases in use, as bits: its value is loaded directly, see `ADDRESSES`.
+    BpfMap("watching", Kind.ARRAY, "u32", "u64", 1, handed_over=True),
+    BpfMap("watched", Kind.SPARSE_HASH, "process_key", "watch", "watched_processes",
+           handed_over=True),
+    BpfMap("watched_processes", Kind.SPARSE_HASH, "process_key", "watched_process",
+           "watched_processes", handed_over=True),
+    BpfMap("held_files", Kind.SPARSE_HASH, "held_key", "held", "watched_files", handed_over=True),
+    BpfMap("watched_files", Kind.SPARSE_HASH, "file_id", "watched_file", "watched_files",
+           handed_over=True),
+    BpfMap("file_amounts", Kind.SPARSE_HASH, "operation_key", "file_amount", "watched_files",
+           handed_over=True),
+    BpfMap("file_names", Kind.SPARSE_HASH, "name_key", "name_part", "watched_files",
+           handed_over=True),
+    # The answers about a process and about a descriptor.
+    BpfMap("file_lists", Kind.ARRAY, "u32", "file_list", 1, handed_over=True),
+    BpfMap("list_walks", Kind.ARRAY, "u32", "fd_walk", 1),
+    BpfMap("path_texts", Kind.ARRAY, "u32", "path_text", 1, handed_over=True),
+    BpfMap("path_walks", Kind.SCRATCH, "u32", "path_walk", 1),
+    # Zeros, for what is too large for a program's stack.
+    BpfMap("no_file", Kind.ARRAY, "u32", "watched_file", 1),
+    BpfMap("no_name", Kind.ARRAY, "u32", "name_part", 1),
 
     # Sampled stacks:
 

@@ -5,7 +5,7 @@ import base64
 import ctypes
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -123,8 +123,10 @@ def _described(name: str, fd: int) -> Map:
     )
 
 
-def of_module(module: Any, library: Any, version: str) -> Object:
+def of_module(module: Any, library: Any, version: str, addresses: Mapping[str, int]) -> Object:
     """What BCC has compiled; ``module``: its handle, ``library``: BCC's ``lib``.
+
+    ``addresses``: see ``maps.ADDRESSES``.
 
     ObjectError where BCC made what is not known here.
     """
@@ -139,10 +141,14 @@ def of_module(module: Any, library: Any, version: str) -> Object:
         handle, place = ctypes.c_void_p(module), ctypes.c_size_t(number)
         fds.append(library.bpf_table_fd_id(handle, place))
         maps.append(_described(library.bpf_table_name(handle, place).decode(), fds[-1]))
+    stand_ins = {
+        addresses[each.name]: place for place, each in enumerate(maps) if each.name in addresses
+    }
     programs = {}
     for number in range(library.bpf_num_functions(module)):
         name = library.bpf_function_name(module, number)
         start = library.bpf_function_start(module, name)
         text = ctypes.string_at(start, library.bpf_function_size(module, name))
-        programs[name.decode()] = instructions.completed(_with_maps(text, fds.index))
+        text = instructions.with_addresses(_with_maps(text, fds.index), stand_ins)
+        programs[name.decode()] = instructions.completed(text)
     return Object(version, tuple(maps), programs)

@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the programs are compiled with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from fdscope.probes.kernel.limits import allocates_in_programs
+
+
+def _room(entries: int) -> int:
+    """Less where the kernel allocates all of it at the start."""
+    return entries if allocates_in_programs() else entries // 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +20,10 @@ class Settings:
     process_entries: int = 16384
     pending_entries: int = 16384
     """Room for threads inside a call."""
+    watched_processes: int = field(default_factory=lambda: _room(8192))
+    """Room for processes whose files are watched."""
+    watched_files: int = field(default_factory=lambda: _room(131_072))
+    """Room for their files, and for what each does."""
     latency: bool = False
     stacks_every: int = 0
     """One stack is sampled of so many operations of the socket layer on a CPU; 0 for none."""

@@ -28,6 +28,7 @@ from fdscope.probes.schema.taxonomy import (
     FdType,
     Loss,
     Mode,
+    NameState,
     Passing,
     Scope,
     Stdio,
@@ -64,6 +65,13 @@ EVENTS_OF_CGROUP = 200
 """Events of a kind that are told in a second, of one process and of all in its cgroup."""
 CONTROL_STEPS_A_CALL = 32
 """Control messages, and descriptors in them, that one tail call reads."""
+
+LIST_STEPS = 32
+"""Descriptors, or words of their bitmap, that one tail call of a list describes."""
+TCP_LISTEN = 10
+"""include/net/tcp_states.h"""
+PATH_STEPS = 64
+"""Components and mount points of a path that are read when a file is opened."""
 
 # include/uapi/linux/io_uring.h: READV, READ_FIXED, RECVMSG, READ, RECV, READ_MULTISHOT, RECV_ZC,
 # READV_FIXED; WRITEV, WRITE_FIXED, SENDMSG, WRITE, SEND, SEND_ZC, SENDMSG_ZC, WRITEV_FIXED.
@@ -114,6 +122,15 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
         yield from taxonomy.constants(prefix)
     yield "KERNEL_SOCKET", KERNEL_SOCKET
     yield "NO_FD_TYPE", NO_FD_TYPE
+    yield from ((f"{name.upper()}_ADDRESS", f"{n:#x}ULL") for name, n in maps.ADDRESSES.items())
+    yield "NAME_PART_BYTES", records.NAME_PART_BYTES
+    yield "NAME_PARTS", records.NAME_PARTS
+    yield "PATH_STEPS", PATH_STEPS
+    yield "PATH_TEXT_BYTES", records.PATH_TEXT_BYTES
+    yield "LIST_ENTRIES", records.LIST_ENTRIES
+    yield "LIST_STEPS", LIST_STEPS
+    yield "TCP_LISTEN", TCP_LISTEN
+    yield from ((f"NAME_{each.name}", each.value) for each in NameState)
     yield "NO_ARGUMENT", syscalls.NO_ARGUMENT
     yield "COMPAT_SLOTS", syscalls.COMPAT_SLOTS
     yield "SOCKETCALL_SLOTS", syscalls.SOCKETCALL_SLOTS
@@ -255,6 +272,8 @@ def text(mode: Mode, settings: Settings, btf: Btf | None, by_fprobe: bool) -> st
             kernel,
             '#include "core/kernel.h"',
             '#include "core/fd_type.h"',
+            '#include "spotlight/calls.h"',
+            '#include "spotlight/describe.h"',
             maps.declarations(mode, settings, preempted, has_cells=any(_casts(btf))),
             joined(PROGRAMS[mode]),
         )

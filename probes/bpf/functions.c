@@ -3,6 +3,7 @@
 #include "core/process.c"
 #include "fds/census.c"
 #include "file/operations.c"
+#include "spotlight/list.c"
 #include "socket/socket.c"
 #include "socket/protocols.c"
 #include "fds/functions.c"

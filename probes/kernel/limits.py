@@ -3,6 +3,8 @@
 
 import errno
 import os
+import platform
+import re
 import resource
 import subprocess
 
@@ -19,6 +21,16 @@ _ADVICE = {
     " unit, or the container's profile",
     errno.EACCES: "a security module or the rights of a file refuse it",
 }
+
+
+def allocates_in_programs(release: str | None = None) -> bool:
+    """True if any program may allocate the memory of a BPF map's entry.
+
+    Linux kernel commit 96da3f7d489d ("bpf: Remove tracing program restriction on map types") (in
+    v6.1)
+    """
+    major, minor = (release or platform.release()).split(".")[:2]
+    return (int(major), int(re.match("[0-9]*", minor)[0] or 0)) >= (6, 1)  # type: ignore[index]
 
 
 def reason(error: OSError | MemoryError) -> str:

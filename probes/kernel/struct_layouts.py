@@ -25,9 +25,18 @@ FIELDS: dict[str, dict[str, str]] = {
         "s_type": "struct file_system_type *",
         "s_dev": "u32",
     },
-    "dentry": {"d_name": "struct qstr", "d_parent": "struct dentry *"},
+    "hlist_bl_node": {"pprev": "void *"},
+    "dentry": {
+        "d_name": "struct qstr",
+        "d_parent": "struct dentry *",
+        "d_hash": "struct hlist_bl_node",
+    },
     "vfsmount": {"mnt_root": "struct dentry *"},
-    "mount": {"mnt_parent": "struct mount *", "mnt_mountpoint": "struct dentry *"},
+    "mount": {
+        "mnt_parent": "struct mount *",
+        "mnt_mountpoint": "struct dentry *",
+        "mnt": "struct vfsmount",
+    },
     "path": {"dentry": "struct dentry *", "mnt": "struct vfsmount *"},
     "inode": {
         "i_ino": "u64",
@@ -47,6 +56,8 @@ FIELDS: dict[str, dict[str, str]] = {
         "f_inode": "struct inode *",
         "f_mode": "u32",
         "f_path": "struct path",
+        "f_flags": "u32",
+        "f_pos": "u64",
         "private_data": "void *",
     },
     "fdtable": {
@@ -94,7 +105,7 @@ FIELDS: dict[str, dict[str, str]] = {
     "fsnotify_group": {"priority": "u32"},
     "scm_fp_list": {"count": "s16", "fp": "struct file *[253]"},
     "scm_cookie": {"fp": "struct scm_fp_list *"},
-    "net_device": {"flags": "u32"},
+    "net_device": {"flags": "u32", "ifindex": "u32"},
     "dst_entry": {"dev": "struct net_device *"},
     "proto": {"sendmsg": "const void *", "recvmsg": "const void *"},
     "proto_ops": {"sendmsg": "const void *", "recvmsg": "const void *"},
@@ -106,6 +117,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "skc_num": "u16",
         "skc_family": "u16",
         "skc_state": "u8",
+        "skc_bound_dev_if": "u32",
         "skc_v6_daddr": "struct in6_addr",
         "skc_v6_rcv_saddr": "struct in6_addr",
     },
@@ -122,6 +134,9 @@ FIELDS: dict[str, dict[str, str]] = {
     },
     "request_sock_queue": {"qlen": "struct { int counter; }"},
     "inet_connection_sock": {"icsk_accept_queue": "struct request_sock_queue"},
+    "tcp_sock": {"rcv_nxt": "u32", "copied_seq": "u32", "write_seq": "u32", "snd_una": "u32"},
+    "unix_address": {"len": "u32", "name": "char[1]"},
+    "unix_sock": {"addr": "struct unix_address *", "peer": "struct sock *"},
     "mptcp_sock": {"first": "const struct sock *"},
     "socket": {
         "sk": "struct sock *",
@@ -153,6 +168,14 @@ OPTIONAL = {
     ("io_kiocb", "tctx"),
     ("io_sr_msg", "msg_flags"),
     ("mptcp_sock", "first"),
+    ("tcp_sock", "rcv_nxt"),
+    ("tcp_sock", "copied_seq"),
+    ("tcp_sock", "write_seq"),
+    ("tcp_sock", "snd_una"),
+    ("unix_sock", "addr"),
+    ("unix_sock", "peer"),
+    ("unix_address", "len"),
+    ("unix_address", "name"),
 }
 
 # Members of one bit: BIT_<struct>_<field> is the offset in bits.
@@ -178,10 +201,10 @@ OPTIONAL_STRUCTS = {
 OFFSETS = (
     ("proc_inode", "pid"),
     ("proc_inode", "vfs_inode"),
+    ("mount", "mnt"),
     ("task_struct", "pid_links"),
     ("task_struct", "thread_node"),
     ("task_struct", "ptrace_entry"),
-    ("mount", "mnt"),
 )
 
 

@@ -15,6 +15,8 @@ from fdscope.probes.kernel.libbpf import failed, host_cpus, libbpf
 from fdscope.probes.kernel.preemption import undisturbed
 from fdscope.probes.schema.records import dtype
 
+_NO_EXIST = 1
+"""BPF_NOEXIST"""
 _BATCH = 4096
 """Entries a system call; a map that needs more calls is read in several."""
 
@@ -91,6 +93,16 @@ class HashMap:
         if libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(wanted), _address(value)) < 0:
             raise failed("cannot read a BPF map")
         return value[0]
+
+    @undisturbed()
+    def put(self, key: Any, value: Any, new: bool = False) -> None:
+        """Set the value of a key, both as arrays of one; OSError if refused.
+
+        ``new``: FileExistsError if the key is there already.
+        """
+        flags = _NO_EXIST if new else 0
+        if libbpf().bpf_map_update_elem(self.fd, _address(key), _address(value), flags) < 0:
+            raise failed("cannot write to a BPF map")
 
     @undisturbed()
     def delete(self, keys: Array) -> None:

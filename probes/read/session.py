@@ -15,14 +15,16 @@ from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.table import functions
 from fdscope.probes.kernel import libbpf
 from fdscope.probes.kernel.preemption import allow_undisturbed, best_first
-from fdscope.probes.read import census, cgroups, decode, operations
+from fdscope.probes.read import census, cgroups, decode, files, operations
 from fdscope.probes.read.aside import Aside
 from fdscope.probes.read.cells import Cells
 from fdscope.probes.read.census import Census
 from fdscope.probes.read.cgroups import Cgroups
 from fdscope.probes.read.events import Events
+from fdscope.probes.read.files import FileLister
 from fdscope.probes.read.maps import Array, OpenMaps, over_cpus
 from fdscope.probes.read.operations import OperationsReader
+from fdscope.probes.read.spotlight import Spotlight
 from fdscope.probes.read.stacks import Stacks
 from fdscope.probes.schema.records import dtype
 from fdscope.probes.schema.snapshot import (
@@ -92,6 +94,18 @@ class Session:
         )
         """The events of the journal; None without it."""
         self._latency = opened.per_cpu_array("latency") if settings.latency else None
+        self.spotlight = Spotlight(
+            opened.per_cpu_array("watching"),
+            {
+                "watched": opened.hash_map("watched"),
+                "watched_processes": opened.hash_map("watched_processes"),
+                "held_files": opened.hash_map("held_files"),
+                "watched_files": opened.hash_map("watched_files"),
+                "file_amounts": opened.hash_map("file_amounts"),
+                "file_names": opened.hash_map("file_names"),
+            },
+        )
+        self._lists = opened.descriptor("file_lists"), opened.descriptor("path_texts")
         self._stacks = (
             Stacks(opened.hash_map("stacks"), opened.hash_map("stack_samples"))
             if settings.stacks_every
@@ -108,6 +122,14 @@ class Session:
         """The census of open descriptors; None if its program could not be loaded."""
         program = self._programs.get(census.PROGRAM)
         return None if program is None else Census(program, self._census)
+
+    @property
+    def lister(self) -> FileLister | None:
+        """The list of open descriptors; None if its programs could not be loaded."""
+        programs = self._programs.get(files.LIST_PROGRAM), self._programs.get(files.PATH_PROGRAM)
+        if programs[0] is None or programs[1] is None:
+            return None
+        return FileLister((programs[0], programs[1]), *self._lists)
 
     @property
     def sees_sockets(self) -> bool:

@@ -23,13 +23,22 @@ COMMAND_BYTES = 256
 """How much of a command line an event has."""
 RECEIVED_FDS = 16
 """Descriptors of one call that events can be about, in tracepoint mode."""
+UNIX_NAME_BYTES = 108
+"""Of a unix socket's address: sun_path."""
+NAME_PART_BYTES = 512
+"""A component has up to NAME_MAX bytes and a NUL: 256."""
+PATH_TEXT_BYTES = 16384
+LIST_ENTRIES = 512
+"""Descriptors that one run of a program lists."""
+NAME_PARTS = 20
+"""Parts of a file's name: so many times 256 bytes hold any path that can be opened at once."""
 STACK_DEPTH = 32
 STACK_ENTRIES = 8192
 """Room for distinct stacks; a power of 2, as the kernel wants it."""
 NO_STACK = 0xFFFFFFFF
 """The kernel could not keep the stack: another one has its place."""
 
-_TYPES = {"u8": "u1", "int": "<i4", "s32": "<i4", "u32": "<u4", "u64": "<u8"}
+_TYPES = {"u8": "u1", "u16": "<u2", "int": "<i4", "s32": "<i4", "u32": "<u4", "u64": "<u8"}
 _COUNTS = (f"count[{len(FdType)}]", "u32")
 
 RECORDS: dict[str, list[tuple[str, str]]] = {
@@ -64,8 +73,15 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         ("count", "u64"),
         (f"cgroup[{CGROUPS_A_CALL}]", "struct cgroup_name"),
     ],
-    # what an operation works on; `filesystem`: address of its struct file_system_type, or 0
-    "target": [("filesystem", "u64"), ("fd_type", "u32"), ("unused", "u32")],
+    # what an operation works on; `filesystem`: address of its struct file_system_type, or 0;
+    # `file` and `inode`: addresses too, 0 if not known
+    "target": [
+        ("filesystem", "u64"),
+        ("fd_type", "u32"),
+        ("unused", "u32"),
+        ("file", "u64"),
+        ("inode", "u64"),
+    ],
     # key of `filesystem_bytes`; value of `filesystems`, whose key is `type`
     "filesystem_key": [("type", "u64"), ("fd_type", "u32"), ("account", "u32")],
     "filesystem": [(f"name[{FILESYSTEM_NAME_BYTES}]", "char")],
@@ -201,6 +217,113 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         ("what", "u64"),
         (f"comm[{COMM_BYTES}]", "char"),
     ],
+    # value of `watched`: the leases that watch the process, and those that follow its children
+    "watch": [("watchers", "u64"), ("followers", "u64")],
+    # value of `watched_processes`: times are of the monotonic clock, 0 for not yet
+    "watched_process": [
+        ("parent", "struct process_key"),
+        ("born", "u64"),
+        ("execed", "u64"),
+        ("ended", "u64"),
+        ("lost", "struct amount"),
+        (f"comm[{COMM_BYTES}]", "char"),
+    ],
+    # key and value of `held_files`: the file that a process holds at this address now
+    "held_key": [("file", "u64"), ("owner", "struct process_key")],
+    "held": [("born", "u64"), ("inode", "u64")],
+    # key of `watched_files`
+    "file_id": [("file", "u64"), ("born", "u64"), ("owner", "struct process_key")],
+    # where a file is: the device of its filesystem, and of a device file its own
+    "place": [
+        ("inode", "u64"),
+        ("device", "u32"),
+        ("device_number", "u32"),
+        (f"filesystem[{FILESYSTEM_NAME_BYTES}]", "char"),
+    ],
+    # the two ends of a socket; `name`: of a unix socket, without the NUL that other names end with
+    "addresses": [
+        ("local[4]", "u32"),
+        ("remote[4]", "u32"),
+        ("peer", "u64"),
+        ("interface", "u32"),
+        ("local_port", "u16"),
+        ("remote_port", "u16"),
+        ("family", "u16"),
+        ("protocol", "u16"),
+        ("state", "u8"),
+        ("name_is_peers", "u8"),
+        ("name_length", "u16"),
+        (f"name[{UNIX_NAME_BYTES}]", "char"),
+    ],
+    # value of `watched_files`
+    "watched_file": [
+        ("place", "struct place"),
+        ("position", "u64"),
+        ("last_used", "u64"),
+        ("closed_at", "u64"),
+        ("flags", "u32"),
+        ("fd", "u32"),
+        ("opens", "u32"),
+        ("closes", "u32"),
+        ("fd_type", "u8"),
+        ("birth", "u8"),
+        ("birth_seen", "u8"),
+        ("cause", "u8"),
+        ("named", "u8"),
+        ("unused[3]", "u8"),
+        ("addresses", "struct addresses"),
+    ],
+    # key and value of `file_amounts`
+    "operation_key": [
+        ("id", "struct file_id"),
+        ("account", "u8"),
+        ("door", "u8"),
+        ("error", "u8"),
+        ("unused", "u8"),
+        ("unused_too", "u32"),
+    ],
+    "file_amount": [("amount", "struct amount"), ("nanoseconds", "u64")],
+    # key and value of `file_names`: components, innermost first, with a NUL behind each
+    "name_key": [("file", "u64"), ("born", "u64"), ("tgid", "u32"), ("part", "u32")],
+    # value of `path_walks`: how far a path has been read, outward
+    "path_walk": [
+        ("key", "struct name_key"),
+        ("dentry", "u64"),
+        ("mount", "u64"),
+        ("used", "u32"),
+        ("state", "u32"),
+    ],
+    # value of `path_texts`, the answer about one descriptor: as in `file_names`
+    "path_text": [
+        ("walk", "struct path_walk"),
+        ("length", "u64"),
+        (f"text[{PATH_TEXT_BYTES}]", "u8"),
+    ],
+    # value of `file_lists`: descriptors of one process, from a position on
+    "open_file": [
+        ("file", "u64"),
+        ("place", "struct place"),
+        ("position", "u64"),
+        ("flags", "u32"),
+        ("fd", "u32"),
+        ("receive_queue", "u32"),
+        ("send_queue", "u32"),
+        ("fd_type", "u8"),
+        ("deleted", "u8"),
+        ("queues_known", "u8"),
+        ("unused[5]", "u8"),
+        ("addresses", "struct addresses"),
+    ],
+    "file_list": [
+        ("owner", "struct process_key"),
+        ("process", "struct process"),
+        ("position", "u32"),
+        ("end", "u32"),
+        ("count", "u32"),
+        ("unused", "u32"),
+        (f"entry[{LIST_ENTRIES}]", "struct open_file"),
+    ],
+    "name_part": [(f"text[{NAME_PART_BYTES}]", "char")],
     # value of `census`: the descriptors of one process from a position on
     "census": [
         ("owner", "struct process_key"),

@@ -317,6 +317,15 @@ class Loss(Taxonomy):
     SCRATCH = 10
     USER_MEMORY = 11
     CGROUPS_FULL = 12
+    WATCHED_FULL = 13
+
+
+class NameState(Taxonomy):
+    """How much of a file's name was read when it was opened."""
+
+    NONE = 0
+    WHOLE = 1
+    CUT = 2
 
 
 class Mode(enum.Enum):

@@ -102,7 +102,7 @@ def parts(wishes: str) -> Parts:
     def drop_privileges(user: str) -> None:
         tell(f"privileges of {user!r}")
 
-    return Parts(check, check_user, attach, drop_privileges, collector)
+    return Parts(check, check_user, attach, drop_privileges, collector, lambda *_: None)
 
 
 if __name__ == "__main__":

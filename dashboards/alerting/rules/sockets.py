@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from fdscope.dashboards.alerting.model import UNUSUAL, Alert
 from fdscope.dashboards.alerting.settings import Settings, Staying
 from fdscope.dashboards.promql.selectors import earlier, select
-from fdscope.exporter.catalog import sockets
+from fdscope.exporter.catalog import TcpState, sockets
 from fdscope.exporter.catalog.model import OWNER
-from fdscope.probes.schema.taxonomy import TcpState
 
 _OWNER = tuple(label.name for label in OWNER)
 _WHO = (

@@ -146,6 +146,8 @@ static __always_inline void account_file(const struct task_struct *task, struct 
 					 u64 operations)
 {
 	count(task, owner, account, target, door, result, operations);
+	if (WATCHING)
+		watched_operation(owner, account, target, door, result, operations);
 }
 
 /* Counts what the current process has done. */

@@ -242,13 +242,17 @@ static __always_inline struct target target_of(const struct file *file)
 	PROBE_READ(mode, &inode->i_mode);
 	switch (mode & S_IFMT) {
 	case S_IFSOCK:
-		return socket_target(socket_of(file));
+		target = socket_target(socket_of(file));
+		break;
 	case S_IFREG:
-		return filesystem_target(inode, FD_TYPE_REGULAR);
+		target = filesystem_target(inode, FD_TYPE_REGULAR);
+		break;
 	case S_IFDIR:
-		return filesystem_target(inode, FD_TYPE_DIRECTORY);
+		target = filesystem_target(inode, FD_TYPE_DIRECTORY);
+		break;
 	case S_IFBLK:
-		return filesystem_target(inode, FD_TYPE_BLOCK);
+		target = filesystem_target(inode, FD_TYPE_BLOCK);
+		break;
 	case S_IFIFO:
 		target.fd_type = FD_TYPE_FIFO;
 		break;
@@ -258,6 +262,8 @@ static __always_inline struct target target_of(const struct file *file)
 	case 0:
 		target.fd_type = anonymous_fd_type(file);
 	}
+	target.file = (u64)file;
+	target.inode = (u64)inode;
 	return target;
 }
 

@@ -20,9 +20,12 @@ static __always_inline void forget_pending(void)
 static __always_inline struct target target_of_fd(u32 fd)
 {
 	struct file *file = fd == NO_FD ? NULL : file_of(fd);
-	struct target none = {.fd_type = NO_FD_TYPE};
+	struct target target = {.fd_type = NO_FD_TYPE};
 
-	return file ? target_of(file) : none;
+	if (file)
+		target = target_of(file);
+	target.fd_type = THROUGH_MEMORY(target.unused, target.fd_type);
+	return target;
 }
 
 /*
@@ -66,7 +69,11 @@ static __always_inline struct pending *recall(u32 call)
 	u32 tid = current_tid();
 	struct pending *then = pending.lookup(&tid);
 
-	return then && then->call == call ? then : NULL;
+	if (then && then->call != call)
+		then = NULL;
+	/* The compiler must test the pointer: the verifier does not know what follows from `call`. */
+	asm volatile("" : "+r"(then));
+	return then;
 }
 
 /* What was remembered of the call that returns; NULL if nothing. */

@@ -140,6 +140,8 @@ ON_TRACEPOINT(sched_process_exit)
 		process->exited = 1;
 #endif
 	}
+	if (WATCHING)
+		watched_exited();
 	fds_at_exit(ctx);
 	return 0;
 }

@@ -132,27 +132,34 @@ static __always_inline void write_census(const struct fd_walk *walk)
 	__builtin_memcpy(found->count, walk->count, sizeof(found->count));
 }
 
+/* The leader of the process whose /proc/PID is behind this descriptor; NULL if it has ended. */
+static __always_inline const struct task_struct *leader_of_directory(u32 fd)
+{
+	const struct file *directory = file_of(fd);
+	const struct pid *pid = NULL;
+	const char *inode = NULL;
+
+	if (!directory)
+		return NULL;
+	PROBE_READ(inode, &directory->f_inode);
+	PROBE_READ(pid, inode - OFFSET_proc_inode_vfs_inode + OFFSET_proc_inode_pid);
+	return leader_of(pid);
+}
+
 /*
  * Not attached: fdscope.probes.read.census runs it with a descriptor of /proc/PID and the number of
  * the first descriptor to look at.
  */
 int on_census(struct bpf_raw_tracepoint_args *ctx)
 {
-	const struct task_struct *leader, *task;
-	const struct file *directory = file_of(ctx->args[0]);
+	const struct task_struct *leader = leader_of_directory(ctx->args[0]), *task;
 	struct files_struct *files = NULL;
-	const struct pid *pid = NULL;
 	struct fd_walk *walk = census_walk();
-	const char *inode = NULL;
+	struct census *found;
 	u32 zero = 0;
-	struct census *found = census.lookup(&zero);
 
-	if (!directory || !walk || !found)
-		return 0;
-	PROBE_READ(inode, &directory->f_inode);
-	PROBE_READ(pid, inode - OFFSET_proc_inode_vfs_inode + OFFSET_proc_inode_pid);
-	leader = leader_of(pid);
-	if (!leader)
+	found = census.lookup(&zero);
+	if (!leader || !walk || !found)
 		return 0;
 	task = living_thread(leader);
 	if (task)

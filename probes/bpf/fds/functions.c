@@ -59,6 +59,8 @@ static __always_inline int no_free_fd(s64 result)
 ON_ENTRY(fd_install)
 {
 	fd_opened(arg[0], (const struct file *)arg[1], current_birth());
+	if (WATCHING)
+		watched_named(arg[0], (const struct file *)arg[1]);
 	return 0;
 }
 
@@ -97,8 +99,17 @@ ON_RETURN(do_dup2)
  */
 static __always_inline int closed(u64 file, u64 owner)
 {
-	if (owner == (u64)current_files() && !(task_flags() & PF_EXITING))
-		fd_closed(file_fd_type((const struct file *)file), current_cause());
+	struct target target = {};
+	u32 cause;
+
+	if (owner != (u64)current_files() || task_flags() & PF_EXITING)
+		return 0;
+	cause = current_cause();
+	fd_closed(file_fd_type((const struct file *)file), cause);
+	if (WATCHING) {
+		watched_closing(&target, (const struct file *)file);
+		watched_closed(target, cause);
+	}
 	return 0;
 }
 

@@ -53,6 +53,8 @@ static __always_inline void connected(const struct file *file, u64 address, s64 
 
 	if (!file || result == -EALREADY || is_restart(result))
 		return;
+	if (WATCHING)
+		watched_connected(file);
 	key.file = (u64)file;
 	PROBE_READ(inode, &file->f_inode);
 	PROBE_READ(key.inode, &inode->i_ino);
@@ -70,11 +72,14 @@ static __always_inline void connected(const struct file *file, u64 address, s64 
 static __always_inline void fd_opened_by(struct process_key owner, u32 fd, const struct file *file,
 					 u32 birth)
 {
-	u32 fd_type = file_fd_type(file), account = ACCOUNT_NONE, via = 0;
+	u32 in_memory, account = ACCOUNT_NONE, via = 0;
+	u32 fd_type = THROUGH_MEMORY(in_memory, file_fd_type(file));
 
 	event_fd_opened(fd, file, fd_type, birth);
 	count_flow(ACCOUNT_FD_OPENED, fd_type, 1);
 	account_of(this_task(), owner, ACCOUNT_FD_OPENED, fd_type, birth, 0, 1);
+	if (WATCHING)
+		watched_opened(owner, fd, file, fd_type, birth);
 	if (birth == BIRTH_DUP && fd <= STDIO_ERROR && is_socket(fd_type)) {
 		account = ACCOUNT_STDIO_SOCKET;
 		via = fd;

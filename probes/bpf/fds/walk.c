@@ -262,6 +262,8 @@ ON_TRACEPOINT(sched_process_fork)
 	struct files_struct *files = NULL;
 	struct fd_walk *walk;
 
+	if (WATCHING)
+		watched_forked(child);
 	PROBE_READ(files, &child->files);
 	if (!files || files == current_files())
 		return 0;

@@ -60,11 +60,23 @@ static __always_inline int fd_operation(u32 call, u32 account, u64 flags, u64 fd
 	return 0;
 }
 
+/* The file of a socket that the kernel's function was given in its place. */
+static __always_inline void note_socket_file(struct target *target, const struct socket *sock)
+{
+	const struct file *file = NULL;
+
+	PROBE_READ(file, &sock->file);
+	target->file = (u64)file;
+	target->inode = inode_of(file);
+}
+
 /* Counts one message; returns the fd type of the socket. */
 static __always_inline u32 message_operation(u32 call, u32 account, u64 flags, u64 sock, s32 result)
 {
 	struct target target = socket_target((struct socket *)sock);
 
+	if (WATCHING)
+		note_socket_file(&target, (struct socket *)sock);
 	finish(call, message_account(account, flags, target.fd_type), target, DOOR_SOCKET_CALL,
 	       result, 1);
 	return target.fd_type;
@@ -109,8 +121,13 @@ ON_RETURN(___sys_recvmsg)
  */
 static __always_inline void two_files(u32 call, u32 read_as, u64 in, u64 out, s64 result)
 {
-	finish(call, read_as, target_of((struct file *)in), DOOR_SPLICE, result, 1);
-	finish(call, ACCOUNT_FILE_WRITE, target_of((struct file *)out), DOOR_SPLICE, result, 1);
+	struct target target = target_of((struct file *)in);
+
+	target.fd_type = THROUGH_MEMORY(target.unused, target.fd_type);
+	finish(call, read_as, target, DOOR_SPLICE, result, 1);
+	target = target_of((struct file *)out);
+	target.fd_type = THROUGH_MEMORY(target.unused, target.fd_type);
+	finish(call, ACCOUNT_FILE_WRITE, target, DOOR_SPLICE, result, 1);
 }
 
 static __always_inline void two_fds(u32 call, u32 door, u32 in, u32 out, s64 result)

@@ -69,8 +69,11 @@ int on_fd_made(struct bpf_raw_tracepoint_args *ctx)
 	struct in_flight now = call_in_flight((struct pt_regs *)ctx->args[0]);
 	struct syscall *call = syscalls.lookup(&now.slot);
 
-	if (call && makes_fd(&now, call))
-		fd_made(ctx->args[1], call->birth);
+	if (!call || !makes_fd(&now, call))
+		return 0;
+	fd_made(ctx->args[1], call->birth);
+	if (WATCHING)
+		watched_named(ctx->args[1], file_of(ctx->args[1]));
 	return 0;
 }
 
@@ -131,14 +134,15 @@ int on_debugged(struct bpf_raw_tracepoint_args *ctx)
 
 #define CLOSE_RANGE_UNSHARE 2
 
-/* The type that the descriptor had when the call began. */
-static __always_inline u32 ended_fd_type(u32 slot)
+/* What the descriptor referred to when the call began. */
+static __always_inline struct target ended_target(u32 slot)
 {
+	struct target none = {.fd_type = NO_FD_TYPE};
 	struct pending *then = recall(slot);
-	u32 fd_type = then ? then->target[0].fd_type : NO_FD_TYPE;
+	struct target ended = then ? then->target[0] : none;
 
 	used(then);
-	return fd_type;
+	return ended;
 }
 
 /* Tail call of close, dup2 and dup3: a descriptor is closed, and may be replaced. */
@@ -146,18 +150,20 @@ int on_fd_ended(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct in_flight now = call_in_flight((struct pt_regs *)ctx->args[0]);
 	struct syscall *call = syscalls.lookup(&now.slot);
-	u32 ended = ended_fd_type(now.slot);
+	struct target ended = ended_target(now.slot);
 	s64 result = ctx->args[1];
 
 	if (!call)
 		return 0;
 	if (!call->ends_argument) {
-		fd_closed(ended, CAUSE_CLOSE);
+		fd_closed(ended.fd_type, CAUSE_CLOSE);
 		return 0;
 	}
 	if (result < 0 || result == now.first)
 		return 0;
-	fd_closed(ended, CAUSE_REPLACED);
+	fd_closed(ended.fd_type, CAUSE_REPLACED);
+	if (WATCHING)
+		watched_closed(ended, CAUSE_REPLACED);
 	fd_made(result, BIRTH_DUP);
 	return 0;
 }
@@ -204,6 +210,8 @@ static __always_inline void closed_by_exec(u32 tid)
 	struct process_key owner = current_process_key();
 	struct fd_counts *closed = exec_fds.lookup(&tid);
 
+	if (WATCHING)
+		watched_execed();
 	if (!closed)
 		return;
 	account_fds(this_task(), owner, closed->count, ACCOUNT_FD_CLOSED, CAUSE_EXEC);

@@ -108,6 +108,12 @@ static __always_inline void remember_closing(const struct in_flight *now, struct
 	file = file_of(fd_argument(now, call->ends_argument));
 	entry->call = now->slot;
 	entry->target[0].fd_type = file ? file_fd_type(file) : NO_FD_TYPE;
+	if (!WATCHING)
+		return;
+	watched_closing(&entry->target[0], file);
+	/* A close does not fail. Counted now: another thread may soon open a file there. */
+	if (!call->ends_argument)
+		watched_closed(entry->target[0], CAUSE_CLOSE);
 }
 
 static __always_inline void begin_tail_call(void)

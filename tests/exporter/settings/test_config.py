@@ -48,6 +48,8 @@ def test_defaults() -> None:
         counter_entries=32768,
         process_entries=16384,
         cache=str(cache.directory() or ""),
+        control_socket="auto",
+        control_group=None,
         exclude_self=False,
         nice=-10,
         privileges_user="",
@@ -78,7 +80,7 @@ def test_every_option_can_be_a_flag() -> None:
             "--web.config.file=web.yml", "--log.level=debug", "--log.format=json",
             "--probe.mode=kprobe", "--probe.latency", "--probe.stacks", "--probe.stacks-every=7",
             "--probe.counter-entries=512", "--probe.process-entries=256", "--probe.cache=off",
-            "--exclude-self",
+            "--exclude-self", "--control.socket=/run/x//c.sock", "--control.group=root",
             "--process.max-series=0", "--metrics.max-series=5000", "--privileges.user=nobody",
             "--scheduling.nice=-1",
             "--web.details", "--web.history=5",
@@ -107,6 +109,8 @@ def test_every_option_can_be_a_flag() -> None:
         counter_entries=512,
         process_entries=256,
         cache="",
+        control_socket="/run/x/c.sock",
+        control_group=0,
         exclude_self=True,
         nice=-1,
         privileges_user="nobody",
@@ -150,6 +154,9 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         counter-entries = 1024
         process-entries = 2048
         cache = "/var/cache/other"
+        [control]
+        socket = "off"
+        group = "7"
         [process]
         max-series = 7
         [units]
@@ -186,6 +193,8 @@ def test_every_option_can_stand_in_the_file(tmp_path: Path) -> None:
         counter_entries=1024,
         process_entries=2048,
         cache="/var/cache/other",
+        control_socket="",
+        control_group=7,
         exclude_self=True,
         nice=-1,
         privileges_user="nobody",

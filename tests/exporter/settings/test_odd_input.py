@@ -238,6 +238,8 @@ ODD_ARGUMENTS = [
     "--web.unix-socket-mode=01777", "--web.unix-socket-mode=" + "7" * 5000,
     "--web.unix-socket-group=no-such-group", "--web.unix-socket-group=\udcff",
     "--web.unix-socket-group=" + "9" * 5000,
+    "--control.socket=", "--control.socket=relative", "--control.socket=/a/../b",
+    "--control.socket=/\n/", "--control.group=no-such-group",
     "--web.telemetry-path=" + "/a" * 5000, "--web.telemetry-path=/\n", "--web.telemetry-path=/%00",
     "--web.telemetry-path=/-/healthy", "--web.telemetry-path=/events",
     "--privileges.user=no-such-user", "--privileges.user=\udcff", "--privileges.user=" + "u" * 5000,

@@ -23,10 +23,11 @@ HELD_OPEN = {"tail_calls", "census_calls"}
 def used(mode: Mode, settings: Settings) -> set[str]:
     """Names of the maps that the programs of a configuration use."""
     text = source.defines(mode, settings) + source.joined(source.PROGRAMS[mode])
-    # Of the census and the cells, which some kernels do not have.
-    have = ("-DOFFSET_proc_inode_pid=0", "-DRDONLY_CAST=0")
+    # Of the census, paths and cells, which some kernels do not have.
+    have = ("-DOFFSET_proc_inode_pid=0", "-DOFFSET_mount_mnt=0", "-DRDONLY_CAST=0")
     command = ["cc", "-E", "-P", *have, "-xc", "-"]
-    return set(_USED.findall(subprocess.check_output(command, input=text, text=True)))
+    found = _USED.findall(subprocess.check_output(command, input=text, text=True))
+    return {*found, *(name for name in maps.ADDRESSES if name.upper() in text)}
 
 
 @pytest.mark.parametrize(

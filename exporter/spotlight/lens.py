@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A lens: what one command or client watches, on probes that this process has attached."""
+
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+from fdscope.exporter.spotlight.recorder import Recorder
+from fdscope.exporter.spotlight.report import Document, document
+
+if TYPE_CHECKING:
+    from fdscope.probes.read.session import Session
+
+POLL_SECONDS = 0.5
+
+
+class Lens(Protocol):
+    """Watches processes until it is closed."""
+
+    def watch(self, pid: int, follow: bool) -> None:
+        """Watch a process from now on; NoProcessError if that cannot be."""
+
+    def look(self, with_peers: bool = False) -> Document:
+        """All watched processes and their files, now."""
+
+    def list_all(self) -> Document:
+        """The open files of all processes, none of them watched."""
+
+    def close(self) -> None:
+        """End what it watches."""
+
+
+class OwnLens:
+    """A lens on a session of this process."""
+
+    def __init__(self, recorder: Recorder, mode: str, version: str) -> None:
+        self._recorder = recorder
+        self._mode = mode
+        self._version = version
+        self._lease = recorder.lease()
+
+    def watch(self, pid: int, follow: bool) -> None:
+        """Watch a process from now on; NoProcessError if that cannot be."""
+        self._recorder.watch(self._lease, pid, follow)
+
+    def look(self, with_peers: bool = False) -> Document:
+        """All watched processes and their files, now."""
+        view = self._recorder.view(self._lease, with_peers)
+        return document(view, self._mode, self._version)
+
+    def list_all(self) -> Document:
+        """The open files of all processes, none of them watched."""
+        return document(self._recorder.list_all(), self._mode, self._version)
+
+    def close(self) -> None:
+        """End what it watches."""
+        self._recorder.release(self._lease)
+
+
+class Polling:
+    """Polls a recorder while it is open, so that the kernel's maps stay small."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="spotlight", daemon=True)
+
+    def __enter__(self) -> "Polling":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(POLL_SECONDS):
+            self._recorder.poll()
+
+
+def recorder_of(session: "Session") -> Recorder | None:
+    """A recorder of attached probes; None where the kernel refused the list of files."""
+    lister = session.lister
+    return None if lister is None else Recorder(session.spotlight, lister)

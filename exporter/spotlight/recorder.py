@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Watched processes from reading to reading: what the maps have no room for is kept here.
+
+A file that its process holds no more leaves the maps in two steps. First it is retired: what is
+done to its address from then on is that of another file. A reading later, when no program can be in
+the middle of counting it, its sums are final: they are taken over and removed.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from fdscope.exporter.spotlight.names import FileName, file_name
+from fdscope.exporter.spotlight.protocol import NoProcessError
+from fdscope.exporter.spotlight.rows import FileRow, Peer, Times
+from fdscope.probes.read.census import Missing
+from fdscope.probes.schema.files import (
+    Ends,
+    FileKey,
+    Name,
+    OpenFd,
+    OpenFds,
+    Place,
+    Watched,
+    WatchedFile,
+    WatchedProcess,
+)
+from fdscope.probes.schema.snapshot import NOTHING, Amount, ProcessKey
+from fdscope.probes.schema.taxonomy import Birth, Cause, FdType
+from fdscope.probes.text import printable
+
+MOST_ROWS = 100_000
+"""Closed files that are kept by name; further ones are summed."""
+_MOST_NAMES = 200_000
+_GRACE_SECONDS = 1.0
+"""After a file was closed: calls on it may still return."""
+_TOO_MANY = FileName("(others)")
+
+
+class Maps(Protocol):
+    """The kernel side: ``probes.read.spotlight.Spotlight``."""
+
+    def lease(self) -> int:
+        """A new lease."""
+
+    def watch(self, lease: int, process: ProcessKey, name: bytes, follow: bool) -> None:
+        """Watch a process."""
+
+    def release(self, lease: int) -> None:
+        """End what a lease watches."""
+
+    def read(self) -> Watched:
+        """All that is known."""
+
+    def retire(self, files: Collection[FileKey]) -> None:
+        """Remove files, and not what they did."""
+
+    def forget(self, files: Collection[FileKey]) -> None:
+        """Remove what they did."""
+
+
+class Lister(Protocol):
+    """Lists open descriptors: ``probes.read.files.FileLister``."""
+
+    def processes(self) -> list[int]:
+        """All process ids."""
+
+    def fds_of(self, pid: int) -> OpenFds | Missing:
+        """The descriptors of a process."""
+
+    def name(self, pid: int, fd: OpenFd) -> Name | None:
+        """The path behind one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessView:
+    """A watched process and its files at one moment."""
+
+    process: WatchedProcess
+    rows: tuple[FileRow, ...]
+
+    @property
+    def name(self) -> str:
+        """Printable."""
+        return printable(self.process.name)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a lease sees at one moment."""
+
+    processes: tuple[ProcessView, ...]
+    lost: Amount
+    """What had no room under a file; it is in no row."""
+    room: Mapping[str, tuple[int, int]]
+    now: float
+    """Seconds of the monotonic clock."""
+
+
+@dataclass(slots=True)
+class _Gone:
+    """The closed files of one process, by the key of their rows."""
+
+    rows: dict[tuple[object, ...], FileRow] = field(default_factory=dict)
+
+
+class Recorder:
+    """Keeps what the leases of one session watch; calls may come from any thread."""
+
+    def __init__(
+        self, maps: Maps, lister: Lister, clock: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._maps = maps
+        self._lister = lister
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: dict[int, tuple[Place, Name | None]] = {}
+        """Address of a struct file to what is known of it, as last seen."""
+        self._retired: dict[FileKey, FileRow] = {}
+        """Files whose sums are still in the maps."""
+        self._gone: dict[ProcessKey, _Gone] = defaultdict(_Gone)
+        self._rows = 0
+        self._last: Watched | None = None
+
+    def lease(self) -> int:
+        """A new lease, to be given back with ``release``; NoLeaseError if there is none."""
+        return self._maps.lease()
+
+    def watch(self, lease: int, pid: int, follow: bool) -> ProcessKey:
+        """Watch a process from now on; NoProcessError if that cannot be."""
+        with self._lock:
+            found = self._lister.fds_of(pid)
+            if not isinstance(found, OpenFds):
+                why = (
+                    "there is no process with this pid"
+                    if found is Missing.GONE
+                    else "this process cannot be looked at"
+                )
+                raise NoProcessError(f"{pid}: {why}")
+            self._maps.watch(lease, found.key, found.process.name, follow)
+            self._learn(found, fresh=True)
+            return found.key
+
+    def release(self, lease: int) -> None:
+        """End what a lease watches, and drop what is kept for it alone."""
+        with self._lock:
+            self._maps.release(lease)
+            watched = self._maps.read()
+            for owner in [key for key in self._gone if key not in watched.processes]:
+                self._rows -= len(self._gone.pop(owner).rows)
+            self._retired = {
+                key: row for key, row in self._retired.items() if key.owner in watched.processes
+            }
+            if not watched.processes:
+                self._known.clear()
+
+    def poll(self) -> None:
+        """Read the maps, and take over the files that are held no more."""
+        with self._lock:
+            self._poll(fresh_names=False)
+
+    def view(self, lease: int, with_peers: bool = False) -> View:
+        """What a lease sees now. ``with_peers``: who holds the other ends, of the whole host."""
+        with self._lock:
+            watched, tables = self._poll(fresh_names=True)
+            ours = [each for each in watched.processes.values() if each.leases >> lease & 1]
+            holders = _Holders(_tables_of_host(self._lister)) if with_peers else None
+            views = [
+                ProcessView(each, tuple(self._rows_of(each, watched, tables, holders)))
+                for each in sorted(ours, key=lambda one: (one.born, one.key))
+            ]
+            lost = NOTHING
+            for each in ours:
+                lost = lost.plus(each.lost)
+            return View(tuple(views), lost, watched.room, self._clock() / 1e9)
+
+    def list_all(self) -> View:
+        """The open files of all processes of the host, none of them watched."""
+        views = []
+        with self._lock:
+            tables = _tables_of_host(self._lister)
+            holders = _Holders(tables)
+            for found in tables:
+                rows = []
+                for fds in _by_file(found).values():
+                    name = self._lister.name(found.key.tgid, fds[0])
+                    rows.append(_open_row(fds, name, holders))
+                now = self._clock()
+                process = WatchedProcess(
+                    found.key, None, found.process.name, now, 0, 0, NOTHING, leases=0
+                )
+                views.append(ProcessView(process, tuple(rows)))
+        return View(tuple(views), NOTHING, {}, self._clock() / 1e9)
+
+    def _poll(self, fresh_names: bool) -> tuple[Watched, dict[ProcessKey, OpenFds]]:
+        watched = self._maps.read()
+        tables = {}
+        for process in watched.processes.values():
+            if process.ended:
+                continue
+            found = self._lister.fds_of(process.key.tgid)
+            if isinstance(found, OpenFds) and found.key == process.key:
+                tables[process.key] = found
+                self._learn(found, fresh_names)
+        for file in watched.files.values():
+            if file.name and self._known_of(file.key.file, file.place) is None:
+                self._known[file.key.file] = file.place, file.name
+        while len(self._known) > _MOST_NAMES:
+            del self._known[next(iter(self._known))]
+        self._take_over(watched, tables)
+        return watched, tables
+
+    def _learn(self, found: OpenFds, fresh: bool) -> None:
+        """The names of open files; ``fresh``: also of those that are known, for they change."""
+        asked: set[int] = set()
+        for fd in found.fds:
+            if fd.file in asked or (self._known_of(fd.file, fd.place) and not fresh):
+                continue
+            asked.add(fd.file)
+            name = None if fd.fd_type.is_socket else self._lister.name(found.key.tgid, fd)
+            self._known[fd.file] = fd.place, name
+
+    def _known_of(self, file: int, place: Place) -> tuple[Place, Name | None] | None:
+        """What is known of a file; None for another one that had its address."""
+        known = self._known.get(file)
+        return known if known and file and known[0].inode == place.inode else None
+
+    def _take_over(self, watched: Watched, tables: Mapping[ProcessKey, OpenFds]) -> None:
+        final = [key for key in self._retired if key not in watched.files]
+        for key in final:
+            row = replace(self._retired.pop(key), done=watched.done.get(key, {}))
+            self._keep(key.owner, row)
+        self._maps.forget(final)
+        over = [file for file in watched.files.values() if self._is_over(file, watched, tables)]
+        for file in over:
+            self._retired[file.key] = self._row(file, watched, {}, None)
+        self._maps.retire([file.key for file in over])
+
+    def _is_over(
+        self, file: WatchedFile, watched: Watched, tables: Mapping[ProcessKey, OpenFds]
+    ) -> bool:
+        process = watched.processes.get(file.key.owner)
+        long_ago = self._clock() - int(_GRACE_SECONDS * 1e9)
+        if process is None:
+            return False
+        if process.ended:
+            return process.ended < long_ago
+        if file.birth is None or file.closes < file.opens or file.closed_at > long_ago:
+            return False
+        table = tables.get(file.key.owner)
+        return table is not None and all(fd.file != file.key.file for fd in table.fds)
+
+    def _keep(self, owner: ProcessKey, row: FileRow) -> None:
+        rows = self._gone[owner].rows
+        if row.key not in rows and self._rows >= MOST_ROWS:
+            row = FileRow(FdType.OTHER, _TOO_MANY, replace(row.place, inode=0), done=row.done)
+        known = rows.get(row.key)
+        self._rows += known is None
+        rows[row.key] = row if known is None else known.plus(row)
+
+    def _rows_of(
+        self,
+        process: WatchedProcess,
+        watched: Watched,
+        tables: Mapping[ProcessKey, OpenFds],
+        holders: "_Holders | None",
+    ) -> Iterator[FileRow]:
+        key = process.key
+        table = tables.get(key)
+        open_now = _by_file(table) if table else {}
+        newest: dict[int, FileKey] = {}
+        for each in watched.files:
+            if each.owner == key:
+                newest[each.file] = max(newest.get(each.file, each), each)
+        closed: dict[tuple[object, ...], FileRow] = dict(self._gone[key].rows)
+        for retired, row in self._retired.items():
+            if retired.owner == key:
+                _add(closed, replace(row, done=watched.done.get(retired, {})))
+        for file in watched.files.values():
+            if file.key.owner != key:
+                continue
+            mine = open_now.get(file.key.file, []) if newest[file.key.file] == file.key else []
+            row = self._row(file, watched, {file.key.file: mine}, holders)
+            if row.is_open:
+                yield row
+                open_now.pop(file.key.file, None)
+            else:
+                _add(closed, row)
+        for fds in open_now.values():
+            yield self._open_row(fds, holders)
+        yield from closed.values()
+
+    def _row(
+        self,
+        file: WatchedFile,
+        watched: Watched,
+        open_now: Mapping[int, list[OpenFd]],
+        holders: "_Holders | None",
+    ) -> FileRow:
+        fds = open_now.get(file.key.file, [])
+        done = watched.done.get(file.key, {})
+        birth = file.birth or self._inherited(file, watched)
+        if fds:
+            row = self._open_row(fds, holders)
+            return replace(
+                row,
+                done=done,
+                birth=birth,
+                passed_by=_passed_by(file, watched),
+                times=Times(*_seconds(file)),
+            )
+        process = watched.processes.get(file.key.owner)
+        known = self._known_of(file.key.file, file.place)
+        place, name = known or (file.place, None)
+        name = file.name or name
+        place = file.place if file.place.device else place
+        return FileRow(
+            file.fd_type,
+            file_name(file.fd_type, place, name, file.ends),
+            place,
+            file.ends,
+            done,
+            fds=() if file.fd is None else (file.fd,),
+            birth=birth,
+            cause=_cause(file, process),
+            passed_by=_passed_by(file, watched),
+            flags=file.flags if file.flags else None,
+            position=file.position if file.closes else None,
+            times=Times(*_seconds(file)),
+        )
+
+    def _inherited(self, file: WatchedFile, watched: Watched) -> Birth | None:
+        """FORK if the parent of the process had the file too."""
+        process = watched.processes.get(file.key.owner)
+        if process is None or process.parent is None or not file.key.file:
+            return None
+        same = self._known_of(file.key.file, file.place) is not None
+        parents = any(
+            key.file == file.key.file and key.owner == process.parent and key.born < process.born
+            for key in watched.files
+        )
+        return Birth.FORK if same or parents else None
+
+    def _open_row(self, fds: list[OpenFd], holders: "_Holders | None") -> FileRow:
+        known = self._known_of(fds[0].file, fds[0].place)
+        return _open_row(fds, known[1] if known else None, holders)
+
+
+def _by_file(found: OpenFds) -> dict[int, list[OpenFd]]:
+    """The descriptors of each struct file."""
+    files: dict[int, list[OpenFd]] = defaultdict(list)
+    for fd in found.fds:
+        files[fd.file].append(fd)
+    return files
+
+
+def _open_row(fds: list[OpenFd], name: Name | None, holders: "_Holders | None") -> FileRow:
+    fd = fds[0]
+    return FileRow(
+        fd.fd_type,
+        file_name(fd.fd_type, fd.place, name, fd.ends),
+        fd.place,
+        fd.ends,
+        fds=tuple(each.fd for each in fds),
+        is_open=True,
+        is_deleted=fd.is_deleted,
+        flags=fd.flags,
+        position=fd.position,
+        receive_queue=fd.receive_queue,
+        send_queue=fd.send_queue,
+        peers=holders.of(fd) if holders else (),
+    )
+
+
+def _seconds(file: WatchedFile) -> Iterator[float]:
+    return (at / 1e9 for at in (file.key.born, file.last_used, file.closed_at))
+
+
+def _cause(file: WatchedFile, process: WatchedProcess | None) -> Cause | None:
+    """Why a file was closed; None where that was not seen."""
+    if file.closes and file.closes >= file.opens:
+        return file.cause
+    if process is None or not process.ended:
+        return None
+    # A program that was executed since may have closed it.
+    is_sure = max(file.key.born, file.last_used) >= process.execed
+    return Cause.EXIT if is_sure else None
+
+
+def _add(rows: dict[tuple[object, ...], FileRow], row: FileRow) -> None:
+    known = rows.get(row.key)
+    rows[row.key] = row if known is None else known.plus(row)
+
+
+def _passed_by(file: WatchedFile, watched: Watched) -> Peer | None:
+    """The watched process that had a received file before; None if none is known."""
+    if file.birth not in (Birth.SCM_RIGHTS, Birth.PIDFD_GETFD):
+        return None
+    for key, other in watched.files.items():
+        if (
+            key.file == file.key.file
+            and key.owner != file.key.owner
+            and key.born <= file.key.born
+            and other.place.inode == file.place.inode
+        ):
+            process = watched.processes.get(key.owner)
+            name = printable(process.name) if process else ""
+            return Peer(key.owner.tgid, name, -1 if other.fd is None else other.fd)
+    return None
+
+
+def _tables_of_host(lister: Lister) -> list[OpenFds]:
+    found = map(lister.fds_of, lister.processes())
+    return [each for each in found if isinstance(each, OpenFds)]
+
+
+class _Holders:
+    """Who holds pipes and sockets, of all processes."""
+
+    def __init__(self, tables: Iterable[OpenFds]) -> None:
+        self._pipes: dict[tuple[int, int], list[tuple[Peer, OpenFd]]] = defaultdict(list)
+        self._unix: dict[int, list[Peer]] = defaultdict(list)
+        self._internet: dict[tuple[object, ...], list[Peer]] = defaultdict(list)
+        for table in tables:
+            self._add(table)
+
+    def _add(self, found: OpenFds) -> None:
+        for fd in found.fds:
+            peer = Peer(found.key.tgid, printable(found.process.name), fd.fd)
+            if fd.fd_type is FdType.FIFO:
+                self._pipes[fd.place.device, fd.place.inode].append((peer, fd))
+            elif fd.ends and fd.ends.peer:
+                self._unix[fd.place.inode].append(peer)
+            elif fd.ends and fd.ends.remote_port:
+                self._internet[_tuple_of(fd.fd_type, fd.ends)].append(peer)
+
+    def of(self, fd: OpenFd) -> tuple[Peer, ...]:
+        """Who holds the other end of what this descriptor refers to."""
+        if fd.fd_type is FdType.FIFO:
+            same = self._pipes.get((fd.place.device, fd.place.inode), [])
+            others = (peer for peer, other in same if other.file != fd.file)
+            return tuple(others)[:16]
+        if fd.ends and fd.ends.peer:
+            return tuple(self._unix.get(fd.ends.peer, ()))[:16]
+        if fd.ends and fd.ends.remote_port:
+            return tuple(self._internet.get(_tuple_of(fd.fd_type, fd.ends, turned=True), ()))[:16]
+        return ()
+
+
+def _tuple_of(fd_type: FdType, ends: Ends, turned: bool = False) -> tuple[object, ...]:
+    """Both ends of a connection; ``turned``: as the other end has it."""
+    own, peer = (ends.local, ends.local_port), (ends.remote, ends.remote_port)
+    return (fd_type, *((peer, own) if turned else (own, peer)))

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The spotlight: what the other programs call for processes that are watched. It is defined in
+ * spotlight/watched.c and spotlight/names.c.
+ */
+#pragma once
+
+/*
+ * The leases in use, a bit each; 0 while nothing is watched. The address is not one: the loader puts
+ * in its place that of the value of the map `watching`. So the test costs three instructions: see
+ * fdscope.probes.attach.objects.
+ */
+#define WATCHING (*(volatile const u64 *)WATCHING_ADDRESS)
+
+static __always_inline void watched_operation(struct process_key owner, u32 account,
+					      struct target target, u32 door, s64 result,
+					      u64 operations);
+static __always_inline void watched_opened(struct process_key owner, u32 fd,
+					   const struct file *file, u32 fd_type, u32 birth);
+static __always_inline void watched_closing(struct target *to, const struct file *file);
+static __always_inline void watched_closed(struct target closed, u32 cause);
+static __always_inline void watched_named(u32 fd, const struct file *file);
+static __always_inline void watched_connected(const struct file *file);
+static __always_inline void watched_forked(const struct task_struct *child);
+static __always_inline void watched_execed(void);
+static __always_inline void watched_exited(void);
