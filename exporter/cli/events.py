@@ -48,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         choices=[kind.label for kind in EventKind],
-        help="Only events of this kind; can be repeated.",
+        metavar="KIND",
+        help=f"Only events of this kind; can be repeated: {', '.join(k.label for k in EventKind)}.",
     )
     parser.add_argument(
         "--severity",
