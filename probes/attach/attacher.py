@@ -118,6 +118,8 @@ class Attacher:
             self._programs.attach_raw_tracepoint(name, f"on_{name}")
             for further in _further(name):
                 self._attach_more(f"on_{further}", name)
+        elif self._linked and self._programs.has(f"session_{name}"):
+            self._linked.attach_session(f"session_{name}", name)
         elif self._linked:
             if with_return:
                 self._linked.attach(f"return_{name}", name, at_return=True)

@@ -40,7 +40,12 @@ class _LinkOptions(ctypes.Structure):
     )
 
 
-def _link(program: int, function: bytes, at_return: bool) -> int:
+def _link(
+    program: int,
+    function: bytes,
+    at_return: bool,
+    kind: ProgramKind = ProgramKind.KPROBE_MULTI,
+) -> int:
     """Attach a program to the entry or the return of a function; the link. OSError if refused."""
     options = _LinkOptions(
         size=ctypes.sizeof(_LinkOptions),
@@ -48,8 +53,9 @@ def _link(program: int, function: bytes, at_return: bool) -> int:
         count=1,
         symbols=(ctypes.c_char_p * 1)(function),
     )
-    attach_type = ProgramKind.KPROBE_MULTI.attach_type
-    found: int = libbpf.libbpf().bpf_link_create(program, 0, attach_type, ctypes.byref(options))
+    found: int = libbpf.libbpf().bpf_link_create(
+        program, 0, kind.attach_type, ctypes.byref(options)
+    )
     if found < 0:
         raise failed("the kernel does not trace this function")
     return found
@@ -68,6 +74,12 @@ class Linked:
     def attach(self, name: str, function: str, at_return: bool = False) -> None:
         """Load a program and attach it to a function; OSError if refused."""
         self._programs.links.append(_link(self.load(name), function.encode(), at_return))
+
+    def attach_session(self, name: str, function: str) -> None:
+        """Load a program and attach it to the entry and the return; OSError if refused."""
+        program = self._programs.load(name, ProgramKind.KPROBE_SESSION)
+        link = _link(program, function.encode(), False, ProgramKind.KPROBE_SESSION)
+        self._programs.links.append(link)
 
     def attach_more(self, name: str, tracepoint: str) -> None:
         """One more program for the function of a tracepoint, before ``attach_tracepoint``.

@@ -52,13 +52,13 @@ PASSED_FDS_A_CALL = 32
 """Descriptors of one message that are counted; the verifier follows each step of the loop."""
 AIO_EVENTS_A_CALL = 8
 """Results of io_getevents that one tail call handles; the kernel allows 33 tail calls."""
-FDS_A_CALL = 704
+FDS_A_CALL = 512
 """Descriptors, or words of their bitmap, that one tail call of a walk checks."""
 CENSUS_FDS_A_CALL = 128
 """Likewise for the census, which user space runs again until it is complete."""
 FD_WALK_CALLS = 30
 """Tail calls of a walk: two more are made around it."""
-FURTHER_WALKS = 10
+FURTHER_WALKS = 14
 """Programs at fork and exit that continue the walk of the one before."""
 EVENTS_OF_PROCESS = 20
 EVENTS_OF_CGROUP = 200
@@ -217,6 +217,15 @@ def _casts(btf: Btf | None) -> Iterator[tuple[str, int]]:
         yield "TYPE_cpumask", any_numbers
 
 
+def _session(btf: Btf) -> Iterator[tuple[str, int]]:
+    """Linux kernel commit 535a3692ba72 ("bpf: Add support for kprobe session attach") (in v6.10)."""
+    cookie = btf.function_id("bpf_session_cookie")
+    is_return = btf.function_id("bpf_session_is_return")
+    if cookie is not None and is_return is not None:
+        yield "SESSION_COOKIE", instructions.KERNEL_FUNCTION + cookie
+        yield "SESSION_IS_RETURN", instructions.KERNEL_FUNCTION + is_return
+
+
 def _kernel_constants(mode: Mode, btf: Btf) -> Iterator[tuple[str, int]]:
     if btf.has_function("bpf_get_current_task_btf"):
         yield "HAVE_TASK_BTF", 1
@@ -267,6 +276,7 @@ def text(mode: Mode, settings: Settings, btf: Btf | None, by_fprobe: bool) -> st
             "#include <uapi/linux/ptrace.h>",
             defines(mode, settings),
             "#define BY_FPROBE 1\n" * by_fprobe,
+            _defines(_session(btf)) if by_fprobe and btf else "",
             "#define PREEMPTED 1\n" * preempted,
             records.c_structs(),
             kernel,

@@ -47,6 +47,10 @@
  * ON_FD_RETURN(function, first, second) is for functions that take descriptors instead of files:
  * `first` and `second` are expressions over `arg`, or NO_FD.
  *
+ * ON_FIRST(function, flags) and ON_FIRST_FD(function, flags) are the same for what needs arg[0] and
+ * the MSG_* of a receive in arg[3] only; `flags` is where they are, or 0. In kprobe mode: one program at
+ * both ends where the kernel has sessions, which keep eight bytes in between.
+ *
  * ON_RESULT(function) { statement } is ON_RETURN for what needs the `result` only: in kprobe mode
  * no argument is kept.
  *
@@ -59,8 +63,51 @@
 #define BODY(fn) static __always_inline int done_##fn(void *ctx, const u64 *arg, s64 result)
 #define ENTRY_BODY(fn) static __always_inline int begun_##fn(const u64 *arg)
 
+#define ON_FIRST(fn, flags) ON_FIRST_CALL(fn, flags, remember(CALL_##fn, NO_FD, NO_FD))
+#define ON_FIRST_FD(fn, flags) ON_FIRST_CALL(fn, flags, remember(CALL_##fn, arg[0], NO_FD))
 #define ON_RETURN(fn) ON_FD_RETURN(fn, NO_FD, NO_FD)
 #define ON_FD_RETURN(fn, first, second) ON_CALL(fn, remember(CALL_##fn, first, second))
+
+#ifndef SESSION_COOKIE
+#define ON_FIRST_CALL(fn, flags, begin) ON_CALL(fn, begin)
+#else
+static u64 *(*const session_cookie)(void *ctx) = (void *)SESSION_COOKIE;
+static u64 (*const session_is_return)(void *ctx) = (void *)SESSION_IS_RETURN;
+
+/* The first argument and three flags: of an address in the kernel the upper three bits are set. */
+#define KEPT_FLAGS 3
+
+static __always_inline u64 packed(u64 first, u64 flags)
+{
+	return first << KEPT_FLAGS | (flags & MSG_PEEK ? 1 : 0) | (flags & MSG_TRUNC ? 2 : 0) |
+	       (flags & MSG_ERRQUEUE ? 4 : 0);
+}
+
+static __always_inline u64 unpacked_flags(u64 kept)
+{
+	return (kept & 1 ? MSG_PEEK : 0) | (kept & 2 ? MSG_TRUNC : 0) |
+	       (kept & 4 ? MSG_ERRQUEUE : 0);
+}
+
+#define ON_FIRST_CALL(fn, flags, begin)                                           \
+	BODY(fn);                                                                 \
+	int session_##fn(struct pt_regs *ctx)                                     \
+	{                                                                         \
+		u64 *kept = session_cookie(ctx);                                  \
+		if ((u8)session_is_return(ctx)) {                                 \
+			const u64 arg[] = {(s64)*kept >> KEPT_FLAGS, 0, 0,        \
+					   unpacked_flags(*kept)};                \
+			done_##fn(ctx, arg, PT_REGS_RC(ctx));                     \
+		} else {                                                          \
+			struct call call = first_arguments(ctx);                  \
+			const u64 *arg = call.arg;                                \
+			*kept = packed(arg[0], flags);                            \
+			begin;                                                    \
+		}                                                                 \
+		return 0;                                                         \
+	}                                                                         \
+	BODY(fn)
+#endif
 
 #ifdef MODE_FENTRY
 

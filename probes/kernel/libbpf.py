@@ -110,6 +110,7 @@ class ProgramKind(Enum):
 
     KPROBE = 2, 0
     KPROBE_MULTI = 2, 42
+    KPROBE_SESSION = 2, 56
     RAW_TRACEPOINT = 17, 0
     FENTRY = 26, 24
     FEXIT = 26, 25

@@ -163,6 +163,7 @@ static __always_inline u32 anonymous_fd_type(const struct file *file)
 	PROBE_READ(dentry, &file->f_path.dentry);
 	PROBE_READ(name, &dentry->d_name.name);
 	PROBE_READ(head, name);
+	asm volatile("" : "+r"(head));
 	switch (head) {
 	case NAME8('[', 'e', 'v', 'e', 'n', 't', 'f', 'd'):
 		return FD_TYPE_EVENTFD;
@@ -240,6 +241,7 @@ static __always_inline struct target target_of(const struct file *file)
 
 	PROBE_READ(inode, &file->f_inode);
 	PROBE_READ(mode, &inode->i_mode);
+	asm volatile("" : "+r"(mode));
 	switch (mode & S_IFMT) {
 	case S_IFSOCK:
 		target = socket_target(socket_of(file));
@@ -264,6 +266,8 @@ static __always_inline struct target target_of(const struct file *file)
 	}
 	target.file = (u64)file;
 	target.inode = (u64)inode;
+	/* What follows is the same code for all types. */
+	asm volatile("" : "+r"(target.fd_type));
 	return target;
 }
 

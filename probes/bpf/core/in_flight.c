@@ -233,9 +233,12 @@ static __always_inline int one_fd(u32 call, u32 account, u32 door, u32 fd, s64 r
 	return 0;
 }
 
-#ifdef MODE_KPROBE
+#if defined(MODE_KPROBE) && !defined(BY_FPROBE)
 
-/* The thread ends: removes what is left of calls whose return the kernel skipped. */
+/*
+ * The thread ends: removes what is left of calls whose return the kernel skipped. On the function
+ * graph tracer it skips none.
+ */
 static __always_inline void forget_calls(void)
 {
 	struct call_key key = {.tid = current_tid()};

@@ -42,12 +42,24 @@ static __always_inline u32 current_cause(void)
 	return call ? call->cause : CAUSE_OTHER;
 }
 
+/*
+ * True if no descriptor, or no file, was free. The result can be a pointer: the verifier allows no
+ * arithmetic with it, so the compiler must not make one test of two.
+ */
+static __always_inline bool found_none_free(s64 result)
+{
+	if (result == -EMFILE)
+		return true;
+	asm volatile("" : "+r"(result));
+	return result == -ENFILE;
+}
+
 /* No new descriptor: the process, or the host, has as many open files as it may have. */
 static __always_inline int no_free_fd(s64 result)
 {
 	u32 birth;
 
-	if ((result == -EMFILE || result == -ENFILE) && !(task_flags() & PF_KTHREAD)) {
+	if (found_none_free(result) && !(task_flags() & PF_KTHREAD)) {
 		birth = current_birth();
 		fd_refused(birth, result);
 		event_fd_refused(birth, result);

@@ -14,25 +14,25 @@ static __always_inline int file_operation(u32 call, u32 account, u32 door, u64 f
 }
 
 /* ssize_t vfs_read(struct file *file, char *buf, size_t count, loff_t *pos) */
-ON_RETURN(vfs_read)
+ON_FIRST(vfs_read, 0)
 {
 	return file_operation(CALL_vfs_read, ACCOUNT_FILE_READ, DOOR_READ_WRITE, arg[0], result);
 }
 
 /* ssize_t vfs_write(struct file *file, const char *buf, size_t count, loff_t *pos) */
-ON_RETURN(vfs_write)
+ON_FIRST(vfs_write, 0)
 {
 	return file_operation(CALL_vfs_write, ACCOUNT_FILE_WRITE, DOOR_READ_WRITE, arg[0], result);
 }
 
 /* ssize_t vfs_readv(struct file *, const struct iovec *, unsigned long, loff_t *, rwf_t) */
-ON_RETURN(vfs_readv)
+ON_FIRST(vfs_readv, 0)
 {
 	return file_operation(CALL_vfs_readv, ACCOUNT_FILE_READ, DOOR_VECTORED, arg[0], result);
 }
 
 /* ssize_t vfs_writev(struct file *, const struct iovec *, unsigned long, loff_t *, rwf_t) */
-ON_RETURN(vfs_writev)
+ON_FIRST(vfs_writev, 0)
 {
 	return file_operation(CALL_vfs_writev, ACCOUNT_FILE_WRITE, DOOR_VECTORED, arg[0], result);
 }
@@ -83,13 +83,13 @@ static __always_inline u32 message_operation(u32 call, u32 account, u64 flags, u
 }
 
 /* int __sys_sendto(int fd, void *buf, size_t len, unsigned flags, struct sockaddr *, int) */
-ON_FD_RETURN(__sys_sendto, arg[0], NO_FD)
+ON_FIRST_FD(__sys_sendto, 0)
 {
 	return fd_operation(CALL___sys_sendto, ACCOUNT_FILE_WRITE, 0, arg[0], result);
 }
 
 /* int __sys_recvfrom(int fd, void *buf, size_t size, unsigned flags, struct sockaddr *, int *) */
-ON_FD_RETURN(__sys_recvfrom, arg[0], NO_FD)
+ON_FIRST_FD(__sys_recvfrom, arg[3])
 {
 	return fd_operation(CALL___sys_recvfrom, ACCOUNT_FILE_READ, arg[3], arg[0], result);
 }
@@ -109,7 +109,7 @@ ON_RETURN(___sys_sendmsg)
 /*
  * int ___sys_recvmsg(struct socket *, struct user_msghdr *, struct msghdr *, unsigned flags, int)
  */
-ON_RETURN(___sys_recvmsg)
+ON_FIRST(___sys_recvmsg, arg[3])
 {
 	message_operation(CALL____sys_recvmsg, ACCOUNT_FILE_READ, arg[3], arg[0], result);
 	return 0;

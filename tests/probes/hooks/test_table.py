@@ -11,6 +11,8 @@ from fdscope.probes.schema.taxonomy import Mode
 
 KINDS = {
     "ON_RETURN": Point.RETURN,
+    "ON_FIRST": Point.RETURN,
+    "ON_FIRST_FD": Point.CALL,
     "ON_CALL": Point.CALL,
     "ON_FD_RETURN": Point.CALL,
     "ON_RESULT": Point.RESULT,
