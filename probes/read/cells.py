@@ -28,6 +28,8 @@ class Cells:
         self._cells: Array = np.frombuffer(self._memory, _CELL, self.capacity)
         self._places = np.empty(0, np.intp)
         """Of the cells that were read last: only these may be given back."""
+        self._new = np.empty(0, np.intp)
+        """Of those, the ones that were not used at the reading before."""
         self._retired: dict[tuple[int, int, int], int] = {}
         """Bytes of cells that were given back, by the fields of a ``filesystem_key``."""
 
@@ -42,15 +44,17 @@ class Cells:
         """
         places = self._used()
         if keep:
+            self._new = np.setdiff1d(places, self._places, assume_unique=True)
             self._places = places
         cells = self._cells[places]
-        words = np.empty((len(cells), 3), "<u4")
-        words[:, :2] = np.ascontiguousarray(cells["owner"]).view("<u4").reshape(-1, 2)
-        words[:, 2] = cells["code"]
         amounts = np.empty((len(cells), 1), dtype("amount"))
         amounts["operations"][:, 0] = cells["operations"]
         amounts["bytes"][:, 0] = cells["bytes"]
-        return words.view(dtype("counter_key"))[:, 0], amounts
+        return _keys(cells), amounts
+
+    def new_keys(self) -> Array:
+        """Keys of the cells that ``read`` has kept and that the reading before had not."""
+        return _keys(self._cells[self._new])
 
     def filesystem_bytes(self) -> tuple[Array, Array]:
         """Keys of shape (n,) as of the map of that name, and bytes of shape (n, 1)."""
@@ -68,11 +72,21 @@ class Cells:
         # Not used, then empty, then free to be taken.
         for field in ("code", "filesystem", "operations", "bytes", "owner"):
             self._cells[field][ours] = 0
+        self._places = np.setdiff1d(self._places, ours, assume_unique=True)
 
     def close(self) -> None:
         """Unmap them."""
         self._cells = np.empty(0, _CELL)
         self._memory.close()
+
+
+def _keys(cells: Array) -> Array:
+    """The keys of shape (n,) that they would have in the hash map."""
+    words = np.empty((len(cells), 3), "<u4")
+    words[:, :2] = np.ascontiguousarray(cells["owner"]).view("<u4").reshape(-1, 2)
+    words[:, 2] = cells["code"]
+    keys: Array = words.view(dtype("counter_key"))[:, 0]
+    return keys
 
 
 def _add_filesystems(sums: dict[tuple[int, int, int], int], cells: Array) -> None:

@@ -105,6 +105,18 @@ class HashMap:
             raise failed("cannot write to a BPF map")
 
     @undisturbed()
+    def add(self, keys: Array) -> int:
+        """Add entries that hold nothing; how many are there before the map was full."""
+        empty = np.zeros(self.cpus, self.value)
+        for at in range(len(keys)):
+            result = libbpf().bpf_map_update_elem(
+                self.fd, _address(keys[at : at + 1]), _address(empty), _NO_EXIST
+            )
+            if result < 0 and ctypes.get_errno() != errno.EEXIST:
+                return at
+        return len(keys)
+
+    @undisturbed()
     def delete(self, keys: Array) -> None:
         """Remove entries; those that are gone already do not matter."""
         at = 0

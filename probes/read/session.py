@@ -67,6 +67,8 @@ class Session:
         self._aside = Aside()
         self._counter_keys = np.empty(0, dtype("counter_key"))
         """Keys that ``accounts()`` has read last: only these may be removed."""
+        self._without_room = np.empty(0, dtype("counter_key"))
+        """Keys of counters in cells that have no entry in the hash map yet: see ``_reserve``."""
         self._amounts = decode.AmountsReader()
         self._known_processes = decode.ProcessesReader()
         self._counters = opened.hash_map("counters")
@@ -184,8 +186,9 @@ class Session:
             "processes": MapFill(len(process_keys), self._processes.capacity),
             "cgroups": self.cgroups.fill(),
         }
+        ended = processes["exited"][:, 0] != 0
+        self._reserve(process_keys[~ended])
         if not of_the_living:
-            ended = processes["exited"][:, 0] != 0
             others = ~decode.belong_to(keys, process_keys[~ended])
             keys, values = keys[others], values[others]
             process_keys, processes = process_keys[ended], processes[ended]
@@ -195,6 +198,16 @@ class Session:
             amounts = self._amounts.read(keys, values)
             known = self._known_processes.read(process_keys, processes[:, 0])
         return Accounts(amounts, known, maps)
+
+    def _reserve(self, living: Array) -> None:
+        """Add entries to the hash map for the counters that these processes have in cells.
+
+        A cell is for one CPU. On another one the process may find none, and later no room in the
+        map: it would lose its name for these bytes, although it was there before the others.
+        """
+        keys = np.concatenate((self._without_room, self._cells.new_keys()))
+        keys = np.ascontiguousarray(keys[decode.belong_to(keys, living)])
+        self._without_room = keys[self._counters.add(keys) :]
 
     def exited(self) -> list[ProcessKey]:
         """Processes that have ended and are still in the map; much cheaper than their amounts."""
