@@ -109,7 +109,8 @@ class Census:
             found = read_value(self._results, _DTYPE)
             counts += found["count"]
             permission_groups += int(found["permission_groups"])
-            tcp.add(found)
+            if found["count"][FdType.TCP]:
+                tcp.add(found)
             position = int(found["position"])
             if position >= found["end"]:
                 break
