@@ -77,8 +77,7 @@ static __always_inline struct watched_file *held_file(struct file_id *id, u64 in
 	return watched_files.lookup(id);
 }
 
-/* In the other modes the verifier would have too much to follow in programs of two files. */
-#if defined(LATENCY) && defined(MODE_TRACEPOINT)
+#ifdef LATENCY
 
 /* How long the call in flight has taken; 0 where it completes elsewhere. */
 static __always_inline u64 time_in_call(u32 door)
