@@ -216,8 +216,8 @@ def _control(
     recorder = recorder_of(session)
     if recorder is None:
         log.warning(
-            "no control socket: the kernel refuses the program that lists files, or --probe.latency leaves"
-            " no room for it in this mode"
+            "no control socket: the kernel refuses the program that lists files, or"
+            " --probe.latency leaves no room for it in this mode"
         )
         return None
     return Control(sockets, recorder, session.mode.value, version(), options.control_group)
