@@ -215,7 +215,10 @@ def _control(
 
     recorder = recorder_of(session)
     if recorder is None:
-        log.warning("no control socket: this kernel refuses the program that lists files")
+        log.warning(
+            "no control socket: the kernel refuses the program that lists files, or"
+            " --probe.latency leaves no room for it in this mode"
+        )
         return None
     return Control(sockets, recorder, session.mode.value, version(), options.control_group)
 

@@ -58,7 +58,8 @@ def _opened(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Itera
     from fdscope.exporter.spotlight.lens import OwnLens, Polling, recorder_of
 
     check_host()
-    with attached(arguments.mode, tell, latency=True) as session:
+    # Durations are measured in tracepoint mode alone: see `recorder_of`.
+    with attached(arguments.mode, tell, latency=arguments.mode == "tracepoint") as session:
         recorder = recorder_of(session)
         if recorder is None:
             raise RunError("this kernel refuses the program that lists files")

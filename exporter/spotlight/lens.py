@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from fdscope.exporter.spotlight.recorder import Recorder
 from fdscope.exporter.spotlight.report import Document, document
+from fdscope.probes.schema.taxonomy import Mode
 
 if TYPE_CHECKING:
     from fdscope.probes.read.session import Session
@@ -78,6 +79,12 @@ class Polling:
 
 
 def recorder_of(session: "Session") -> Recorder | None:
-    """A recorder of attached probes; None where the kernel refused the list of files."""
+    """A recorder of attached probes.
+
+    None where the kernel refused the list of files, and in the modes of functions with durations:
+    there the programs have no room to watch.
+    """
     lister = session.lister
+    if session.settings.latency and session.mode is not Mode.TRACEPOINT:
+        return None
     return None if lister is None else Recorder(session.spotlight, lister)

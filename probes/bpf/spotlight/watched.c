@@ -82,13 +82,15 @@ static __always_inline struct watched_file *held_file(struct file_id *id, u64 in
 /* How long the call in flight has taken; 0 where it completes elsewhere. */
 static __always_inline u64 time_in_call(u32 door)
 {
-	struct pending *then;
+	volatile u64 started = bpf_ktime_get_ns();
 	u32 tid = current_tid();
+	struct pending *then = NULL;
 
-	if (door == DOOR_AIO || door == DOOR_IO_URING)
-		return 0;
-	then = pending.lookup(&tid);
-	return then ? bpf_ktime_get_ns() - then->started : 0;
+	if (door != DOOR_AIO && door != DOOR_IO_URING)
+		then = pending.lookup(&tid);
+	if (then)
+		started = then->started;
+	return bpf_ktime_get_ns() - started;
 }
 #else
 static __always_inline u64 time_in_call(u32 door)
