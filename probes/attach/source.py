@@ -218,7 +218,7 @@ def _casts(btf: Btf | None) -> Iterator[tuple[str, int]]:
 
 
 def _session(btf: Btf) -> Iterator[tuple[str, int]]:
-    """Linux kernel commit 535a3692ba72 ("bpf: Add support for kprobe session attach") (in v6.10)."""
+    """Linux kernel commit 535a3692ba72 ("bpf: Add support for kprobe session attach") in v6.10."""
     cookie = btf.function_id("bpf_session_cookie")
     is_return = btf.function_id("bpf_session_is_return")
     if cookie is not None and is_return is not None:
