@@ -12,6 +12,7 @@ from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks import syscalls, table
 from fdscope.probes.kernel import struct_layouts
 from fdscope.probes.kernel.btf import Btf
+from fdscope.probes.kernel.limits import is_at_least
 from fdscope.probes.kernel.preemption import preempts
 from fdscope.probes.schema import records
 from fdscope.probes.schema.slots import KERNEL_SOCKET, OVERFLOW_SHAPE, UNKNOWN_ERRNO
@@ -52,14 +53,16 @@ PASSED_FDS_A_CALL = 32
 """Descriptors of one message that are counted; the verifier follows each step of the loop."""
 AIO_EVENTS_A_CALL = 8
 """Results of io_getevents that one tail call handles; the kernel allows 33 tail calls."""
-FDS_A_CALL = 512
+FDS_A_CALL = 704
 """Descriptors, or words of their bitmap, that one tail call of a walk checks."""
 CENSUS_FDS_A_CALL = 128
 """Likewise for the census, which user space runs again until it is complete."""
 FD_WALK_CALLS = 30
 """Tail calls of a walk: two more are made around it."""
-FURTHER_WALKS = 14
+FURTHER_WALKS = 10
 """Programs at fork and exit that continue the walk of the one before."""
+_LOADS_IN_LARGE_PROGRAMS = (6, 18)
+"""The first version of Linux."""
 EVENTS_OF_PROCESS = 20
 EVENTS_OF_CGROUP = 200
 """Events of a kind that are told in a second, of one process and of all in its cgroup."""
@@ -204,12 +207,13 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
         yield f"CALL_{function}", number
 
 
-def _casts(btf: Btf | None) -> Iterator[tuple[str, int]]:
+def _casts(mode: Mode, btf: Btf | None) -> Iterator[tuple[str, int]]:
     """Of kernels where any address can be read by a load.
 
     Linux kernel commit a35b9af4ec2c ("bpf: Add a kfunc for generic type cast") (in v6.2)
+    The large programs of tracepoint mode were verified with loads on Linux 6.18 only.
     """
-    if btf is None:
+    if btf is None or (mode is Mode.TRACEPOINT and not is_at_least(*_LOADS_IN_LARGE_PROGRAMS)):
         return
     cast, any_numbers = btf.function_id("bpf_rdonly_cast"), btf.struct_id("cpumask")
     if cast is not None and any_numbers is not None:
@@ -234,7 +238,7 @@ def _kernel_constants(mode: Mode, btf: Btf) -> Iterator[tuple[str, int]]:
         yield "HAVE_TASK_BTF", 1
         if btf.has_function("bpf_task_pt_regs"):
             yield "HAVE_TASK_PT_REGS", 1
-    yield from _casts(btf)
+    yield from _casts(mode, btf)
     for function in table.functions(mode):
         yield f"ARITY_{function}", btf.arity(function) or 0
     yield "IO_URING_COMPLETE_ARITY", btf.tracepoint_arity("io_uring_complete") or 0
@@ -285,9 +289,10 @@ def text(mode: Mode, settings: Settings, btf: Btf | None, by_fprobe: bool) -> st
             kernel,
             '#include "core/kernel.h"',
             '#include "core/fd_type.h"',
+            '#include "core/walk_type.h"',
             '#include "spotlight/calls.h"',
             '#include "spotlight/describe.h"',
-            maps.declarations(mode, settings, preempted, has_cells=any(_casts(btf))),
+            maps.declarations(mode, settings, preempted, has_cells=any(_casts(mode, btf))),
             joined(PROGRAMS[mode]),
         )
     )

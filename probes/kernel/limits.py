@@ -23,14 +23,20 @@ _ADVICE = {
 }
 
 
+def is_at_least(major: int, minor: int, release: str | None = None) -> bool:
+    """True if the kernel has this version of Linux or a later one."""
+    first, second = (release or platform.release()).split(".")[:2]
+    found = int(first), int(re.match("[0-9]*", second)[0] or 0)  # type: ignore[index]
+    return found >= (major, minor)
+
+
 def allocates_in_programs(release: str | None = None) -> bool:
     """True if any program may allocate the memory of a BPF map's entry.
 
     Linux kernel commit 96da3f7d489d ("bpf: Remove tracing program restriction on map types") (in
     v6.1)
     """
-    major, minor = (release or platform.release()).split(".")[:2]
-    return (int(major), int(re.match("[0-9]*", minor)[0] or 0)) >= (6, 1)  # type: ignore[index]
+    return is_at_least(6, 1, release)
 
 
 def reason(error: OSError | MemoryError) -> str:

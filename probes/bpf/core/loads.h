@@ -5,6 +5,9 @@
  */
 #pragma once
 
+#define HELPER_READ(destination, pointer) \
+	bpf_probe_read_kernel(&(destination), sizeof(destination), (const void *)(pointer))
+
 #ifdef RDONLY_CAST
 /*
  * Where the kernel has bpf_rdonly_cast(), any address can be read by a plain load, in any program:
@@ -32,6 +35,5 @@ static const void *(*const rdonly_cast)(const void *address, u32 type) = (void *
 			bpf_probe_read_kernel(&(destination), sizeof(destination), from_); \
 	})
 #else
-#define PROBE_READ(destination, pointer) \
-	bpf_probe_read_kernel(&(destination), sizeof(destination), (const void *)(pointer))
+#define PROBE_READ HELPER_READ
 #endif

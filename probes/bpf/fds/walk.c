@@ -63,10 +63,10 @@ static __always_inline const struct file *walk_fd(struct fd_walk *walk, u32 fd)
 	struct file *file = NULL;
 	u32 fd_type;
 
-	PROBE_READ(file, walk->fds + fd * sizeof(file));
+	HELPER_READ(file, walk->fds + fd * sizeof(file));
 	if (!file)
 		return NULL;
-	fd_type = THROUGH_MEMORY(walk->fd_type, file_fd_type(file));
+	fd_type = THROUGH_MEMORY(walk->fd_type, walk_file_fd_type(file));
 	if (fd_type >= FD_TYPE_COUNT)
 		return NULL;
 	walk->count[fd_type]++;
@@ -79,9 +79,9 @@ static __always_inline void walk_step(struct fd_walk *walk)
 	u32 fd = walk->position;
 	u64 word = 0, chosen = 0;
 
-	PROBE_READ(word, walk->open_fds + fd / 64 * sizeof(word));
+	HELPER_READ(word, walk->open_fds + fd / 64 * sizeof(word));
 	if (walk->close_on_exec) {
-		PROBE_READ(chosen, walk->close_on_exec + fd / 64 * sizeof(chosen));
+		HELPER_READ(chosen, walk->close_on_exec + fd / 64 * sizeof(chosen));
 		word &= chosen;
 	}
 	word >>= fd % 64;
