@@ -372,6 +372,7 @@ def _settings(options: Options) -> Settings:
         latency=options.latency,
         stacks_every=options.stacks_every if options.stacks else 0,
         journal=options.journal,
+        spotlight=bool(options.control_socket),
         exclude_tgid=os.getpid() if options.exclude_self else None,
         cache=options.cache,
     )

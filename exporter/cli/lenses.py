@@ -59,7 +59,8 @@ def _opened(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Itera
 
     check_host()
     # Durations are measured in tracepoint mode alone: see `recorder_of`.
-    with attached(arguments.mode, tell, latency=arguments.mode == "tracepoint") as session:
+    latency = arguments.mode == "tracepoint"
+    with attached(arguments.mode, tell, latency=latency, spotlight=True) as session:
         recorder = recorder_of(session)
         if recorder is None:
             raise RunError("this kernel refuses the program that lists files")

@@ -93,6 +93,7 @@ def attached(
     stacks_every: int = 0,
     stacks_socket: int = 0,
     latency: bool = False,
+    spotlight: bool = False,
 ) -> Iterator["Session"]:
     """Probes of this process during the block; RunError if no mode works."""
     from fdscope.probes.attach import cache
@@ -106,6 +107,7 @@ def attached(
             stacks_every=stacks_every,
             stacks_socket=stacks_socket,
             latency=latency,
+            spotlight=spotlight,
             cache=str(cache.directory() or ""),
         )
         session = attach(modes, settings, tell)

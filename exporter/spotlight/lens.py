@@ -87,4 +87,6 @@ def recorder_of(session: "Session") -> Recorder | None:
     lister = session.lister
     if session.settings.latency and session.mode is not Mode.TRACEPOINT:
         return None
-    return None if lister is None else Recorder(session.spotlight, lister)
+    if session.spotlight is None or lister is None:
+        return None
+    return Recorder(session.spotlight, lister)

@@ -70,6 +70,7 @@ class Attacher:
         self._btf = btf
         self._symbols = _symbols() if btf is None else set()
         self._latency = settings.latency
+        self._spotlight = settings.spotlight
         self._avoid = settings.avoid
         self._maps = maps.handed_over(mode, settings)
 
@@ -184,9 +185,10 @@ class Attacher:
         Only those that are refused have a status: they are no hooks.
         """
         refused = []
+        lists = (("files", self._load_list_of_files),) if self._spotlight else ()
         for name, load in (
             ("census", self._load_census_of_fds),
-            ("files", self._load_list_of_files),
+            *lists,
             ("cgroups", lambda: self._load_alone("on_cgroups")),
             ("operations", lambda: self._load_alone("on_operations")),
         ):
@@ -198,7 +200,12 @@ class Attacher:
         return refused
 
     def _load_census_of_fds(self) -> None:
-        for number, name in enumerate(maps.CENSUS_CALLS):
+        compiled = [
+            (number, name)
+            for number, name in enumerate(maps.CENSUS_CALLS)
+            if self._programs.has(f"on_census_{name.lower()}")
+        ]
+        for number, name in compiled:
             program = self._programs.load(f"on_census_{name.lower()}", ProgramKind.RAW_TRACEPOINT)
             self._programs.put("census_calls", number, program)
         self._programs.load("on_census", ProgramKind.RAW_TRACEPOINT)

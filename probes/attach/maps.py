@@ -75,6 +75,7 @@ class In(Enum):
     TRACEPOINT = "tracepoint mode"
     LATENCY = "with durations"
     STACKS = "with stacks"
+    SPOTLIGHT = "with watched processes"
     JOURNAL = "with the journal"
     JOURNAL_OF_FUNCTIONS = "with the journal, in fentry and kprobe mode"
 
@@ -111,6 +112,7 @@ class BpfMap:
             In.TRACEPOINT: mode is Mode.TRACEPOINT,
             In.LATENCY: settings.latency,
             In.STACKS: bool(settings.stacks_every),
+            In.SPOTLIGHT: settings.spotlight,
             In.JOURNAL: settings.journal,
             In.JOURNAL_OF_FUNCTIONS: settings.journal and mode is not Mode.TRACEPOINT,
         }[self.where]
@@ -246,26 +248,27 @@ MAPS = (
     # Watched processes and their files:
 
     # The leases in use, as bits: its value is loaded directly, see `ADDRESSES`.
-    BpfMap("watching", Kind.ARRAY, "u32", "u64", 1, handed_over=True),
+    BpfMap("watching", Kind.ARRAY, "u32", "u64", 1, In.SPOTLIGHT, handed_over=True),
     BpfMap("watched", Kind.SPARSE_HASH, "process_key", "watch", "watched_processes",
-           handed_over=True),
+           In.SPOTLIGHT, handed_over=True),
     BpfMap("watched_processes", Kind.SPARSE_HASH, "process_key", "watched_process",
-           "watched_processes", handed_over=True),
-    BpfMap("held_files", Kind.SPARSE_HASH, "held_key", "held", "watched_files", handed_over=True),
+           "watched_processes", In.SPOTLIGHT, handed_over=True),
+    BpfMap("held_files", Kind.SPARSE_HASH, "held_key", "held", "watched_files",
+           In.SPOTLIGHT, handed_over=True),
     BpfMap("watched_files", Kind.SPARSE_HASH, "file_id", "watched_file", "watched_files",
-           handed_over=True),
+           In.SPOTLIGHT, handed_over=True),
     BpfMap("file_amounts", Kind.SPARSE_HASH, "operation_key", "file_amount", "watched_files",
-           handed_over=True),
+           In.SPOTLIGHT, handed_over=True),
     BpfMap("file_names", Kind.SPARSE_HASH, "name_key", "name_part", "watched_files",
-           handed_over=True),
+           In.SPOTLIGHT, handed_over=True),
     # The answers about a process and about a descriptor.
-    BpfMap("file_lists", Kind.ARRAY, "u32", "file_list", 1, handed_over=True),
-    BpfMap("list_walks", Kind.ARRAY, "u32", "fd_walk", 1),
-    BpfMap("path_texts", Kind.ARRAY, "u32", "path_text", 1, handed_over=True),
-    BpfMap("path_walks", Kind.SCRATCH, "u32", "path_walk", 1),
+    BpfMap("file_lists", Kind.ARRAY, "u32", "file_list", 1, In.SPOTLIGHT, handed_over=True),
+    BpfMap("list_walks", Kind.ARRAY, "u32", "fd_walk", 1, In.SPOTLIGHT),
+    BpfMap("path_texts", Kind.ARRAY, "u32", "path_text", 1, In.SPOTLIGHT, handed_over=True),
+    BpfMap("path_walks", Kind.SCRATCH, "u32", "path_walk", 1, In.SPOTLIGHT),
     # Zeros, for what is too large for a program's stack.
-    BpfMap("no_file", Kind.ARRAY, "u32", "watched_file", 1),
-    BpfMap("no_name", Kind.ARRAY, "u32", "name_part", 1),
+    BpfMap("no_file", Kind.ARRAY, "u32", "watched_file", 1, In.SPOTLIGHT),
+    BpfMap("no_name", Kind.ARRAY, "u32", "name_part", 1, In.SPOTLIGHT),
 
     # Sampled stacks:
 

@@ -31,6 +31,8 @@ class Settings:
     """Inode number of the one socket whose stacks are sampled; 0 for all."""
     journal: bool = False
     """Unusual events are written to the ring buffer ``events``."""
+    spotlight: bool = False
+    """Processes can be watched, and their files listed; compiling takes half as long again."""
     exclude_tgid: int | None = None
     """A process that is left out."""
     avoid: tuple[str, ...] = ()

@@ -184,6 +184,8 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     if settings.latency:
         yield "LATENCY", 1
         yield "LATENCY_SLOTS", LATENCY_SLOTS
+    if settings.spotlight:
+        yield "SPOTLIGHT", 1
     if settings.journal:
         yield "JOURNAL", 1
         yield "EVENT_NONE", 0xFF

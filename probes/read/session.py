@@ -41,6 +41,12 @@ from fdscope.probes.schema.taxonomy import Layer, Loss, Mode
 _GRACE_SECONDS = 5
 
 
+def _spotlight(opened: OpenMaps) -> Spotlight:
+    names = ("watched", "watched_processes", "held_files", "watched_files", "file_amounts")
+    maps = {name: opened.hash_map(name) for name in (*names, "file_names")}
+    return Spotlight(opened.per_cpu_array("watching"), maps)
+
+
 class Session:
     """Probes that are attached until ``close()`` or the end of the process."""
 
@@ -96,18 +102,13 @@ class Session:
         )
         """The events of the journal; None without it."""
         self._latency = opened.per_cpu_array("latency") if settings.latency else None
-        self.spotlight = Spotlight(
-            opened.per_cpu_array("watching"),
-            {
-                "watched": opened.hash_map("watched"),
-                "watched_processes": opened.hash_map("watched_processes"),
-                "held_files": opened.hash_map("held_files"),
-                "watched_files": opened.hash_map("watched_files"),
-                "file_amounts": opened.hash_map("file_amounts"),
-                "file_names": opened.hash_map("file_names"),
-            },
+        self.spotlight = _spotlight(opened) if settings.spotlight else None
+        """The watched processes; None without them."""
+        self._lists = (
+            (opened.descriptor("file_lists"), opened.descriptor("path_texts"))
+            if settings.spotlight
+            else None
         )
-        self._lists = opened.descriptor("file_lists"), opened.descriptor("path_texts")
         self._stacks = (
             Stacks(opened.hash_map("stacks"), opened.hash_map("stack_samples"))
             if settings.stacks_every
@@ -129,7 +130,7 @@ class Session:
     def lister(self) -> FileLister | None:
         """The list of open descriptors; None if its programs could not be loaded."""
         programs = self._programs.get(files.LIST_PROGRAM), self._programs.get(files.PATH_PROGRAM)
-        if programs[0] is None or programs[1] is None:
+        if programs[0] is None or programs[1] is None or self._lists is None:
             return None
         return FileLister((programs[0], programs[1]), *self._lists)
 

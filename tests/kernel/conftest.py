@@ -6,6 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -54,14 +55,25 @@ def can_follow_stacks(mode: Mode) -> bool:
     return mode is not Mode.KPROBE or kernel_version() >= (5, 15)
 
 
+ROOMY = Settings(counter_entries=1 << 17, process_entries=1 << 16)
+
+
+@contextmanager
+def attached_with(settings: Settings) -> Iterator[Session]:
+    """More probes, for tests of what most do not need."""
+    more = attach(modes(), settings)
+    try:
+        yield more
+    finally:
+        more.close()
+
+
 @pytest.fixture(scope="session")
 def session() -> Iterator[Session]:
     if os.geteuid() != 0:
         pytest.fail("these tests attach probes: run them as root")
     # Large maps: no update is lost during the tests, whatever else this host does.
-    attached = attach(
-        modes(), Settings(counter_entries=1 << 17, process_entries=1 << 16, journal=True)
-    )
+    attached = attach(modes(), ROOMY)
     if "FDSCOPE_REPORTS" in os.environ:
         write_support_report(attached, Path(os.environ["FDSCOPE_REPORTS"]))
     yield attached

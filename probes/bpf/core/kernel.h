@@ -229,6 +229,15 @@ static __always_inline struct file *file_of(u32 fd)
 	return file_in(current_files(), fd);
 }
 
+static __always_inline u64 inode_of(const struct file *file)
+{
+	u64 inode = 0;
+
+	if (file)
+		PROBE_READ(inode, &file->f_inode);
+	return inode;
+}
+
 static __always_inline u32 file_mode(const struct file *file)
 {
 	u32 mode = 0;

@@ -10,13 +10,14 @@
  * in its place that of the value of the map `watching`. So the test costs three instructions: see
  * fdscope.probes.attach.objects.
  */
-#if defined(LATENCY) && !defined(MODE_TRACEPOINT)
+#if !defined(SPOTLIGHT) || (defined(LATENCY) && !defined(MODE_TRACEPOINT))
 /* With histograms of durations the verifier has too much to follow in programs of two files. */
 #define WATCHING 0
 #else
 #define WATCHING (*(volatile const u64 *)WATCHING_ADDRESS)
 #endif
 
+#ifdef SPOTLIGHT
 static __always_inline void watched_operation(struct process_key owner, u32 account,
 					      struct target target, u32 door, s64 result,
 					      u64 operations);
@@ -29,3 +30,35 @@ static __always_inline void watched_connected(const struct file *file);
 static __always_inline void watched_forked(const struct task_struct *child);
 static __always_inline void watched_execed(void);
 static __always_inline void watched_exited(void);
+#else
+static __always_inline void watched_operation(struct process_key owner, u32 account,
+					      struct target target, u32 door, s64 result,
+					      u64 operations)
+{
+}
+static __always_inline void watched_opened(struct process_key owner, u32 fd,
+					   const struct file *file, u32 fd_type, u32 birth)
+{
+}
+static __always_inline void watched_closing(struct target *to, const struct file *file)
+{
+}
+static __always_inline void watched_closed(struct target closed, u32 cause)
+{
+}
+static __always_inline void watched_named(u32 fd, const struct file *file)
+{
+}
+static __always_inline void watched_connected(const struct file *file)
+{
+}
+static __always_inline void watched_forked(const struct task_struct *child)
+{
+}
+static __always_inline void watched_execed(void)
+{
+}
+static __always_inline void watched_exited(void)
+{
+}
+#endif

@@ -4,6 +4,8 @@
 #include "fds/census.c"
 #include "spotlight/names.c"
 
+#ifdef SPOTLIGHT
+
 /* Like the census it has its own walk, and programs that are run and not attached. */
 
 #ifdef OFFSET_proc_inode_pid
@@ -206,4 +208,6 @@ int on_path(struct bpf_raw_tracepoint_args *ctx)
 	return 1;
 }
 #endif
+#endif
+
 #endif

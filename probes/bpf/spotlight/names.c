@@ -7,6 +7,8 @@
 #include "core/account.c"
 #include "spotlight/watched.c"
 
+#ifdef SPOTLIGHT
+
 /*
  * In a map, and not on the stack: there the verifier would follow every value of it. Each program
  * that walks makes its own where another task can take the CPU from it.
@@ -160,4 +162,6 @@ static __always_inline void watched_named(u32 fd, const struct file *file)
 static __always_inline void watched_named(u32 fd, const struct file *file)
 {
 }
+#endif
+
 #endif

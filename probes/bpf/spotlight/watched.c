@@ -7,6 +7,8 @@
 #include "core/account.c"
 #include "core/in_flight.c"
 
+#ifdef SPOTLIGHT
+
 static __always_inline bool is_watched(struct process_key owner)
 {
 	struct watch *watch = watched.lookup(&owner);
@@ -22,15 +24,6 @@ static __always_inline void watched_loss(struct process_key owner, u64 operation
 	lose_many(LOSS_WATCHED_FULL, operations);
 	if (process)
 		add(&process->lost, operations, bytes);
-}
-
-static __always_inline u64 inode_of(const struct file *file)
-{
-	u64 inode = 0;
-
-	if (file)
-		PROBE_READ(inode, &file->f_inode);
-	return inode;
 }
 
 /* Begins the life of a file in a process; `born` is part of its key from now on. */
@@ -289,3 +282,5 @@ static __always_inline void watched_exited(void)
 	describe_watched(process, this_task());
 	process->ended = bpf_ktime_get_ns();
 }
+
+#endif

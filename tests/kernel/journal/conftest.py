@@ -4,6 +4,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from fdscope.exporter.journal.journal import Journal, Source
 from fdscope.exporter.journal.sinks.outlet import Line, Outlet
 from fdscope.probes.read.session import Session
 from fdscope.probes.schema.taxonomy import EventCount
-from tests.kernel.conftest import Work, in_child
+from tests.kernel.conftest import ROOMY, Work, attached_with, in_child
 from tests.ours import own_unit
 
 Told = dict[str, Any]
@@ -34,6 +35,13 @@ class Collecting:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+
+@pytest.fixture(scope="package")
+def session() -> Iterator[Session]:
+    """Probes that have the journal."""
+    with attached_with(replace(ROOMY, journal=True)) as attached:
+        yield attached
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,6 +5,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,15 @@ from fdscope.exporter.settings.addresses import UnixAddress
 from fdscope.exporter.spotlight.control import Control
 from fdscope.exporter.spotlight.lens import recorder_of
 from fdscope.probes.read.session import Session
+from tests.kernel.conftest import ROOMY, attached_with
 from tests.kernel.spotlight.watching import Watching, watching
+
+
+@pytest.fixture(scope="package")
+def session() -> Iterator[Session]:
+    """Probes that can watch processes."""
+    with attached_with(replace(ROOMY, spotlight=True)) as attached:
+        yield attached
 
 
 @pytest.fixture

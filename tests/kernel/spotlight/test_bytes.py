@@ -10,7 +10,15 @@ from fdscope.probes.read.session import Session
 from fdscope.probes.schema.files import Operation
 from fdscope.probes.schema.snapshot import Amount
 from fdscope.probes.schema.taxonomy import Birth, Cause, Door, FdType
-from tests.kernel.spotlight.watching import READ, WRITE, Watching, row_of, sums, watching
+from tests.kernel.spotlight.watching import (
+    READ,
+    WRITE,
+    Watching,
+    row_of,
+    sums,
+    watched,
+    watching,
+)
 
 
 def test_each_file_and_the_sum(spotlight: Watching, tmp_path: Path) -> None:
@@ -127,8 +135,8 @@ def test_inherited_and_duplicated(spotlight: Watching, tmp_path: Path) -> None:
 def test_release_leaves_nothing(session: Session, tmp_path: Path) -> None:
     with watching(session) as lease:
         lease.run("open('/dev/null').close()", str(tmp_path))
-        assert session.spotlight.read().processes
-    left = session.spotlight.read()
+        assert watched(session).processes
+    left = watched(session)
     assert not left.processes
     assert not left.files
     assert not left.done

@@ -15,6 +15,7 @@ import pytest
 
 from fdscope.exporter.spotlight import protocol
 from fdscope.probes.read.session import Session
+from tests.kernel.spotlight.watching import watched
 
 FDSCOPE = (sys.executable, "-m", "fdscope")
 
@@ -39,7 +40,7 @@ def report_of(control: Path, tmp_path: Path, *command: str) -> dict[str, Any]:
 def nothing_is_watched(session: Session) -> None:
     """Wait until nothing is, however long the exporter takes to see that a client is gone."""
     deadline = time.monotonic() + 30
-    while (left := session.spotlight.read()).processes or left.files or left.done:
+    while (left := watched(session)).processes or left.files or left.done:
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
 
@@ -164,7 +165,7 @@ def test_a_client_that_is_killed_leaves_nothing(
             assert client.stdout
             report = json.loads(client.stdout.readline())
             assert [process["pid"] for process in report["processes"]] == [busy.pid]
-            assert session.spotlight.read().processes
+            assert watched(session).processes
             client.send_signal(number)
             client.communicate()
         nothing_is_watched(session)

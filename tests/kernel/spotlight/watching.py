@@ -13,6 +13,7 @@ from fdscope.exporter.spotlight.lens import recorder_of
 from fdscope.exporter.spotlight.recorder import ProcessView, Recorder, View
 from fdscope.exporter.spotlight.rows import FileRow
 from fdscope.probes.read.session import Session
+from fdscope.probes.schema.files import Watched
 from fdscope.probes.schema.slots import slot
 from fdscope.probes.schema.snapshot import NOTHING, Amount, ProcessKey
 from fdscope.probes.schema.taxonomy import Account
@@ -21,6 +22,12 @@ _STOP = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)\n"
 
 ByWay = dict[tuple[int, int, int], Amount]
 """(account, door, errno) to amount."""
+
+
+def watched(session: Session) -> Watched:
+    """What the maps hold of watched processes."""
+    assert session.spotlight
+    return session.spotlight.read()
 
 
 @dataclass(slots=True)
