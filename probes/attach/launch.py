@@ -15,7 +15,7 @@ from fdscope.probes.attach.settings import Settings
 from fdscope.probes.kernel.limits import reason
 from fdscope.probes.schema.taxonomy import Mode
 
-_TIMEOUT_SECONDS = 600
+_TIMEOUT_SECONDS = 1800
 """Real kernel headers on an emulated CPU take minutes."""
 _LOG_CHARACTERS = 2000
 """How much of the compiler's messages an error shows."""
