@@ -42,9 +42,17 @@ _GRACE_SECONDS = 5
 
 
 def _spotlight(opened: OpenMaps) -> Spotlight:
-    names = ("watched", "watched_processes", "held_files", "watched_files", "file_amounts")
-    maps = {name: opened.hash_map(name) for name in (*names, "file_names")}
-    return Spotlight(opened.per_cpu_array("watching"), maps)
+    return Spotlight(
+        opened.per_cpu_array("watching"),
+        {
+            "watched": opened.hash_map("watched"),
+            "watched_processes": opened.hash_map("watched_processes"),
+            "held_files": opened.hash_map("held_files"),
+            "watched_files": opened.hash_map("watched_files"),
+            "file_amounts": opened.hash_map("file_amounts"),
+            "file_names": opened.hash_map("file_names"),
+        },
+    )
 
 
 class Session:

@@ -48,6 +48,7 @@ EMPTY: dict[tuple[str, str], str] = {
     ): "tracepoint mode does not measure these waits",
     ("Open fds of those that grow", ""): "a slope needs some minutes of the past",
     ("Bytes now and an hour before", "B"): "it needs an hour of the past",
+    ("Events that are not in the journal", ""): "no event of the workload is lost",
 }
 
 
