@@ -80,8 +80,8 @@ def test_duplicates(run: Run) -> None:
         fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100)
         fcntl.fcntl(fd, fcntl.F_GETFD)
         read_fd, write_fd = os.pipe()
-        os.dup2(fd, 200)  # a number that is free
-        os.dup2(read_fd, 200)  # one that is not
+        os.dup2(fd, 900)  # a number that is free
+        os.dup2(read_fd, 900)  # one that is not
         os.dup2(fd, fd)  # nothing happens
         call("dup3", fd, write_fd, 0)
 
