@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,6 @@ from fdscope.exporter import logs, priority, privileges
 from fdscope.exporter.http import listen
 from fdscope.exporter.http.systemd import Notifier
 from fdscope.exporter.page import PageData
-from fdscope.exporter.page.doors import Demonstration, DoorsClosedError
 from fdscope.exporter.server import Server
 from fdscope.exporter.settings.addresses import UnixAddress
 from fdscope.exporter.settings.options import Options
@@ -31,6 +31,7 @@ from fdscope.exporter.spotlight.protocol import DEFAULT_PATH
 from fdscope.exporter.starting import answering
 from fdscope.exporter.web_config.protection import Protection
 from fdscope.probes.attach.settings import Settings
+from fdscope.probes.demonstration import doors
 from fdscope.probes.hooks import blind_spots
 from fdscope.probes.kernel import host as capabilities
 from fdscope.probes.kernel import limits
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from fdscope.exporter.journal.journal import Journal
     from fdscope.exporter.journal.watch import Watch
     from fdscope.exporter.spotlight.control import Control
-    from fdscope.probes.demonstration.doors import Lane
     from fdscope.probes.read.session import Session
     from fdscope.probes.selftest.run import Row
 
@@ -235,7 +235,6 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
     protection = Protection(options.web_config_file)
     parts.check()
     parts.check_user(options.privileges_user)
-    settings = _settings(options)
     with ExitStack() as stack:
         sockets = _sockets(options)
         stack.callback(listen.release, sockets)
@@ -247,6 +246,7 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
         signal.signal(signal.SIGHUP, lambda *_: None)  # there is nothing to reload yet
         names = stack.enter_context(_reading(options))
         with answering(options, sockets, protection):
+            settings = _settings(options, can_watch=bool(control))
             attached = parts.attach(options.modes, settings, log.info)
             session, rows = attached
             stack.callback(session.close)
@@ -271,22 +271,10 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
             lambda: PageData(version(), mode, collector.attachments(), not_traced),
             collector.ready,
             protection,
-            _demonstration(session),
+            partial(doors.run, session),
         )
         _log_addresses(sockets, options, "https" if protection.has_tls else "http")
         asyncio.run(_serve(served, parts.control(control, session, options)))
-
-
-def _demonstration(session: "Session") -> Demonstration:
-    def run() -> "Sequence[Lane]":
-        from fdscope.probes.demonstration import doors
-
-        try:
-            return doors.run(session)
-        except doors.DoorsError as error:
-            raise DoorsClosedError(str(error)) from error
-
-    return run
 
 
 def _reading(options: Options) -> AbstractContextManager["Reader | None"]:
@@ -365,14 +353,14 @@ async def _serve(served: Server, control: "Control | None") -> None:
     hold()
 
 
-def _settings(options: Options) -> Settings:
+def _settings(options: Options, can_watch: bool) -> Settings:
     return Settings(
         counter_entries=options.counter_entries,
         process_entries=options.process_entries,
         latency=options.latency,
         stacks_every=options.stacks_every if options.stacks else 0,
         journal=options.journal,
-        spotlight=bool(options.control_socket),
+        spotlight=can_watch,
         exclude_tgid=os.getpid() if options.exclude_self else None,
         cache=options.cache,
     )

@@ -14,10 +14,6 @@ from tornado.httputil import HTTPServerRequest
 
 HEADER = "X-Fdscope"
 """The header that the page's own requests have."""
-OTHER_NAME = (
-    "the name in the address is not this host's: use its address, or set a password in the web"
-    " configuration"
-)
 
 
 @cache
@@ -39,17 +35,25 @@ def is_own_host(host: str) -> bool:
     return True
 
 
-def refusal(request: HTTPServerRequest, knows_users: bool) -> str | None:
-    """Why the request is refused; None if it is one of the page's own.
+def foreign_name(request: HTTPServerRequest, knows_users: bool) -> str | None:
+    """Why the request is refused for the name it was sent to; None if it is this host's.
 
     ``knows_users``: the server asks for a password or a certificate, which another site does not
-    have under its own name.
+    have under its own name: then any name will do.
     """
+    if knows_users or is_own_host(request.host):
+        return None
+    return (
+        "the name in the address is not this host's: use its address, or set a password in the"
+        " web configuration"
+    )
+
+
+def refusal(request: HTTPServerRequest, knows_users: bool) -> str | None:
+    """Why the request is refused; None if it is one of the page's own, see ``foreign_name``."""
     if HEADER not in request.headers:
         return f"this needs the header {HEADER}, which pages of other sites cannot send"
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     if site not in ("same-origin", "none"):
         return "a page of another site has asked for this"
-    if not knows_users and not is_own_host(request.host):
-        return OTHER_NAME
-    return None
+    return foreign_name(request, knows_users)

@@ -5,10 +5,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from fdscope.probes.demonstration.doors import Lane
+from fdscope.probes.demonstration.doors import DoorsError, Lane
 
 FRESH_SECONDS = 1.0
 """A result of at most this age is sent again."""
@@ -16,17 +14,13 @@ FRESH_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-class DoorsClosedError(Exception):
-    """The demonstration cannot be run; the text says why."""
+Demonstration = Callable[[], Sequence[Lane]]
+"""Writes the bytes and reads the counts; DoorsError if it cannot."""
 
 
-Demonstration = Callable[[], "Sequence[Lane]"]
-"""Writes the bytes and reads the counts; DoorsClosedError if it cannot."""
-
-
-def no_demonstration() -> "Sequence[Lane]":
+def no_demonstration() -> Sequence[Lane]:
     """For a server without probes."""
-    raise DoorsClosedError("no probe is attached")
+    raise DoorsError("no probe is attached")
 
 
 class Doors:
@@ -38,26 +32,26 @@ class Doors:
         self._running: asyncio.Task[Sequence[Lane]] | None = None
         self._ended = 0.0
 
-    async def lanes(self) -> "Sequence[Lane]":
+    async def lanes(self) -> Sequence[Lane]:
         """The result of the run in progress, of one that has just ended, or of a new one.
 
-        DoorsClosedError if it cannot be run.
+        DoorsError if it cannot be run.
         """
         if self._running is None or self._is_old(self._running):
             self._running = asyncio.create_task(self._once())
         # A client that leaves does not end it for the others.
         return await asyncio.shield(self._running)
 
-    def _is_old(self, task: "asyncio.Task[Sequence[Lane]]") -> bool:
+    def _is_old(self, task: asyncio.Task[Sequence[Lane]]) -> bool:
         return task.done() and self._clock() - self._ended > FRESH_SECONDS
 
-    async def _once(self) -> "Sequence[Lane]":
+    async def _once(self) -> Sequence[Lane]:
         try:
             return await asyncio.to_thread(self._run)
-        except DoorsClosedError:
+        except DoorsError:
             raise
         except Exception as error:
             log.exception("the demonstration failed")
-            raise DoorsClosedError("the demonstration failed: see the exporter's log") from error
+            raise DoorsError("the demonstration failed: see the exporter's log") from error
         finally:
             self._ended = self._clock()

@@ -79,8 +79,7 @@ class Feed:
             return
         now = read(families, self._clock(), self._left_out)
         if is_due:
-            self._on_disk = self._on_disk or disk_filesystems()
-            self._history.add(now, self._on_disk)
+            self._history.add(now, self._disks())
         if not self.is_watched:
             return
         self._readings.append(now)
@@ -135,7 +134,6 @@ class Feed:
 
     async def _publish(self) -> None:
         try:
-            self._on_disk = self._on_disk or disk_filesystems()
             if not self._readings or self._clock() - self._readings[-1].at > FRESH_SECONDS:
                 await self._collect()
             payload = await asyncio.to_thread(self._state)
@@ -150,4 +148,8 @@ class Feed:
     def _state(self) -> dict[str, object]:
         readings = tuple(self._readings)
         now, before = readings[-1], readings[0]
-        return asdict(state(now, before if before is not now else None, self._on_disk))
+        return asdict(state(now, before if before is not now else None, self._disks()))
+
+    def _disks(self) -> frozenset[str]:
+        self._on_disk = self._on_disk or disk_filesystems()
+        return self._on_disk

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 
 from fdscope.exporter.http.handlers import Access, Handler, Route
 from fdscope.exporter.http.negotiation import accepts_gzip, knows
-from fdscope.exporter.http.same_site import OTHER_NAME, is_own_host, refusal
+from fdscope.exporter.http.same_site import foreign_name, refusal
 from fdscope.exporter.http.scraper import CrowdedError
-from fdscope.exporter.page.doors import Doors, DoorsClosedError
+from fdscope.exporter.page.doors import Doors
 from fdscope.exporter.page.feed import Feed
 from fdscope.exporter.page.files import File, files
 from fdscope.exporter.page.history import History
@@ -22,6 +22,7 @@ from fdscope.exporter.settings.options import (
     HISTORY_PATH,
     STATIC_PATH,
 )
+from fdscope.probes.demonstration.doors import DoorsError
 
 _POLICY = "; ".join(
     (
@@ -48,11 +49,10 @@ class Details:
 
     def refusal(self, handler: Handler) -> str | None:
         """Why this client may not see them; None if it may."""
-        if handler.access.gate.knows_users:
-            return None
-        if not self.for_all:
+        knows_users = handler.access.gate.knows_users
+        if not (knows_users or self.for_all):
             return "this needs a password in the web configuration, or the option --web.details"
-        return None if is_own_host(handler.request.host) else OTHER_NAME
+        return foreign_name(handler.request, knows_users)
 
 
 class _Page(Handler):
@@ -142,7 +142,7 @@ class _Doors(Handler):
         """Send the lanes, or 503 with the reason."""
         try:
             lanes = await self.doors.lanes()
-        except DoorsClosedError as error:
+        except DoorsError as error:
             await self.send(f"{error}\n", status=503)
             return
         answer = {"bytes": lanes[0].written, "lanes": [asdict(lane) for lane in lanes]}

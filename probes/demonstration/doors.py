@@ -16,14 +16,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fdscope.probes import child
 from fdscope.probes.demonstration.worker import TEXT
-from fdscope.probes.read.session import Session
 from fdscope.probes.schema.slots import slot
 from fdscope.probes.schema.snapshot import NOTHING, Accounts, Amount
 from fdscope.probes.schema.taxonomy import Account, Door
 from fdscope.probes.text import printable
+
+if TYPE_CHECKING:  # it brings numpy, which a server without probes does not need
+    from fdscope.probes.read.session import Session
 
 _TIMEOUT_SECONDS = 20.0
 _STEP_SECONDS = 0.01
@@ -97,7 +100,7 @@ def _wait_until_stopped(worker: "subprocess.Popen[bytes]") -> None:
     raise DoorsError(f"the process that writes the bytes took more than {_TIMEOUT_SECONDS:.0f} s")
 
 
-def _counted(session: Session, plan: Sequence[tuple[str, int]]) -> dict[int, Amount]:
+def _counted(session: "Session", plan: Sequence[tuple[str, int]]) -> dict[int, Amount]:
     """Run a plan in a process of its own; its amounts by slot code."""
     worker = child.start(
         "demonstration.worker",
@@ -135,7 +138,7 @@ def _bytes(amounts: Mapping[int, Amount], account: Account, fd_type: str, door: 
     )
 
 
-def run(session: Session) -> list[Lane]:
+def run(session: "Session") -> list[Lane]:
     """The lanes: one for each file by write(), and one more of the connection by send().
 
     Takes some tenths of a second. DoorsError if it cannot be run here.
@@ -153,7 +156,7 @@ def run(session: Session) -> list[Lane]:
         raise DoorsError(f"a file cannot be made or read: {error.strerror or error}") from error
 
 
-def _lanes(session: Session, plan: Sequence[tuple[str, str, int]]) -> Iterator[Lane]:
+def _lanes(session: "Session", plan: Sequence[tuple[str, str, int]]) -> Iterator[Lane]:
     assert session.operations is not None  # noqa: S101 - run() has checked it
     amounts = _counted(session, [(call, fd) for call, _, fd in plan])
     for call, name, fd in plan:

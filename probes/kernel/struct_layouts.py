@@ -45,12 +45,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "i_sb": "struct super_block *",
         "i_private": "void *",
     },
-    "file_operations": {
-        "read": "const void *",
-        "write": "const void *",
-        "read_iter": "const void *",
-        "write_iter": "const void *",
-    },
+    "file_operations": {"write": "const void *", "write_iter": "const void *"},
     "file": {
         "f_op": "const struct file_operations *",
         "f_inode": "struct inode *",
@@ -107,8 +102,8 @@ FIELDS: dict[str, dict[str, str]] = {
     "scm_cookie": {"fp": "struct scm_fp_list *"},
     "net_device": {"flags": "u32", "ifindex": "u32"},
     "dst_entry": {"dev": "struct net_device *"},
-    "proto": {"sendmsg": "const void *", "recvmsg": "const void *"},
-    "proto_ops": {"sendmsg": "const void *", "recvmsg": "const void *"},
+    "proto": {"sendmsg": "const void *"},
+    "proto_ops": {"sendmsg": "const void *"},
     "sock_common": {
         "skc_prot": "struct proto *",
         "skc_daddr": "u32",

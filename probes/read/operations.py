@@ -23,7 +23,7 @@ _RECORD = dtype("operations")
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """Of one file. Each way is what the kernel calls one after the other, outermost first.
+    """What writes to a file go through: the functions one after the other, outermost first.
 
     A function that has no name here (addresses are hidden from this process) is left out.
     """
@@ -32,7 +32,6 @@ class Operations:
     filesystem: str
     """Type of the filesystem that its inode is in: ``sockfs`` for a socket."""
     write: tuple[str, ...]
-    read: tuple[str, ...]
     send: tuple[str, ...]
     """By send(), which does not go through the table of the file; empty if it is no socket."""
 
@@ -58,7 +57,6 @@ class OperationsReader:
             found = read_value(self._answer, _RECORD)
         ways = {
             "write": ("file_write", "family_send", "protocol_send"),
-            "read": ("file_read", "family_receive", "protocol_receive"),
             "send": ("family_send", "protocol_send"),
         }
         names = self._symbols.names({int(found[field]) for way in ways.values() for field in way})

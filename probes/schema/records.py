@@ -88,11 +88,8 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
     # value of `operations`: addresses of functions, 0 where there is none
     "operations": [
         ("file_write", "u64"),
-        ("file_read", "u64"),
         ("family_send", "u64"),
-        ("family_receive", "u64"),
         ("protocol_send", "u64"),
-        ("protocol_receive", "u64"),
         ("fd_type", "u64"),
         (f"filesystem[{FILESYSTEM_NAME_BYTES}]", "char"),
     ],

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the kernel calls when a file is written to or read: on demand. */
+/* What the kernel calls when a file is written to: on demand. */
 #include "core/account.c"
 
 /*
@@ -31,9 +31,6 @@ int on_operations(struct bpf_raw_tracepoint_args *ctx)
 	PROBE_READ(found->file_write, &of_file->write_iter);
 	if (!found->file_write)
 		PROBE_READ(found->file_write, &of_file->write);
-	PROBE_READ(found->file_read, &of_file->read_iter);
-	if (!found->file_read)
-		PROBE_READ(found->file_read, &of_file->read);
 	PROBE_READ(inode, &file->f_inode);
 	PROBE_READ(super, &inode->i_sb);
 	PROBE_READ(type, &super->s_type);
@@ -46,10 +43,8 @@ int on_operations(struct bpf_raw_tracepoint_args *ctx)
 	sock = socket_of(file);
 	PROBE_READ(of_family, &sock->ops);
 	PROBE_READ(found->family_send, &of_family->sendmsg);
-	PROBE_READ(found->family_receive, &of_family->recvmsg);
 	sk = sock_of(sock);
 	PROBE_READ(of_protocol, &sk->__sk_common.skc_prot);
 	PROBE_READ(found->protocol_send, &of_protocol->sendmsg);
-	PROBE_READ(found->protocol_receive, &of_protocol->recvmsg);
 	return 1;
 }

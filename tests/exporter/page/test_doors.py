@@ -9,8 +9,7 @@ from dataclasses import asdict
 
 import pytest
 
-from fdscope.exporter.page.doors import DoorsClosedError
-from fdscope.probes.demonstration.doors import Lane
+from fdscope.probes.demonstration.doors import DoorsError, Lane
 from tests.exporter.serving import LANES, FakeCollector, Running, running
 
 
@@ -46,7 +45,7 @@ def test_all_that_ask_meanwhile_get_one_run() -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (DoorsClosedError("no folder can be written to"), b"no folder can be written to\n"),
+        (DoorsError("no folder can be written to"), b"no folder can be written to\n"),
         (ValueError("a bug"), b"the demonstration failed: see the exporter's log\n"),
     ],
 )
