@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from fdscope.probes.read.census import Missing, ProcessFds
+from fdscope.probes.read.census import ProcessFds
+from fdscope.probes.read.fd_tables import Missing
 from fdscope.probes.schema.snapshot import FdFlow, ProcessKey
 from fdscope.probes.schema.taxonomy import FdType
 

@@ -16,7 +16,7 @@ from typing import Protocol
 from fdscope.exporter.spotlight.names import FileName, file_name
 from fdscope.exporter.spotlight.protocol import NoProcessError
 from fdscope.exporter.spotlight.rows import FileRow, Peer, Times
-from fdscope.probes.read.census import Missing
+from fdscope.probes.read.fd_tables import Missing
 from fdscope.probes.schema.files import (
     Ends,
     FileKey,

@@ -6,16 +6,15 @@ microseconds a process. The program gets a descriptor of /proc/PID, so a process
 hides is not readable.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fdscope.probes.kernel import libbpf
+from fdscope.probes.read.fd_tables import FdTables, Missing, owner_of
 from fdscope.probes.read.maps import read_value
 from fdscope.probes.schema.records import TCP_STATES, dtype
 from fdscope.probes.schema.snapshot import Process, ProcessKey
@@ -25,13 +24,6 @@ PROGRAM = "on_census"
 _NO_FD_TYPE = 0xFF
 _FOUND = 1
 _DTYPE = dtype("census")
-
-
-class Missing(Enum):
-    """Why a process has no result."""
-
-    GONE = "gone"
-    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,33 +63,14 @@ class ProcessFds:
         return sum(self.counts.values())
 
 
-class Census:
+class Census(FdTables[ProcessFds]):
     """Counts one process at a time; not thread-safe."""
 
     def __init__(self, program: int, results: int, proc: Path = Path("/proc")) -> None:
         """``program`` and ``results``: descriptors of the program and of its map."""
+        super().__init__(proc)
         self._program = program
         self._results = results
-        self._proc = proc
-
-    def processes(self) -> list[int]:
-        """The ids of all processes."""
-        return [int(entry.name) for entry in self._proc.iterdir() if entry.name.isdecimal()]
-
-    def fds_of(self, pid: int) -> ProcessFds | Missing:
-        """The descriptors of a process."""
-        try:
-            directory = os.open(self._proc / str(pid), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except (FileNotFoundError, ProcessLookupError):
-            return Missing.GONE
-        except OSError:
-            return Missing.UNREADABLE
-        try:
-            return self._walk(directory)
-        except OSError:
-            return Missing.UNREADABLE
-        finally:
-            os.close(directory)
 
     def _walk(self, directory: int) -> ProcessFds | Missing:
         counts = np.zeros(len(FdType), "<u8")
@@ -114,10 +87,8 @@ class Census:
             position = int(found["position"])
             if position >= found["end"]:
                 break
-        owner, process = found["owner"], found["process"]
         return ProcessFds(
-            ProcessKey(int(owner["tgid"]), int(owner["start"])),
-            Process(bytes(process["comm"]).partition(b"\0")[0], int(process["cgroup_id"]), False),
+            *owner_of(found),
             {fd_type: int(n) for fd_type, n in zip(FdType, counts, strict=True) if n},
             int(found["limit"]),
             {

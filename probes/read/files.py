@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from fdscope.probes.kernel import libbpf
-from fdscope.probes.read.census import Missing
+from fdscope.probes.read.fd_tables import FdTables, Missing, owner_of
 from fdscope.probes.read.maps import read_value
 from fdscope.probes.schema.files import INTERNET_FAMILIES, Ends, Name, OpenFd, OpenFds, Place
 from fdscope.probes.schema.records import dtype
-from fdscope.probes.schema.snapshot import Process, ProcessKey
 from fdscope.probes.schema.taxonomy import FdType, NameState
 
 LIST_PROGRAM, PATH_PROGRAM = "on_files", "on_path"
@@ -80,7 +79,7 @@ def name_of(components: list[bytes], is_whole: bool) -> Name:
     return Name(tuple(reversed(components)), is_whole)
 
 
-class FileLister:
+class FileLister(FdTables[OpenFds]):
     """Lists one process at a time; not thread-safe."""
 
     def __init__(
@@ -91,32 +90,10 @@ class FileLister:
         proc: Path = Path("/proc"),
     ) -> None:
         """``programs``: of the list and of the path; ``lists`` and ``texts``: of their maps."""
+        super().__init__(proc)
         self._list, self._path = programs
         self._lists = lists
         self._texts = texts
-        self._proc = proc
-
-    def processes(self) -> list[int]:
-        """The ids of all processes."""
-        return [int(entry.name) for entry in self._proc.iterdir() if entry.name.isdecimal()]
-
-    def fds_of(self, pid: int) -> OpenFds | Missing:
-        """The descriptors of a process, in order."""
-        try:
-            directory = self._directory(pid)
-        except (FileNotFoundError, ProcessLookupError):
-            return Missing.GONE
-        except OSError:
-            return Missing.UNREADABLE
-        try:
-            return self._walk(directory)
-        except OSError:
-            return Missing.UNREADABLE
-        finally:
-            os.close(directory)
-
-    def _directory(self, pid: int) -> int:
-        return os.open(self._proc / str(pid), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def _walk(self, directory: int) -> OpenFds | Missing:
         fds: list[OpenFd] = []
@@ -129,17 +106,12 @@ class FileLister:
             position = int(found["position"])
             if position >= found["end"]:
                 break
-        owner, process = found["owner"], found["process"]
-        return OpenFds(
-            ProcessKey(int(owner["tgid"]), int(owner["start"])),
-            Process(bytes(process["comm"]).partition(b"\0")[0], int(process["cgroup_id"]), False),
-            tuple(fds),
-        )
+        return OpenFds(*owner_of(found), tuple(fds))
 
     def name(self, pid: int, fd: OpenFd) -> Name | None:
         """The path of what a listed descriptor refers to; None if it refers to that no more."""
         try:
-            directory = self._directory(pid)
+            directory = self._open(pid)
         except OSError:
             return None
         try:

@@ -13,7 +13,8 @@ from fdscope.exporter.accounts.census_owners import CensusOwners
 from fdscope.exporter.accounts.processes import Owner
 from fdscope.exporter.families.fds import census_families, host_families
 from fdscope.exporter.families.sockets import socket_families
-from fdscope.probes.read.census import Listening, Missing, ProcessFds
+from fdscope.probes.read.census import Listening, ProcessFds
+from fdscope.probes.read.fd_tables import Missing
 from fdscope.probes.schema.snapshot import FdFlow, Process, ProcessKey
 from fdscope.probes.schema.taxonomy import FdType, Stdio, TcpState
 

@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 from fdscope.exporter.accounts.census import CensusTaker
-from fdscope.probes.read.census import Missing, ProcessFds
+from fdscope.probes.read.census import ProcessFds
+from fdscope.probes.read.fd_tables import Missing
 from fdscope.probes.read.session import Session
 from fdscope.probes.schema.taxonomy import FdType, Stdio
 from fdscope.probes.selftest.raw_calls import call
