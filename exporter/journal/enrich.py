@@ -8,11 +8,12 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fdscope.exporter.journal.model import Parent, What, Who, stamp
 from fdscope.probes.schema.event import EventFile, EventProcess, KernelEvent
+from fdscope.probes.schema.taxonomy import tcp_state
 from fdscope.probes.text import printable
 
 COMMAND_CHARACTERS = 1024
@@ -24,10 +25,6 @@ _CONTAINER = re.compile("[0-9a-f]{12}")
 _TCP = 6
 _CLOCK_WAS_SET = 50_000_000
 """Nanoseconds; a clock that is adjusted slowly moves by less for minutes."""
-_STATES = (
-    "", "established", "syn_sent", "syn_recv", "fin_wait1", "fin_wait2", "time_wait", "close",
-    "close_wait", "last_ack", "listen", "closing", "new_syn_recv",
-)  # fmt: skip
 
 Unit = Callable[[EventProcess], str]
 """The unit or container of a process; "" outside of both, "(unknown)" if it cannot be found."""
@@ -93,36 +90,31 @@ class Enricher:
 
     def process(self, event: KernelEvent, clocks: Clocks) -> Who:
         """The process that did it, with its program, command line and parents."""
-        who = event.process
-        directory = self._proc / str(who.tgid)
-        alive = self._is(directory, who.start)
-        unit, container = self._place(who)
-        command, is_cut = self._command(event, directory if alive else None)
+        directory = self._living(event.process)
         program = printable(event.program)
-        if alive and not program.startswith("/"):
+        if directory and not program.startswith("/"):
             program = self._program(directory) or program
-        return Who(
-            printable(who.comm),
-            who.tgid,
-            stamp(clocks.boot + who.start),
-            who.uid,
-            self._users.name(who.uid),
-            unit,
-            container,
-            program or None,
-            command,
-            is_cut,
-            printable(event.terminal) or None,
-            self._parents(event),
+        return replace(
+            self._who(event.process, clocks, program or None, self._command(event, directory)),
+            terminal=printable(event.terminal) or None,
+            parents=self._parents(event),
         )
 
     def other(self, who: EventProcess, clocks: Clocks) -> Who:
         """Another process that takes part."""
-        directory = self._proc / str(who.tgid)
-        alive = self._is(directory, who.start)
+        directory = self._living(who)
+        raw = self._command_line(directory) if directory else b""
+        program = self._program(directory) if directory else None
+        return self._who(who, clocks, program, _shown(raw, len(raw)))
+
+    def _who(
+        self,
+        who: EventProcess,
+        clocks: Clocks,
+        program: str | None,
+        command: tuple[str | None, bool],
+    ) -> Who:
         unit, container = self._place(who)
-        raw = self._command_line(directory) if alive else b""
-        command, is_cut = _shown(raw, len(raw))
         return Who(
             printable(who.comm),
             who.tgid,
@@ -131,9 +123,8 @@ class Enricher:
             self._users.name(who.uid),
             unit,
             container,
-            self._program(directory) if alive else None,
-            command,
-            is_cut,
+            program,
+            *command,
         )
 
     def _place(self, who: EventProcess) -> tuple[str | None, str | None]:
@@ -143,13 +134,15 @@ class Enricher:
             return None, None
         return (None, unit) if _CONTAINER.fullmatch(unit) else (unit, None)
 
-    def _is(self, directory: Path, start: int) -> bool:
-        """True if the process that has the number now is the one that started then."""
+    def _living(self, who: EventProcess) -> Path | None:
+        """Its directory in /proc; None if another process has the number now, or none."""
+        directory = self._proc / str(who.tgid)
         try:
             fields = (directory / "stat").read_bytes().rpartition(b")")[2].split()
-            return abs(int(fields[19]) - start * _TICKS // 1_000_000_000) <= 1
+            is_it = abs(int(fields[19]) - who.start * _TICKS // 1_000_000_000) <= 1
         except (OSError, ValueError, IndexError):
-            return False
+            return None
+        return directory if is_it else None
 
     def _program(self, directory: Path) -> str | None:
         try:
@@ -203,7 +196,7 @@ def _shown(raw: bytes, length: int) -> tuple[str | None, bool]:
 def what(file: EventFile) -> What:
     """What a descriptor refers to."""
     sock = file.socket
-    state = _STATES[sock.state] if sock and sock.state < len(_STATES) else ""
+    state = tcp_state(sock.state) if sock else ""
     return What(
         file.fd,
         file.fd_type.label,

@@ -63,7 +63,7 @@ class Watch:
         self._kept = clock()
 
     def start(self, version: str, mode: Mode, hooks: Iterable[HookStatus]) -> None:
-        """Tell how this run begins, and how the last one ended."""
+        """Report how this run begins, and how the last one ended."""
         self._mode = mode.value
         last = self._guarded(self._state.last_run)
         ended = "unknown" if last is None else "stopped" if last.stopped else "crashed"
@@ -92,14 +92,14 @@ class Watch:
         self._guarded(self._load)
 
     def close(self) -> None:
-        """Tell that this run ends well, and keep what was learned."""
+        """Report that this run ends well, and keep what was learned."""
         text = "fdscope stops: what happens from here on is not followed"
         self._tell(EventKind.JOURNAL_STOPPED, Severity.INFO, "stop", text, {})
         self._guarded(self._keep)
         self._guarded(lambda: self._state.note_run(LastRun(self._mode, stopped=True)))
 
     def losses(self, losses: Mapping[Loss, int]) -> None:
-        """Tell of updates that were lost since the last event about them."""
+        """Report updates that were lost since the last event about them."""
         now = self._clock()
         more = {
             loss.label: count - self._losses.get(loss, 0)
@@ -115,7 +115,7 @@ class Watch:
         self._tell(EventKind.UPDATES_LOST, Severity.WARNING, "losses", text, more, runbook)
 
     def selftest(self, rows: Sequence[Row]) -> None:
-        """Tell of a self-test with wrong rows, once."""
+        """Report a self-test with wrong rows, once."""
         if rows is self._rows:
             return
         self._rows = rows
@@ -129,7 +129,7 @@ class Watch:
         self._tell(EventKind.SELFTEST_FAILED, Severity.WARNING, "selftest", text, facts, runbook)
 
     def census(self, processes: Mapping[ProcessKey, ProcessFds], unit: Unit) -> None:
-        """Tell of processes that are near their limit of open fds, once each time."""
+        """Report processes that are near their limit of open fds, once each time."""
         self._near &= processes.keys()
         for key, found in processes.items():
             if found.limit < LEAST_LIMIT or found.total < LIMIT_FAR * found.limit:
@@ -156,7 +156,7 @@ class Watch:
         processes: Mapping[ProcessKey, Process],
         unit: Unit,
     ) -> None:
-        """Tell of processes that do what no process of their name and unit did before."""
+        """Report processes that do what no process of their name and unit did before."""
         if self._profiles is None:
             return
         for key, codes in amounts.items():

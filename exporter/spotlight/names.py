@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from fdscope.probes.schema.files import INTERNET_FAMILIES, Ends, Name, Place
-from fdscope.probes.schema.taxonomy import FdKind, FdType
+from fdscope.probes.schema.taxonomy import FdKind, FdType, tcp_state
 from fdscope.probes.text import printable
 
 NOT_READ = "it was opened before it was watched, and closed before anybody looked"
@@ -20,11 +20,6 @@ _ANONYMOUS = (*FdKind.EVENT.fd_types, FdType.MEMFD)
 """Types whose name is that of a file in no directory."""
 _NUMBERED = {FdType.NAMESPACE: "namespace", FdType.PIDFD: "pidfd", FdType.FIFO: "pipe"}
 """Types that only have a number, unless they have a path."""
-# include/net/tcp_states.h
-_STATES = (
-    *("", "established", "syn_sent", "syn_recv", "fin_wait1", "fin_wait2", "time_wait", "close"),
-    *("close_wait", "last_ack", "listen", "closing", "new_syn_recv"),
-)
 _WITH_STATE = (FdType.TCP, FdType.UNIX_STREAM, FdType.UNIX_SEQPACKET, FdType.SCTP)
 
 
@@ -92,9 +87,7 @@ def address(ends: Ends, raw: bytes, port: int) -> str:
 
 def state(fd_type: FdType, ends: Ends | None) -> str:
     """The state of a connection; empty where there is none."""
-    if ends is None or fd_type not in _WITH_STATE or ends.state >= len(_STATES):
-        return ""
-    return _STATES[ends.state]
+    return tcp_state(ends.state) if ends and fd_type in _WITH_STATE else ""
 
 
 @lru_cache(maxsize=256)

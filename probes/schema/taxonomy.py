@@ -219,6 +219,20 @@ class TcpState(Taxonomy):
     CLOSING = 11
 
 
+def tcp_state(number: int) -> str:
+    """The label of a state by the kernel's number of it; "" if it is none.
+
+    A handshake has a state of its own there, and no socket: the metrics have it as ``syn_recv``.
+    """
+    if number == _TCP_NEW_SYN_RECV:
+        return "new_syn_recv"
+    return TcpState(number).label if number in _TCP_STATES else ""
+
+
+_TCP_NEW_SYN_RECV = 12
+_TCP_STATES = frozenset(TcpState)
+
+
 class DebugMethod(Taxonomy):
     """How a process accessed another one like a debugger."""
 
@@ -228,7 +242,7 @@ class DebugMethod(Taxonomy):
 
 
 class EventKind(Taxonomy):
-    """What the journal tells of. The kernel side sees those up to ``DEVICE_OPENED``."""
+    """What the journal reports. The kernel side sees those up to ``DEVICE_OPENED``."""
 
     STDIO_SOCKET = 0
     EXEC_ON_SOCKET = 1

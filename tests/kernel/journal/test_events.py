@@ -307,7 +307,7 @@ def test_a_packet_socket_passed_on(events: Events) -> None:
 
 
 def test_many_fds_at_once(events: Events) -> None:
-    """Descriptors of one message: as many as a process may tell of in a second."""
+    """Descriptors of one message: as many as a process may have events of in a second."""
 
     def work() -> None:
         ours, theirs = socket.socketpair()
