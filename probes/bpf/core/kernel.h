@@ -238,6 +238,17 @@ static __always_inline u64 inode_of(const struct file *file)
 	return inode;
 }
 
+/* A fanotify group that is asked before a file is opened can stop all others. */
+static __always_inline bool is_permission_group(const struct file *file)
+{
+	const struct fsnotify_group *group = NULL;
+	u32 priority = 0;
+
+	PROBE_READ(group, &file->private_data);
+	PROBE_READ(priority, &group->priority);
+	return priority;
+}
+
 static __always_inline u32 file_mode(const struct file *file)
 {
 	u32 mode = 0;

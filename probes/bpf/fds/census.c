@@ -29,17 +29,6 @@ static __always_inline u32 fd_type_in(const struct fd_walk *walk, u32 fd)
 	return file ? file_fd_type(file) : NO_FD_TYPE;
 }
 
-static __always_inline void look_at_fanotify(struct fd_walk *walk, const struct file *file)
-{
-	struct fsnotify_group *group = NULL;
-	u32 priority = 0;
-
-	PROBE_READ(group, &file->private_data);
-	PROBE_READ(priority, &group->priority);
-	if (priority)
-		walk->permission_groups++;
-}
-
 #define TCP_LISTEN 10
 
 /*
@@ -101,8 +90,8 @@ static __always_inline void census_step(struct fd_walk *walk)
 	file = walk_fd(walk, fd);
 	if (!file)
 		return;
-	if (walk->fd_type == FD_TYPE_FANOTIFY)
-		look_at_fanotify(walk, file);
+	if (walk->fd_type == FD_TYPE_FANOTIFY && is_permission_group(file))
+		walk->permission_groups++;
 	if (walk->fd_type != FD_TYPE_TCP)
 		return;
 	found = census.lookup(&zero);

@@ -30,17 +30,6 @@ static __always_inline bool is_unusual_device(u32 fd_type, const struct file *fi
 	       (rdev >> 20 == MEM_MAJOR && (minor == 1 || minor == 2 || minor == 4));
 }
 
-/* A fanotify group that is asked before a file is opened can stop all others. */
-static __always_inline bool is_permission_group(const struct file *file)
-{
-	const struct fsnotify_group *group = NULL;
-	u32 priority = 0;
-
-	PROBE_READ(group, &file->private_data);
-	PROBE_READ(priority, &group->priority);
-	return priority;
-}
-
 /*
  * True if no process of this name has lately done the same, in its cgroup or to the same socket:
  * `what` is a kind of event, and a number that tells those of the kind apart.

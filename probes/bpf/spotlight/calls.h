@@ -31,34 +31,13 @@ static __always_inline void watched_forked(const struct task_struct *child);
 static __always_inline void watched_execed(void);
 static __always_inline void watched_exited(void);
 #else
-static __always_inline void watched_operation(struct process_key owner, u32 account,
-					      struct target target, u32 door, s64 result,
-					      u64 operations)
-{
-}
-static __always_inline void watched_opened(struct process_key owner, u32 fd,
-					   const struct file *file, u32 fd_type, u32 birth)
-{
-}
-static __always_inline void watched_closing(struct target *to, const struct file *file)
-{
-}
-static __always_inline void watched_closed(struct target closed, u32 cause)
-{
-}
-static __always_inline void watched_named(u32 fd, const struct file *file)
-{
-}
-static __always_inline void watched_connected(const struct file *file)
-{
-}
-static __always_inline void watched_forked(const struct task_struct *child)
-{
-}
-static __always_inline void watched_execed(void)
-{
-}
-static __always_inline void watched_exited(void)
-{
-}
+#define watched_operation(...) do { } while (0)
+#define watched_opened(...) do { } while (0)
+#define watched_closing(...) do { } while (0)
+#define watched_closed(...) do { } while (0)
+#define watched_named(...) do { } while (0)
+#define watched_connected(...) do { } while (0)
+#define watched_forked(...) do { } while (0)
+#define watched_execed() do { } while (0)
+#define watched_exited() do { } while (0)
 #endif
