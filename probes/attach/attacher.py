@@ -5,44 +5,28 @@ import errno
 import os
 import platform
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
-from fdscope.probes.attach import kprobe_multi, maps, source
+from fdscope.probes.attach import chosen, kprobe_multi, maps, source
 from fdscope.probes.attach.compiler import LoadError, import_bcc, obtained
 from fdscope.probes.attach.programs import Programs
 from fdscope.probes.attach.report import HookStatus, State
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.syscalls import IN_ALL_MODES, TailCall, followed, meanings, table
-from fdscope.probes.hooks.table import WITHOUT_FUNCTION, Hook, Point
+from fdscope.probes.hooks.table import Hook, Point
 from fdscope.probes.kernel.btf import Btf
 from fdscope.probes.kernel.libbpf import ProgramKind
 from fdscope.probes.schema.records import dtype
 from fdscope.probes.schema.taxonomy import Door, Layer, Mode
 
-_KALLSYMS = Path("/proc/kallsyms")
 _MAX_ACTIVE = 4096
 """Calls of a function that can be in flight at once in kprobe mode (KRETPROBE_MAXACTIVE_MAX)."""
-_WALKED_AT = ("sched_process_fork", "sched_process_exit")
-"""Tracepoints whose programs go through whole tables of descriptors."""
 _TAIL_CALL_DOORS = {
     TailCall.MESSAGES: Door.SOCKET_CALL,
     TailCall.AIO_EVENTS: Door.AIO,
     TailCall.AIO_SUBMISSIONS: Door.AIO,
 }
-
-
-def _symbols() -> set[str]:
-    with _KALLSYMS.open() as lines:
-        return {line.split()[2] for line in lines}
-
-
-def _further(tracepoint: str) -> list[str]:
-    """Programs that run after that of the tracepoint, in order: they continue its walk."""
-    if tracepoint not in _WALKED_AT:
-        return []
-    return [f"{tracepoint}_{part}" for part in (*range(source.FURTHER_WALKS), "end")]
 
 
 def _reason(error: Exception) -> str:
@@ -68,31 +52,17 @@ class Attacher:
         self._linked = kprobe_multi.Linked(self._programs) if by_fprobe else None
         self._mode = mode
         self._btf = btf
-        self._symbols = _symbols() if btf is None else set()
         self._latency = settings.latency
         self._spotlight = settings.spotlight
         self._avoid = settings.avoid
         self._maps = maps.handed_over(mode, settings)
 
-    def has(self, hook: Hook) -> bool:
-        """True if this kernel has the function or tracepoint, and it is not to be avoided."""
-        if hook.function in self._avoid:
-            return False
-        if hook.point is Point.RAW_TRACEPOINT:
-            if self._btf is None:
-                return f"__traceiter_{hook.function}" in self._symbols
-            arity = self._btf.tracepoint_arity(hook.function)
-            return arity is not None and (not hook.arities or arity in hook.arities)
-        if self._btf is None:
-            return hook.function in self._symbols
-        return self._btf.has_function(hook.function)
-
     def attach(self, hook: Hook) -> HookStatus:
         """Attach one hook; how it went. LoadError if it is required and cannot be attached."""
-        is_raw = hook.point is Point.RAW_TRACEPOINT and not self._is_function(hook)
+        is_raw = hook.point is Point.RAW_TRACEPOINT and not self._by_function(hook)
         mode = Mode.TRACEPOINT if is_raw else self._mode
         status = HookStatus.of(hook.function, hook.layer, mode, hook.door)
-        if not self.has(hook):
+        if not chosen.has(hook, self._btf, self._avoid):
             why = "this kernel has no such function"
             status = replace(status, state=State.ABSENT, why=why)
         else:
@@ -105,60 +75,54 @@ class Attacher:
         return status
 
     def _attach(self, hook: Hook) -> None:
-        name = hook.function
+        name, program = hook.function, hook.program
         latency = self._latency and hook.layer is Layer.FILE and hook.point is Point.RETURN
         with_entry = hook.point in (Point.CALL, Point.ENTRY) or latency
         with_return = hook.point is not Point.ENTRY
         keeps_arguments = hook.point is not Point.RESULT
-        if self._linked and self._is_function(hook):
+        if self._linked and self._by_function(hook):
             # What was attached last runs first.
-            for further in reversed(_further(name)):
+            for further in reversed(source.further(name)):
                 self._linked.attach_more(f"function_{further}", name)
             self._linked.attach_tracepoint(f"function_{name}", name)
         elif hook.point is Point.RAW_TRACEPOINT:
             self._programs.attach_raw_tracepoint(name, f"on_{name}")
-            for further in _further(name):
+            for further in source.further(name):
                 self._attach_more(f"on_{further}", name)
-        elif self._linked and self._programs.has(f"session_{name}"):
-            self._linked.attach_session(f"session_{name}", name)
+        elif self._linked and self._programs.has(f"session_{program}"):
+            self._linked.attach_session(f"session_{program}", name)
         elif self._linked:
             if with_return:
-                self._linked.attach(f"return_{name}", name, at_return=True)
+                self._linked.attach(f"return_{program}", name, at_return=True)
             if keeps_arguments:
-                self._linked.attach(f"enter_{name}", name)
+                self._linked.attach(f"enter_{program}", name)
         elif self._mode is Mode.FENTRY:
             if with_entry:
-                self._attach_function("kfunc__", name, at_return=False)
+                self._attach_function("kfunc__", hook, at_return=False)
             if with_return:
-                self._attach_function("kretfunc__", name, at_return=True)
+                self._attach_function("kretfunc__", hook, at_return=True)
         else:
             library = import_bcc().lib
             if with_return:
-                self._programs.attach_kprobe(f"return_{name}", name, True, library, _MAX_ACTIVE)
+                self._programs.attach_kprobe(f"return_{program}", name, True, library, _MAX_ACTIVE)
             if keeps_arguments:
-                self._programs.attach_kprobe(f"enter_{name}", name, False, library)
+                self._programs.attach_kprobe(f"enter_{program}", name, False, library)
 
     def _attach_more(self, name: str, tracepoint: str) -> None:
         """Attach one more program to a raw tracepoint: it runs after those that are there."""
         self._programs.attach_raw_tracepoint(tracepoint, name)
         self._programs.links.append(self._programs.programs.pop(name))
 
-    def _is_function(self, hook: Hook) -> bool:
-        """True for a tracepoint that is hooked by its function."""
-        if self._linked is None or self._btf is None or hook.point is not Point.RAW_TRACEPOINT:
-            return False
-        if hook.function in WITHOUT_FUNCTION:
-            return False
-        arity = self._btf.tracepoint_arity(hook.function) or 0
-        return arity <= kprobe_multi.MOST_TRACEPOINT_ARGUMENTS
+    def _by_function(self, hook: Hook) -> bool:
+        return self._linked is not None and chosen.is_function(hook, self._btf)
 
-    def _attach_function(self, prefix: str, function: str, at_return: bool) -> None:
+    def _attach_function(self, prefix: str, hook: Hook, at_return: bool) -> None:
         """Attach a fentry or fexit program: since BCC 0.27 its name holds the module too."""
-        names = prefix + function, f"{prefix}vmlinux__{function}"
+        names = prefix + hook.program, f"{prefix}vmlinux__{hook.program}"
         name = next(name for name in names if self._programs.has(name))
-        function_id = self._btf.function_id(function) if self._btf else None
+        function_id = self._btf.function_id(hook.function) if self._btf else None
         if function_id is None:
-            raise LookupError(f"{function}: this kernel has no such function")
+            raise LookupError(f"{hook.function}: this kernel has no such function")
         self._programs.attach_function(name, function_id, at_return)
 
     def fill_syscalls(self) -> None:

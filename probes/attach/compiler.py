@@ -48,6 +48,7 @@ def _flags() -> list[str]:
         f"-I{source.BPF_DIR}",
         f"-DMACHINE_{platform.machine()}=1",
         "-Wno-unused-function",
+        "-g0",  # nothing reads what BCC would write for debuggers, at a quarter of its time
     ]
 
 

@@ -11,12 +11,11 @@ import os
 import socket
 import sys
 
-from fdscope.probes.attach import preflight
+from fdscope.probes.attach import chosen, preflight
 from fdscope.probes.attach.attacher import Attacher
 from fdscope.probes.attach.compiler import LoadError
 from fdscope.probes.attach.report import HookStatus, Refused, Report
 from fdscope.probes.attach.settings import Settings
-from fdscope.probes.hooks import table
 from fdscope.probes.hooks.table import Point
 from fdscope.probes.kernel.btf import Btf, BtfError
 from fdscope.probes.kernel.limits import reason
@@ -34,13 +33,13 @@ def attach(
         raise LoadError(why)
     attacher = Attacher(mode, settings, btf)
     attacher.fill_syscalls()
-    chosen = table.chosen(mode, attacher.has)
+    wanted = chosen.hooks(mode, btf, settings.avoid)
     # First those that can show that the mode does not work: the rest only takes time.
-    decisive = [hook for hook in chosen if hook.required and hook.point is Point.RETURN]
+    decisive = [hook for hook in wanted if hook.required and hook.point is Point.RETURN]
     hooks = [attacher.attach(hook) for hook in decisive]
     hooks += attacher.load_tail_calls()
     hooks += attacher.load_on_demand()
-    hooks += [attacher.attach(hook) for hook in chosen if hook not in decisive]
+    hooks += [attacher.attach(hook) for hook in wanted if hook not in decisive]
     return attacher, hooks
 
 

@@ -33,19 +33,22 @@ class Programs:
         """True if a program of that name was compiled."""
         return name in self._object.programs
 
-    def load(self, name: str, kind: ProgramKind, function_id: int = 0) -> int:
-        """Load a program, once; its descriptor. ``function_id``: see ``libbpf.load``."""
+    def load(self, name: str, kind: ProgramKind) -> int:
+        """Load a program, once; its descriptor."""
         if name not in self.programs:
-            instructions = self._object.instructions(name, list(self.maps.values()))
-            count = len(instructions) // libbpf.INSTRUCTION_BYTES
-            wanted = name.encode(), instructions, count, kind, function_id
-            try:
-                self.programs[name] = libbpf.load(*wanted)
-            except OSError:
-                # What the verifier says goes to the loader's log.
-                sys.stderr.write(f"{name}:\n{libbpf.why_refused(*wanted)}\n")
-                raise
+            self.programs[name] = self._loaded(name, kind, 0)
         return self.programs[name]
+
+    def _loaded(self, name: str, kind: ProgramKind, function_id: int) -> int:
+        instructions = self._object.instructions(name, list(self.maps.values()))
+        count = len(instructions) // libbpf.INSTRUCTION_BYTES
+        wanted = name.encode(), instructions, count, kind, function_id
+        try:
+            return libbpf.load(*wanted)
+        except OSError:
+            # What the verifier says goes to the loader's log.
+            sys.stderr.write(f"{name}:\n{libbpf.why_refused(*wanted)}\n")
+            raise
 
     def attach_raw_tracepoint(self, tracepoint: str, name: str) -> None:
         """Load a program and attach it to a raw tracepoint."""
@@ -53,9 +56,14 @@ class Programs:
         self.links.append(libbpf.attach_raw_tracepoint(tracepoint, program))
 
     def attach_function(self, name: str, function_id: int, at_return: bool) -> None:
-        """Load a fentry or fexit program and attach it to the function with this number in BTF."""
+        """Load a fentry or fexit program and attach it to the function with this number in BTF.
+
+        The kernel ties it to its function, so it is loaded again for each that it is attached to.
+        """
         kind = ProgramKind.FEXIT if at_return else ProgramKind.FENTRY
-        self.links.append(libbpf.attach_function(self.load(name, kind, function_id)))
+        program = self._loaded(name, kind, function_id)
+        self.programs[f"{name} at {function_id}" if name in self.programs else name] = program
+        self.links.append(libbpf.attach_function(program))
 
     def attach_kprobe(
         self, name: str, function: str, at_return: bool, library: Any, max_active: int = 0

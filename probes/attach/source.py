@@ -7,9 +7,10 @@ import resource
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from fdscope.probes.attach import instructions, maps
+from fdscope.probes.attach import chosen, instructions, maps
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks import syscalls, table
+from fdscope.probes.hooks.table import Point
 from fdscope.probes.kernel import struct_layouts
 from fdscope.probes.kernel.btf import Btf
 from fdscope.probes.kernel.limits import is_at_least
@@ -61,6 +62,8 @@ FD_WALK_CALLS = 30
 """Tail calls of a walk: two more are made around it."""
 FURTHER_WALKS = 10
 """Programs at fork and exit that continue the walk of the one before."""
+_WALKED_AT = ("sched_process_fork", "sched_process_exit")
+"""Tracepoints whose programs go through whole tables of descriptors."""
 _LOADS_IN_LARGE_PROGRAMS = (6, 18)
 """The first version of Linux."""
 EVENTS_OF_PROCESS = 20
@@ -104,6 +107,31 @@ def tty_majors(drivers: Path = _TTY_DRIVERS) -> set[int]:
 def _cases(numbers: Iterable[int]) -> str:
     """The labels of one branch of a C switch, without the first ``case``."""
     return ": case ".join(str(number) for number in sorted(numbers))
+
+
+def further(tracepoint: str) -> list[str]:
+    """Programs that run after that of the tracepoint, in order: they continue its walk."""
+    if tracepoint not in _WALKED_AT:
+        return []
+    return [f"{tracepoint}_{part}" for part in (*range(FURTHER_WALKS), "end")]
+
+
+def _programs(
+    mode: Mode, settings: Settings, btf: Btf | None, by_fprobe: bool
+) -> Iterator[tuple[str, int]]:
+    """Which programs are compiled: each takes the compiler's time."""
+    attached = {
+        hook.program
+        for hook in chosen.hooks(mode, btf, settings.avoid)
+        if chosen.has(hook, btf, settings.avoid)
+    }
+    for function in table.programs(mode):
+        yield f"ATTACHED_{function}", int(function in attached)
+    for hook in table.of_mode(mode):
+        if hook.point is Point.RAW_TRACEPOINT:
+            is_raw = not (by_fprobe and chosen.is_function(hook, btf))
+            yield from ((f"RAW_{name}", int(is_raw))
+                        for name in (hook.function, *further(hook.function)))  # fmt: skip
 
 
 def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]]:
@@ -203,7 +231,7 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
             yield "STACKS_SOCKET", settings.stacks_socket
     if settings.exclude_tgid is not None:
         yield "EXCLUDED_TGID", settings.exclude_tgid
-    functions = table.functions(mode)
+    functions = table.programs(mode)
     yield "CALL_COUNT", len(functions)
     for number, function in enumerate(functions):
         yield f"CALL_{function}", number
@@ -241,7 +269,7 @@ def _kernel_constants(mode: Mode, btf: Btf) -> Iterator[tuple[str, int]]:
         if btf.has_function("bpf_task_pt_regs"):
             yield "HAVE_TASK_PT_REGS", 1
     yield from _casts(mode, btf)
-    for function in table.functions(mode):
+    for function in table.programs(mode):
         yield f"ARITY_{function}", btf.arity(function) or 0
     yield "IO_URING_COMPLETE_ARITY", btf.tracepoint_arity("io_uring_complete") or 0
 
@@ -284,6 +312,7 @@ def text(mode: Mode, settings: Settings, btf: Btf | None, by_fprobe: bool) -> st
         (
             "#include <uapi/linux/ptrace.h>",
             defines(mode, settings),
+            _defines(_programs(mode, settings, btf, by_fprobe)),
             "#define BY_FPROBE 1\n" * by_fprobe,
             _defines(_session(btf)) if by_fprobe and btf else "",
             "#define PREEMPTED 1\n" * preempted,

@@ -14,8 +14,17 @@
  */
 #define AT_TRACEPOINT(name) static __always_inline int at_##name(void *ctx, const u64 *arg)
 
-#ifdef BY_FPROBE
-#define ON_ITS_FUNCTION(name)                                              \
+#define PASTED(first, second) first##second
+#define PASTE(first, second) PASTED(first, second)
+
+/* RAW_##name is 0 for a tracepoint that is hooked by its function. */
+#define TRACEPOINT_PROGRAM(name) PASTE(TRACEPOINT_PROGRAM_, RAW_##name)(name)
+#define TRACEPOINT_PROGRAM_1(name)                         \
+	int on_##name(struct bpf_raw_tracepoint_args *ctx) \
+	{                                                  \
+		return at_##name(ctx, (const u64 *)ctx);   \
+	}
+#define TRACEPOINT_PROGRAM_0(name)                                         \
 	int function_##name(struct pt_regs *ctx)                           \
 	{                                                                  \
 		const u64 arg[] = {PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx), \
@@ -23,17 +32,10 @@
 				   PT_REGS_PARM6(ctx)};                    \
 		return at_##name(ctx, arg);                                \
 	}
-#else
-#define ON_ITS_FUNCTION(name)
-#endif
 
-#define ON_TRACEPOINT(name)                                \
-	AT_TRACEPOINT(name);                               \
-	int on_##name(struct bpf_raw_tracepoint_args *ctx) \
-	{                                                  \
-		return at_##name(ctx, (const u64 *)ctx);   \
-	}                                                  \
-	ON_ITS_FUNCTION(name)                              \
+#define ON_TRACEPOINT(name)       \
+	AT_TRACEPOINT(name);      \
+	TRACEPOINT_PROGRAM(name)  \
 	AT_TRACEPOINT(name)
 
 /*
@@ -55,10 +57,16 @@
  * no argument is kept.
  *
  * ON_ENTRY(function) { statement } runs when the function is called.
+ *
+ * A function that is not attached on this kernel (ATTACHED_##function is 0) has no program.
  */
 /* Arguments of a system call whose function is only given the saved registers. */
 #define FIRST(regs) syscall_entry((struct pt_regs *)(regs)).first
 #define THIRD(regs) syscall_argument((struct pt_regs *)(regs), 2)
+
+#define IF_ATTACHED(fn, ...) PASTE(IF_ATTACHED_, ATTACHED_##fn)(__VA_ARGS__)
+#define IF_ATTACHED_0(...)
+#define IF_ATTACHED_1(...) __VA_ARGS__
 
 #define BODY(fn) static __always_inline int done_##fn(void *ctx, const u64 *arg, s64 result)
 #define ENTRY_BODY(fn) static __always_inline int begun_##fn(const u64 *arg)
@@ -89,57 +97,66 @@ static __always_inline u64 unpacked_flags(u64 kept)
 	       (kept & 4 ? MSG_ERRQUEUE : 0);
 }
 
-#define ON_FIRST_CALL(fn, flags, begin)                                           \
-	BODY(fn);                                                                 \
-	int session_##fn(struct pt_regs *ctx)                                     \
-	{                                                                         \
-		u64 *kept = session_cookie(ctx);                                  \
-		if ((u8)session_is_return(ctx)) {                                 \
-			const u64 arg[] = {(s64)*kept >> KEPT_FLAGS, 0, 0,        \
-					   unpacked_flags(*kept)};                \
-			done_##fn(ctx, arg, PT_REGS_RC(ctx));                     \
-		} else {                                                          \
-			struct call call = first_arguments(ctx);                  \
-			const u64 *arg = call.arg;                                \
-			*kept = packed(arg[0], flags);                            \
-			begin;                                                    \
-		}                                                                 \
-		return 0;                                                         \
-	}                                                                         \
+#define ON_FIRST_CALL(fn, flags, begin)                 \
+	BODY(fn);                                       \
+	IF_ATTACHED(fn, AT_BOTH_ENDS(fn, flags, begin)) \
 	BODY(fn)
+
+#define AT_BOTH_ENDS(fn, flags, begin)                                    \
+	int session_##fn(struct pt_regs *ctx)                             \
+	{                                                                 \
+		u64 *kept = session_cookie(ctx);                          \
+		if ((u8)session_is_return(ctx)) {                         \
+			const u64 arg[] = {(s64)*kept >> KEPT_FLAGS, 0, 0, \
+					   unpacked_flags(*kept)};        \
+			done_##fn(ctx, arg, PT_REGS_RC(ctx));             \
+		} else {                                                  \
+			struct call call = first_arguments(ctx);          \
+			const u64 *arg = call.arg;                        \
+			*kept = packed(arg[0], flags);                    \
+			begin;                                            \
+		}                                                         \
+		return 0;                                                 \
+	}
 #endif
+
+#define ON_CALL(fn, begin)                                  \
+	BODY(fn);                                           \
+	IF_ATTACHED(fn, AT_RETURN(fn) AT_CALL(fn, begin))   \
+	BODY(fn)
+
+#define ON_RESULT(fn)                   \
+	BODY(fn);                       \
+	IF_ATTACHED(fn, AT_RESULT(fn))  \
+	BODY(fn)
+
+#define ON_ENTRY(fn)                    \
+	ENTRY_BODY(fn);                 \
+	IF_ATTACHED(fn, AT_ENTRY(fn))   \
+	ENTRY_BODY(fn)
 
 #ifdef MODE_FENTRY
 
-#define ON_RESULT(fn)                                                \
-	BODY(fn);                                                    \
-	KRETFUNC_PROBE(fn)                                           \
-	{                                                            \
-		return done_##fn(ctx, ctx, ctx[ARITY_##fn]);         \
-	}                                                            \
-	BODY(fn)
-
-#define ON_CALL(fn, begin)                               \
-	BODY(fn);                                        \
-	KRETFUNC_PROBE(fn)                               \
-	{                                                \
+#define AT_RETURN(fn)                                        \
+	KRETFUNC_PROBE(fn)                                   \
+	{                                                    \
 		return done_##fn(ctx, ctx, ctx[ARITY_##fn]); \
-	}                                                \
-	KFUNC_PROBE(fn)                                  \
-	{                                                \
-		const u64 *arg = ctx;                    \
-		begin;                                   \
-		return 0;                                \
-	}                                                \
-	BODY(fn)
+	}
+#define AT_RESULT AT_RETURN
 
-#define ON_ENTRY(fn)                                     \
-	ENTRY_BODY(fn);                                  \
-	KFUNC_PROBE(fn)                                  \
-	{                                                \
-		return begun_##fn(ctx);                  \
-	}                                                \
-	ENTRY_BODY(fn)
+#define AT_CALL(fn, begin)               \
+	KFUNC_PROBE(fn)                  \
+	{                                \
+		const u64 *arg = ctx;    \
+		begin;                   \
+		return 0;                \
+	}
+
+#define AT_ENTRY(fn)                     \
+	KFUNC_PROBE(fn)                  \
+	{                                \
+		return begun_##fn(ctx);  \
+	}
 
 #elif defined(MODE_KPROBE)
 
@@ -174,41 +191,37 @@ static __always_inline bool take_call(u32 function, struct call *call)
 	return true;
 }
 
-#define ON_CALL(fn, begin)                                          \
-	BODY(fn);                                                   \
-	int enter_##fn(struct pt_regs *ctx)                         \
-	{                                                           \
-		struct call call = first_arguments(ctx);            \
-		const u64 *arg = call.arg;                          \
-		keep_call(CALL_##fn, &call);                        \
-		begin;                                              \
-		return 0;                                           \
-	}                                                           \
-	int return_##fn(struct pt_regs *ctx)                        \
-	{                                                           \
-		struct call call = {};                              \
-		if (take_call(CALL_##fn, &call))                    \
-			done_##fn(ctx, call.arg, PT_REGS_RC(ctx));  \
-		return 0;                                           \
-	}                                                           \
-	BODY(fn)
+#define AT_CALL(fn, begin)                               \
+	int enter_##fn(struct pt_regs *ctx)              \
+	{                                                \
+		struct call call = first_arguments(ctx); \
+		const u64 *arg = call.arg;               \
+		keep_call(CALL_##fn, &call);             \
+		begin;                                   \
+		return 0;                                \
+	}
 
-#define ON_RESULT(fn)                                               \
-	BODY(fn);                                                   \
-	int return_##fn(struct pt_regs *ctx)                        \
-	{                                                           \
-		return done_##fn(ctx, NULL, PT_REGS_RC(ctx));       \
-	}                                                           \
-	BODY(fn)
+#define AT_RETURN(fn)                                              \
+	int return_##fn(struct pt_regs *ctx)                       \
+	{                                                          \
+		struct call call = {};                             \
+		if (take_call(CALL_##fn, &call))                   \
+			done_##fn(ctx, call.arg, PT_REGS_RC(ctx)); \
+		return 0;                                          \
+	}
 
-#define ON_ENTRY(fn)                                                \
-	ENTRY_BODY(fn);                                             \
-	int enter_##fn(struct pt_regs *ctx)                         \
-	{                                                           \
-		struct call call = first_arguments(ctx);            \
-		return begun_##fn(call.arg);                        \
-	}                                                           \
-	ENTRY_BODY(fn)
+#define AT_RESULT(fn)                                       \
+	int return_##fn(struct pt_regs *ctx)                \
+	{                                                   \
+		return done_##fn(ctx, NULL, PT_REGS_RC(ctx)); \
+	}
+
+#define AT_ENTRY(fn)                                     \
+	int enter_##fn(struct pt_regs *ctx)              \
+	{                                                \
+		struct call call = first_arguments(ctx); \
+		return begun_##fn(call.arg);             \
+	}
 
 #endif
 

@@ -44,6 +44,13 @@ class Hook:
     """Numbers of arguments that the program of a raw tracepoint understands; any if empty."""
     alternative_to: tuple[str, ...] = ()
     """Functions and tracepoints that show the same: the hook is used if the kernel has none."""
+    runs: str = ""
+    """The function whose program it runs; "" for its own."""
+
+    @property
+    def program(self) -> str:
+        """What its programs are named after."""
+        return self.runs or self.function
 
 
 _X86 = platform.machine() != "aarch64"
@@ -64,11 +71,21 @@ def _hooks(
     required: bool = False,
     arities: tuple[int, ...] = (),
     alternative_to: tuple[str, ...] = (),
+    runs: str = "",
 ) -> tuple[Hook, ...]:
     """Hooks that differ in their function only."""
     return tuple(
-        Hook(function, layer, point, modes, door, required, arities, alternative_to)
+        Hook(function, layer, point, modes, door, required, arities, alternative_to, runs)
         for function in functions
+    )
+
+
+def _of_one_program(
+    layer: Layer, point: Point, functions: tuple[str, ...], door: Door | None = None
+) -> tuple[Hook, ...]:
+    """Hooks of functions that do the same, none inside another: the first one's program is run."""
+    return _hooks(layer, point, functions[:1], door=door) + _hooks(
+        layer, point, functions[1:], door=door, runs=functions[0]
     )
 
 
@@ -95,7 +112,7 @@ HOOKS = (
     # Descriptors.
     *_hooks(Layer.PROCESS, Point.ENTRY, ("fd_install",)),
     *_hooks(Layer.PROCESS, Point.RETURN, ("do_dup2", "__sys_connect", "__scm_send")),
-    *_hooks(Layer.PROCESS, Point.RETURN, _entry_points("ptrace", "ia32_compat")),
+    *_of_one_program(Layer.PROCESS, Point.RETURN, _entry_points("ptrace", "ia32_compat")),
     *_hooks(Layer.PROCESS, Point.CALL, ("fanotify_handle_event",)),
     *_hooks(Layer.PROCESS, Point.RESULT, ("alloc_empty_file",)),
     # A close calls filp_flush(), and only some closes call filp_close(), since
@@ -112,11 +129,13 @@ HOOKS = (
     *_hooks(Layer.FILE, Point.RETURN, ("___sys_sendmsg", "___sys_recvmsg"),
             door=Door.SOCKET_CALL),
     *_hooks(Layer.FILE, Point.CALL, ("do_sendfile",), door=Door.SENDFILE),
-    *_hooks(Layer.FILE, Point.CALL, ("do_splice", *_entry_points("vmsplice")), door=Door.SPLICE),
+    *_hooks(Layer.FILE, Point.CALL, ("do_splice",), door=Door.SPLICE),
+    *_of_one_program(Layer.FILE, Point.CALL, _entry_points("vmsplice"), Door.SPLICE),
     *_hooks(Layer.FILE, Point.RETURN, ("do_tee",), door=Door.SPLICE),
-    *_hooks(Layer.FILE, Point.CALL, _entry_points("copy_file_range"), door=Door.COPY_FILE_RANGE),
-    *_hooks(Layer.FILE, Point.CALL, (*_entry_points("getdents64"), *_GETDENTS),
-            door=Door.DIRECTORY_CALL),
+    *_of_one_program(Layer.FILE, Point.CALL, _entry_points("copy_file_range"),
+                     Door.COPY_FILE_RANGE),
+    *_of_one_program(Layer.FILE, Point.CALL, (*_entry_points("getdents64"), *_GETDENTS),
+                     Door.DIRECTORY_CALL),
     *_hooks(Layer.FILE, Point.CALL, ("do_mq_timedsend", "do_mq_timedreceive"),
             door=Door.MQUEUE_CALL),
     *_hooks(Layer.FILE, Point.CALL, ("aio_read", "aio_write"), door=Door.AIO),
@@ -149,8 +168,14 @@ def of_mode(mode: Mode) -> list[Hook]:
 
 
 def functions(mode: Mode) -> list[str]:
-    """All functions that the mode's C text names, in the order of the table."""
+    """All functions that the mode hooks, in the order of the table."""
     return [hook.function for hook in of_mode(mode) if hook.point is not Point.RAW_TRACEPOINT]
+
+
+def programs(mode: Mode) -> list[str]:
+    """Those of them that have a program of their own: the mode's C text names these."""
+    return [hook.function for hook in of_mode(mode)
+            if hook.point is not Point.RAW_TRACEPOINT and not hook.runs]  # fmt: skip
 
 
 def chosen(mode: Mode, has: Callable[[Hook], bool]) -> list[Hook]:

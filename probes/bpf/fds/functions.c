@@ -214,5 +214,4 @@ static __always_inline void message_ends(u64 message, u32 fd_type, s32 result)
 ON_PTRACE(__arm64_sys_ptrace)
 #else
 ON_PTRACE(__x64_sys_ptrace)
-ON_PTRACE(__ia32_compat_sys_ptrace)
 #endif

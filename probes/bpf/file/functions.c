@@ -205,9 +205,7 @@ ON_VMSPLICE(__arm64_sys_vmsplice)
 ON_COPY_FILE_RANGE(__arm64_sys_copy_file_range)
 #else
 ON_VMSPLICE(__x64_sys_vmsplice)
-ON_VMSPLICE(__ia32_sys_vmsplice)
 ON_COPY_FILE_RANGE(__x64_sys_copy_file_range)
-ON_COPY_FILE_RANGE(__ia32_sys_copy_file_range)
 #endif
 
 /*
@@ -225,10 +223,7 @@ ON_COPY_FILE_RANGE(__ia32_sys_copy_file_range)
 #ifdef MACHINE_aarch64
 ON_GETDENTS(__arm64_sys_getdents64)
 #else
-ON_GETDENTS(__x64_sys_getdents)
 ON_GETDENTS(__x64_sys_getdents64)
-ON_GETDENTS(__ia32_compat_sys_getdents)
-ON_GETDENTS(__ia32_sys_getdents64)
 #endif
 
 /* int do_mq_timedsend(mqd_t, const char *, size_t length, unsigned, struct timespec64 *) */

@@ -3,12 +3,13 @@
 
 import pytest
 
+from fdscope.probes.attach import chosen
 from fdscope.probes.attach.compiler import compiled
 from fdscope.probes.attach.programs import Programs
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.attach.source import FURTHER_WALKS
 from fdscope.probes.hooks.syscalls import IN_ALL_MODES
-from fdscope.probes.hooks.table import Hook, Point, of_mode
+from fdscope.probes.hooks.table import Hook, Point
 from fdscope.probes.kernel.btf import Btf
 from fdscope.probes.kernel.libbpf import ProgramKind
 from fdscope.probes.schema.taxonomy import Mode
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.native
 
 def programs(hook: Hook) -> list[str]:
     """Names of the programs of a hook."""
-    entry, at_return = f"enter_{hook.function}", f"return_{hook.function}"
+    entry, at_return = f"enter_{hook.program}", f"return_{hook.program}"
     return {
         Point.RAW_TRACEPOINT: [f"on_{hook.function}"],
         Point.ENTRY: [entry],
@@ -33,12 +34,10 @@ def programs(hook: Hook) -> list[str]:
 def test_every_program_of_kprobe_mode(settings: Settings) -> None:
     btf = Btf.read()
     loaded = Programs(compiled(Mode.KPROBE, settings, btf, by_fprobe=False))
-    for hook in of_mode(Mode.KPROBE):
+    for hook in chosen.hooks(Mode.KPROBE, btf, settings.avoid):
+        if not chosen.has(hook, btf, settings.avoid):
+            continue
         is_tracepoint = hook.point is Point.RAW_TRACEPOINT
-        if not is_tracepoint and not btf.has_function(hook.function):
-            continue
-        if is_tracepoint and btf.tracepoint_arity(hook.function) is None:
-            continue
         kind = ProgramKind.RAW_TRACEPOINT if is_tracepoint else ProgramKind.KPROBE
         for name in programs(hook):
             loaded.load(name, kind)

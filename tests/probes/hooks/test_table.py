@@ -40,9 +40,9 @@ def programs(mode: Mode) -> dict[str, Point]:
 def test_each_hook_has_a_program_of_its_kind(mode: Mode) -> None:
     found = programs(mode)
     differs = {
-        hook.function: f"{hook.point} in hooks/table.py, {found.get(hook.function)} in C"
+        hook.function: f"{hook.point} in hooks/table.py, {found.get(hook.program)} in C"
         for hook in of_mode(mode)
-        if found.get(hook.function) is not hook.point
+        if found.get(hook.program) is not hook.point
     }
     assert not differs
 
