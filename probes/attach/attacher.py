@@ -13,7 +13,7 @@ from fdscope.probes.attach.compiler import LoadError, import_bcc, obtained
 from fdscope.probes.attach.programs import Programs
 from fdscope.probes.attach.report import HookStatus, State
 from fdscope.probes.attach.settings import Settings
-from fdscope.probes.hooks.syscalls import IN_ALL_MODES, TailCall, followed, meanings, table
+from fdscope.probes.hooks.syscalls import WALKS, TailCall, followed, meanings, table
 from fdscope.probes.hooks.table import Hook, Point
 from fdscope.probes.kernel.btf import Btf
 from fdscope.probes.kernel.libbpf import ProgramKind
@@ -82,12 +82,12 @@ class Attacher:
         keeps_arguments = hook.point is not Point.RESULT
         if self._linked and self._by_function(hook):
             # What was attached last runs first.
-            for further in reversed(source.further(name)):
+            for further in reversed(source.further(name, self._mode, self._btf)):
                 self._linked.attach_more(f"function_{further}", name)
             self._linked.attach_tracepoint(f"function_{name}", name)
         elif hook.point is Point.RAW_TRACEPOINT:
             self._programs.attach_raw_tracepoint(name, f"on_{name}")
-            for further in source.further(name):
+            for further in source.further(name, self._mode, self._btf):
                 self._attach_more(f"on_{further}", name)
         elif self._linked and self._programs.has(f"session_{program}"):
             self._linked.attach_session(f"session_{program}", name)
@@ -123,7 +123,7 @@ class Attacher:
         function_id = self._btf.function_id(hook.function) if self._btf else None
         if function_id is None:
             raise LookupError(f"{hook.function}: this kernel has no such function")
-        self._programs.attach_function(name, function_id, at_return)
+        self._programs.attach_function(name, prefix + hook.function, function_id, at_return)
 
     def fill_syscalls(self) -> None:
         """Write the table of system calls: those that are followed, or what they mean for fds."""
@@ -140,8 +140,9 @@ class Attacher:
 
     def load_tail_calls(self) -> list[HookStatus]:
         """Load the programs that others call; how each went."""
-        tails = TailCall if self._mode is Mode.TRACEPOINT else IN_ALL_MODES
-        return [self._load_tail_call(tail) for tail in tails]
+        tails = TailCall if self._mode is Mode.TRACEPOINT else WALKS
+        unused = WALKS if source.loops(self._mode, self._btf) else ()
+        return [self._load_tail_call(tail) for tail in tails if tail not in unused]
 
     def load_on_demand(self) -> list[HookStatus]:
         """Load the programs that are run on demand: the census and others.

@@ -55,14 +55,13 @@ class Programs:
         program = self.load(name, ProgramKind.RAW_TRACEPOINT)
         self.links.append(libbpf.attach_raw_tracepoint(tracepoint, program))
 
-    def attach_function(self, name: str, function_id: int, at_return: bool) -> None:
+    def attach_function(self, name: str, of: str, function_id: int, at_return: bool) -> None:
         """Load a fentry or fexit program and attach it to the function with this number in BTF.
 
-        The kernel ties it to its function, so it is loaded again for each that it is attached to.
+        The kernel ties it to the function, so it is loaded for each; ``of`` is its name as loaded.
         """
         kind = ProgramKind.FEXIT if at_return else ProgramKind.FENTRY
-        program = self._loaded(name, kind, function_id)
-        self.programs[f"{name} at {function_id}" if name in self.programs else name] = program
+        program = self.programs[of] = self._loaded(name, kind, function_id)
         self.links.append(libbpf.attach_function(program))
 
     def attach_kprobe(

@@ -109,9 +109,9 @@ def _cases(numbers: Iterable[int]) -> str:
     return ": case ".join(str(number) for number in sorted(numbers))
 
 
-def further(tracepoint: str) -> list[str]:
+def further(tracepoint: str, mode: Mode, btf: Btf | None) -> list[str]:
     """Programs that run after that of the tracepoint, in order: they continue its walk."""
-    if tracepoint not in _WALKED_AT:
+    if tracepoint not in _WALKED_AT or loops(mode, btf):
         return []
     return [f"{tracepoint}_{part}" for part in (*range(FURTHER_WALKS), "end")]
 
@@ -130,8 +130,8 @@ def _programs(
     for hook in table.of_mode(mode):
         if hook.point is Point.RAW_TRACEPOINT:
             is_raw = not (by_fprobe and chosen.is_function(hook, btf))
-            yield from ((f"RAW_{name}", int(is_raw))
-                        for name in (hook.function, *further(hook.function)))  # fmt: skip
+            for name in (hook.function, *further(hook.function, mode, btf)):
+                yield f"RAW_{name}", int(is_raw)
 
 
 def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]]:
@@ -251,6 +251,24 @@ def _casts(mode: Mode, btf: Btf | None) -> Iterator[tuple[str, int]]:
         yield "TYPE_cpumask", any_numbers
 
 
+def loops(mode: Mode, btf: Btf | None) -> dict[str, int]:
+    """What C needs for loops of any length; empty where they are not used.
+
+    The programs read the memory of the kernel by loads in them.
+
+    Linux kernel commit 6018e1f407cc ("bpf: implement numbers iterator") (in v6.4)
+    """
+    found: dict[str, int] = {}
+    if not any(_casts(mode, btf)):
+        return found
+    for part in ("new", "next", "destroy"):
+        number = btf.function_id(f"bpf_iter_num_{part}") if btf else None
+        if number is None:
+            return {}
+        found[f"ITER_NUM_{part.upper()}"] = instructions.KERNEL_FUNCTION + number
+    return found
+
+
 def _session(btf: Btf) -> Iterator[tuple[str, int]]:
     """Of kernels with Linux kernel commit 535a3692ba72.
 
@@ -269,6 +287,7 @@ def _kernel_constants(mode: Mode, btf: Btf) -> Iterator[tuple[str, int]]:
         if btf.has_function("bpf_task_pt_regs"):
             yield "HAVE_TASK_PT_REGS", 1
     yield from _casts(mode, btf)
+    yield from loops(mode, btf).items()
     for function in table.programs(mode):
         yield f"ARITY_{function}", btf.arity(function) or 0
     yield "IO_URING_COMPLETE_ARITY", btf.tracepoint_arity("io_uring_complete") or 0
@@ -320,6 +339,7 @@ def text(mode: Mode, settings: Settings, btf: Btf | None, by_fprobe: bool) -> st
             kernel,
             '#include "core/kernel.h"',
             '#include "core/fd_type.h"',
+            '#include "core/loops.h"',
             '#include "core/walk_type.h"',
             '#include "spotlight/calls.h"',
             '#include "spotlight/describe.h"',

@@ -39,7 +39,8 @@ class TailCall(IntEnum):
     RECEIVED = 14
 
 
-IN_ALL_MODES = (TailCall.WALK_FDS, TailCall.COUNT_FDS)
+WALKS = (TailCall.WALK_FDS, TailCall.COUNT_FDS)
+"""In all modes, where the kernel has no loops of any length."""
 
 
 class When(IntEnum):

@@ -259,7 +259,7 @@ class Session:
             overflow=decode.overflow(self._overflow.read()),
             under_way=under_way,
             losses=self.losses(),
-            missed_runs=self._statistics("recursion_misses"),
+            missed_runs=self.statistics("recursion_misses"),
             runs=self._runs(),
             stacks={} if self._stacks is None else self._stacks.read(),
             filesystems=decode.filesystems(*filesystems),
@@ -269,7 +269,7 @@ class Session:
 
     def missed_runs(self) -> int:
         """Runs of all programs that the kernel has skipped."""
-        return sum(self._statistics("recursion_misses").values())
+        return sum(self.statistics("recursion_misses").values())
 
     def fd_flow(self) -> FdFlow:
         """Descriptors opened and closed since the start, by fd type, on the whole host."""
@@ -278,10 +278,11 @@ class Session:
     def _runs(self) -> dict[str, Runs]:
         if not libbpf.are_measured():
             return {}
-        counts, times = self._statistics("run_cnt"), self._statistics("run_time_ns")
+        counts, times = self.statistics("run_cnt"), self.statistics("run_time_ns")
         return {program: Runs(count, times[program]) for program, count in counts.items()}
 
-    def _statistics(self, name: str) -> dict[str, int]:
+    def statistics(self, name: str) -> dict[str, int]:
+        """A number that the kernel keeps of each program, see ``libbpf.statistic``."""
         return {program: libbpf.statistic(fd, name) for program, fd in self._programs.items()}
 
     def forget(self, processes: Sequence[ProcessKey]) -> None:
@@ -303,7 +304,7 @@ class Session:
 
         Returns when the kernel has freed the programs, or after some seconds.
         """
-        ids = self._statistics("prog_id").values()
+        ids = self.statistics("prog_id").values()
         if self._stacks:
             self._stacks.close()
         if self.operations:

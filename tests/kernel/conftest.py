@@ -14,6 +14,7 @@ import pytest
 
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.syscalls import TailCall
+from fdscope.probes.hooks.table import of_mode
 from fdscope.probes.kernel import preemption
 from fdscope.probes.read.session import Session, attach
 from fdscope.probes.schema.slots import Via, slot
@@ -145,6 +146,7 @@ def write_support_report(session: Session, directory: Path) -> None:
     runs = session.snapshot().runs
     statistics.write_text(before)
     tail_calls = {tail.name.lower() for tail in TailCall}
+    programs = {hook.function: (hook.function, hook.program) for hook in of_mode(session.mode)}
     notes = [f"{row.case}: {row.unsupported}" for row in rows if row.unsupported]
     exact = all(row.ok for row in rows)
     if missed and not exact:
@@ -156,10 +158,18 @@ def write_support_report(session: Session, directory: Path) -> None:
         "arch": platform.machine(),
         "hooks": [
             asdict(hook)
-            | {"fired": any(runs[p].count for p in runs if p.endswith(f"_{hook.function}"))}
+            | {
+                "fired": any(
+                    runs[program].count
+                    for program in runs
+                    for name in programs[hook.function]
+                    if program.endswith(f"_{name}")
+                )
+            }
             for hook in session.report.hooks
             if hook.function not in tail_calls  # the kernel keeps no statistics of these
         ],
+        "verified_instructions": session.statistics("verified_insns"),
         "doors": [
             {"door": row.door, "fd_type": row.fd_type, "ok": row.ok}
             for row in rows

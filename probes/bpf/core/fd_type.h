@@ -99,7 +99,9 @@ static __always_inline bool is_tty(u32 major)
 	return false;
 }
 
+#define TYPED(name) name
 #include "core/file_type.h"
+#undef TYPED
 
 /* True if MSG_ERRQUEUE asks for the error queue; other sockets ignore the flag. */
 static __always_inline bool has_error_queue(u32 fd_type)

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The fd type of a file, read from the kernel's structs: for fd_type.h and for walk_type.h. */
+/*
+ * The fd type of a file, read from the kernel's structs: for fd_type.h and for walk_type.h, which say
+ * by PROBE_READ() how, and by TYPED() what the functions are named.
+ */
 
-static __always_inline u32 sock_fd_type(const struct sock *sk)
+static __always_inline u32 TYPED(sock_fd_type)(const struct sock *sk)
 {
 	u16 family = 0, type = 0, protocol = 0;
 
@@ -24,7 +27,7 @@ static __always_inline u32 sock_fd_type(const struct sock *sk)
 	return FD_TYPE_SOCKET_OTHER;
 }
 
-static __always_inline u32 character_fd_type(const struct inode *inode)
+static __always_inline u32 TYPED(character_fd_type)(const struct inode *inode)
 {
 	u32 rdev = 0;
 
@@ -32,7 +35,7 @@ static __always_inline u32 character_fd_type(const struct inode *inode)
 	return is_tty(rdev >> 20) ? FD_TYPE_TTY : FD_TYPE_CHARACTER;
 }
 
-static __always_inline u32 regular_fd_type(const struct super_block *sb)
+static __always_inline u32 TYPED(regular_fd_type)(const struct super_block *sb)
 {
 	unsigned long magic = 0, flags = 0;
 
@@ -56,7 +59,7 @@ static __always_inline u32 regular_fd_type(const struct super_block *sb)
 }
 
 /* Anonymous inodes have no type: the name of the dentry says what they are. */
-static __always_inline u32 anonymous_fd_type(const struct file *file)
+static __always_inline u32 TYPED(anonymous_fd_type)(const struct file *file)
 {
 	const unsigned char *name = NULL;
 	struct dentry *dentry = NULL;
@@ -97,7 +100,7 @@ static __always_inline u32 anonymous_fd_type(const struct file *file)
 }
 
 /* The protocol's side of a socket; NULL once it is released. */
-static __always_inline struct sock *sock_of(const struct socket *sock)
+static __always_inline struct sock *TYPED(sock_of)(const struct socket *sock)
 {
 	struct sock *sk = NULL;
 
@@ -105,7 +108,7 @@ static __always_inline struct sock *sock_of(const struct socket *sock)
 	return sk;
 }
 
-static __always_inline struct socket *socket_of(const struct file *file)
+static __always_inline struct socket *TYPED(socket_of)(const struct file *file)
 {
 	struct socket *sock = NULL;
 
@@ -113,16 +116,16 @@ static __always_inline struct socket *socket_of(const struct file *file)
 	return sock;
 }
 
-static __always_inline struct target socket_target(const struct socket *sock)
+static __always_inline struct target TYPED(socket_target)(const struct socket *sock)
 {
-	const struct sock *sk = sock_of(sock);
-	struct target target = {.fd_type = sk ? sock_fd_type(sk) : FD_TYPE_SOCKET_OTHER};
+	const struct sock *sk = TYPED(sock_of)(sock);
+	struct target target = {.fd_type = sk ? TYPED(sock_fd_type)(sk) : FD_TYPE_SOCKET_OTHER};
 
 	return target;
 }
 
 /* `fd_type`: what a file of this mode is, unless its filesystem is a special one. */
-static __always_inline struct target filesystem_target(const struct inode *inode, u32 fd_type)
+static __always_inline struct target TYPED(filesystem_target)(const struct inode *inode, u32 fd_type)
 {
 	struct target target = {.fd_type = fd_type};
 	struct super_block *sb = NULL;
@@ -130,11 +133,11 @@ static __always_inline struct target filesystem_target(const struct inode *inode
 	PROBE_READ(sb, &inode->i_sb);
 	PROBE_READ(target.filesystem, &sb->s_type);
 	if (fd_type == FD_TYPE_REGULAR)
-		target.fd_type = regular_fd_type(sb);
+		target.fd_type = TYPED(regular_fd_type)(sb);
 	return target;
 }
 
-static __always_inline struct target target_of(const struct file *file)
+static __always_inline struct target TYPED(target_of)(const struct file *file)
 {
 	struct target target = {.fd_type = FD_TYPE_OTHER};
 	struct inode *inode = NULL;
@@ -144,25 +147,25 @@ static __always_inline struct target target_of(const struct file *file)
 	PROBE_READ(mode, &inode->i_mode);
 	switch (mode & S_IFMT) {
 	case S_IFSOCK:
-		target = socket_target(socket_of(file));
+		target = TYPED(socket_target)(TYPED(socket_of)(file));
 		break;
 	case S_IFREG:
-		target = filesystem_target(inode, FD_TYPE_REGULAR);
+		target = TYPED(filesystem_target)(inode, FD_TYPE_REGULAR);
 		break;
 	case S_IFDIR:
-		target = filesystem_target(inode, FD_TYPE_DIRECTORY);
+		target = TYPED(filesystem_target)(inode, FD_TYPE_DIRECTORY);
 		break;
 	case S_IFBLK:
-		target = filesystem_target(inode, FD_TYPE_BLOCK);
+		target = TYPED(filesystem_target)(inode, FD_TYPE_BLOCK);
 		break;
 	case S_IFIFO:
 		target.fd_type = FD_TYPE_FIFO;
 		break;
 	case S_IFCHR:
-		target.fd_type = character_fd_type(inode);
+		target.fd_type = TYPED(character_fd_type)(inode);
 		break;
 	case 0:
-		target.fd_type = anonymous_fd_type(file);
+		target.fd_type = TYPED(anonymous_fd_type)(file);
 	}
 	target.file = (u64)file;
 	target.inode = (u64)inode;
@@ -170,7 +173,7 @@ static __always_inline struct target target_of(const struct file *file)
 }
 
 /* True for a descriptor opened with O_PATH: no operation reaches the file through it. */
-static __always_inline bool is_path(const struct file *file)
+static __always_inline bool TYPED(is_path)(const struct file *file)
 {
 	u32 mode = 0;
 
@@ -178,7 +181,7 @@ static __always_inline bool is_path(const struct file *file)
 	return mode & FMODE_PATH;
 }
 
-static __always_inline u32 file_fd_type(const struct file *file)
+static __always_inline u32 TYPED(file_fd_type)(const struct file *file)
 {
-	return is_path(file) ? FD_TYPE_PATH : target_of(file).fd_type;
+	return TYPED(is_path)(file) ? FD_TYPE_PATH : TYPED(target_of)(file).fd_type;
 }

@@ -19,13 +19,22 @@
 /*
  * Stores a value in `place` and loads it again: from then on the verifier no longer knows which
  * constant it is, and follows what comes next once instead of once for each. A barrier_var() would
- * not do: it hides the value from the compiler only.
+ * not do: it hides the value from the compiler only. What a program has on its own stack the verifier
+ * remembers, unless it is loaded like other memory of the kernel.
  */
+#ifdef RDONLY_CAST
+#define THROUGH_MEMORY(place, value)                                             \
+	({                                                                       \
+		*(volatile u32 *)&(place) = (value);                             \
+		*(const u32 *)rdonly_cast((const void *)&(place), TYPE_cpumask); \
+	})
+#else
 #define THROUGH_MEMORY(place, value)             \
 	({                                       \
 		*(volatile u32 *)&(place) = (value); \
 		*(volatile u32 *)&(place);           \
 	})
+#endif
 
 #ifndef PF_EXITING /* the kernel's own headers have the rest too */
 #define PF_EXITING 0x4

@@ -174,33 +174,18 @@ int on_close_range(struct bpf_raw_tracepoint_args *ctx)
 	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
 	u32 first = syscall_entry(regs).first, last = syscall_argument(regs, 1);
 	u32 flags = syscall_argument(regs, 2);
-	struct fd_walk *walk;
 
 	if (first > last || flags & ~CLOSE_RANGE_UNSHARE)
 		return 0;
-	walk = begin_walk(this_task(), current_files(), first, last == NO_FD ? last : last + 1);
-	if (!walk)
-		return 0;
-	walk->purpose = PURPOSE_ACCOUNT;
-	walk->account = ACCOUNT_FD_CLOSED;
-	walk->via = CAUSE_CLOSE;
-	go_on(ctx, TAIL_CALL_WALK_FDS);
+	walk_fds(ctx, this_task(), current_files(), first, last == NO_FD ? last : last + 1,
+		 PURPOSE_ACCOUNT, ACCOUNT_FD_CLOSED, CAUSE_CLOSE);
 	return 0;
 }
 
 /* Tail call at the entry of execve: keeps the descriptors that a successful exec will close. */
 int on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct files_struct *files = current_files();
-	struct fd_walk *walk = begin_walk(this_task(), files, 0, NO_FD);
-	struct fdtable *table = NULL;
-
-	if (!walk)
-		return 0;
-	PROBE_READ(table, &files->fdt);
-	PROBE_READ(walk->close_on_exec, &table->close_on_exec);
-	walk->purpose = PURPOSE_EXEC;
-	go_on(ctx, TAIL_CALL_WALK_FDS);
+	walk_fds(ctx, this_task(), current_files(), 0, NO_FD, PURPOSE_EXEC, 0, 0);
 	return 0;
 }
 

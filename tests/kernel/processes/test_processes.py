@@ -287,7 +287,7 @@ def test_a_second_attach_leaves_out_whom_it_excludes_and_nothing_behind() -> Non
         pipe_traffic()
         other = in_child(pipe_traffic)
         counted = second.snapshot()
-        ours = set(second._statistics("prog_id").values())
+        ours = set(second.statistics("prog_id").values())
         assert len(ours) == len(second.report.programs)
         assert ours <= set(loaded_programs())
     finally:
