@@ -51,6 +51,7 @@ lint: ## What CI runs first: style, types, imports, generated files
 generate: ## Write all generated files: tables of docs/, example options, dashboards, rules
 	@deploy/setup/setup.sh check
 	$(PYTHON) -m fdscope.exporter.generate.metric_docs
+	$(PYTHON) -m fdscope.exporter.generate.interface
 	$(PYTHON) -m fdscope.exporter.generate.example_config >deploy/service/fdscope.toml
 	$(PYTHON) -m fdscope.dashboards.build
 	.venv/bin/fdscope rules --out deploy
@@ -59,6 +60,7 @@ generate: ## Write all generated files: tables of docs/, example options, dashbo
 
 check-generated: ## Fail if `make generate` would change anything
 	@$(PYTHON) -m fdscope.exporter.generate.metric_docs --check
+	@$(PYTHON) -m fdscope.exporter.generate.interface --check
 	@$(PYTHON) -m fdscope.exporter.generate.example_config | diff -u deploy/service/fdscope.toml - || \
 		{ echo 'deploy/service/fdscope.toml is out of date: run make generate'; exit 1; }
 	@$(PYTHON) -m fdscope.dashboards.build --check || { echo 'run make generate'; exit 1; }
