@@ -90,9 +90,11 @@ def events(session: Session) -> Events:
         journal = Journal(session.events, [Outlet(sink)], PLENTY, "runbooks", own=0)
         before = read_before(session.events)
         journal.start(lambda _: "")
-        pid = in_child(work)
-        wait_until_read(session.events, journal, before)
-        journal.close()
+        try:
+            pid = in_child(work)
+            wait_until_read(session.events, journal, before)
+        finally:
+            journal.close()  # else it would read the events of the next test
         told = [json.loads(line) for line in sink.lines]
         return [each for each in told if pid in pids(each)]
 

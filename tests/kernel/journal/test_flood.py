@@ -44,13 +44,15 @@ def test_every_event_is_written_or_counted(session: Session) -> None:
     sink = Collecting()
     journal = Journal(session.events, [Outlet(sink)], 60, "runbooks", own=0)
     journal.start(lambda _: "")
-    flooding = in_child(refused)
-    hidden = in_child(lambda: executed_from_memory("hidden", ["hidden"]))
-    wait_until_read(session.events, journal, before)
-    counts = journal.counts()
-    assert accounted(journal) >= FLOOD
-    assert counts.lost["flood"] >= FLOOD - 10
-    journal.close()
+    try:
+        flooding = in_child(refused)
+        hidden = in_child(lambda: executed_from_memory("hidden", ["hidden"]))
+        wait_until_read(session.events, journal, before)
+        counts = journal.counts()
+        assert accounted(journal) >= FLOOD
+        assert counts.lost["flood"] >= FLOOD - 10
+    finally:
+        journal.close()
     told = [json.loads(line) for line in sink.lines]
     assert [e["kind"] for e in told if hidden in pids(e)] == ["memfd_executed"]
     refusals = [e for e in told if flooding in pids(e)]
