@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
-from fdscope.exporter.cli import events, files_command, oneshot, run_command
+from fdscope.exporter.cli import events, files_command, oneshot, run_command, top_command
 from fdscope.exporter.cli.output import show
 from fdscope.exporter.logs import start_logging
 from fdscope.exporter.run import RunError, run_exporter, version
@@ -129,6 +129,11 @@ def _run_files(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _run_top(arguments: argparse.Namespace) -> int:
+    top_command.run(arguments, _progress())
+    return OK
+
+
 def _run_run(arguments: argparse.Namespace) -> int:
     try:
         return run_command.run(arguments, _progress())
@@ -231,6 +236,30 @@ examples:
   sudo fdscope files --all""",
         files_command.add_arguments,
         _run_files,
+    ),
+    Command(
+        "top",
+        "show all processes by what they read and write, live",
+        """\
+Show all processes by the bytes, operations and errors of each second and by their open file
+descriptors, with the fd types behind them. Enter shows the files of a process, and Enter again all
+that is known of one file: its doors, errors, queues, and who holds the other end. Only the process
+that is shown is watched, and only while it is shown. Needs a terminal of 80 columns and 24 rows.
+
+keys:
+  Up, Down, PgUp, PgDn, Home, End   choose a row
+  Enter, Esc                        go into the row, and back
+  /                                 show only rows with a text in a name or fd type, or a pid
+  b o e f n p                       sort by bytes, operations, errors, fds, name, pid
+  Space, t, q                       pause; colours for dark or light; quit
+
+examples:
+  sudo fdscope top
+  sudo fdscope top --seconds 5 --sort errors
+  sudo fdscope top --once --sort operations | head -20
+  sudo fdscope top --json | jq '.processes[] | select(.open_fds > 1000) | .process'""",
+        top_command.add_arguments,
+        _run_top,
     ),
     Command(
         "run",

@@ -98,12 +98,42 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace | int:
     """The arguments, or the exit code if argparse has printed help or an error."""
+    words = sys.argv[1:] if argv is None else argv
     with writing(sys.stdout):
+        top = parser(words)
         try:
-            return parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
+            _check_command(top, words)
+            arguments, extra = top.parse_known_args(words)
         except SystemExit as end:
             return int(end.code or OK)
+        if extra:
+            from fdscope.probes.text import printable
+
+            command = f"fdscope {arguments.command}"
+            what = printable(" ".join(extra))
+            return _tell(command, f"unrecognized arguments: {what} (see {command} --help)", USAGE)
+        return arguments
     return OK
+
+
+def _check_command(top: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Exit with a line that names the nearest command if the first word is none."""
+    known = commands_of(top)
+    if not words or words[0].startswith("-") or words[0] in known:
+        return
+    import difflib
+
+    near = difflib.get_close_matches(words[0], known, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    top.error(f"invalid choice: {words[0]!r} is no command{hint}")
+
+
+def commands_of(top: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parser of each subcommand."""
+    for action in top._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
 
 
 def _explain(command: str, error: Exception) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from fdscope.exporter.spotlight.host import Host
 from fdscope.exporter.spotlight.names import FileName, file_name
 from fdscope.exporter.spotlight.protocol import NoProcessError
 from fdscope.exporter.spotlight.rows import FileRow, Peer, Times
@@ -111,8 +112,14 @@ class Recorder:
     """Keeps what the leases of one session watch; calls may come from any thread."""
 
     def __init__(
-        self, maps: Maps, lister: Lister, clock: Callable[[], int] = time.monotonic_ns
+        self,
+        maps: Maps,
+        lister: Lister,
+        host: Host,
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
+        self.host = host
+        """All processes, watched or not."""
         self._maps = maps
         self._lister = lister
         self._clock = clock

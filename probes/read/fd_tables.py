@@ -5,6 +5,7 @@ A program gets a descriptor of /proc/PID: so a process that hidepid= hides is no
 """
 
 import os
+import threading
 from abc import ABC, abstractmethod
 from enum import Enum
 from pathlib import Path
@@ -31,10 +32,12 @@ def owner_of(record: Any) -> tuple[ProcessKey, Process]:
 
 
 class FdTables(ABC, Generic[Found]):
-    """Reads the table of one process at a time; not thread-safe."""
+    """Reads the table of one process at a time; calls may come from any thread."""
 
     def __init__(self, proc: Path) -> None:
         self._proc = proc
+        self._lock = threading.Lock()
+        """The programs of one table write to one map."""
 
     def processes(self) -> list[int]:
         """The ids of all processes."""
@@ -49,7 +52,8 @@ class FdTables(ABC, Generic[Found]):
         except OSError:
             return Missing.UNREADABLE
         try:
-            return self._walk(directory)
+            with self._lock:
+                return self._walk(directory)
         except OSError:
             return Missing.UNREADABLE
         finally:

@@ -80,7 +80,7 @@ def name_of(components: list[bytes], is_whole: bool) -> Name:
 
 
 class FileLister(FdTables[OpenFds]):
-    """Lists one process at a time; not thread-safe."""
+    """Lists one process at a time; calls may come from any thread."""
 
     def __init__(
         self,
@@ -115,7 +115,8 @@ class FileLister(FdTables[OpenFds]):
         except OSError:
             return None
         try:
-            return self._name(directory, fd)
+            with self._lock:
+                return self._name(directory, fd)
         except OSError:
             return None
         finally:
