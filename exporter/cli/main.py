@@ -20,6 +20,8 @@ from fdscope.exporter.signals import interrupting
 # Slow imports follow below, once signals and standard streams are handled.
 
 OK, FAILED, USAGE = 0, 1, 2
+_LONGEST_WORD = 100
+"""Of a wrong command, as it is shown."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -121,19 +123,28 @@ def _check_command(top: argparse.ArgumentParser, words: Sequence[str]) -> None:
     known = commands_of(top)
     if not words or words[0].startswith("-") or words[0] in known:
         return
-    import difflib
+    from fdscope.exporter.settings.strict import suggestion
 
-    near = difflib.get_close_matches(words[0], known, 1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    top.error(f"invalid choice: {words[0]!r} is no command{hint}")
+    word = words[0][:_LONGEST_WORD]
+    top.error(f"invalid choice: {word!r} is no command{suggestion(word, known)}")
 
 
 def commands_of(top: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     """The parser of each subcommand."""
-    for action in top._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
-    return {}
+    return {name: sub for action in _of_commands(top) for name, sub in action.choices.items()}
+
+
+def purposes(top: argparse.ArgumentParser) -> dict[str, str]:
+    """What each subcommand is for, in a line."""
+    return {
+        choice.dest: str(choice.help)
+        for action in _of_commands(top)
+        for choice in action._get_subactions()
+    }
+
+
+def _of_commands(top: argparse.ArgumentParser) -> "list[argparse._SubParsersAction[Any]]":
+    return [each for each in top._actions if isinstance(each, argparse._SubParsersAction)]
 
 
 def _explain(command: str, error: Exception) -> int:

@@ -213,12 +213,14 @@ def test_the_screen(control: Path, session: Session, tmp_path: Path) -> None:
         top.press("\r")
         top.until(f"(pid {pid})", f"{tmp_path}/log"[-20:], "socket:[")
         assert [key.tgid for key in watched(session).processes] == [pid]
+        top.press("/log\r")
+        top.until("filter: log")
         top.press("\r")
         top.until("DOOR", "read_write", "before it was watched")
         top.press("\x7f")
-        top.until("open files")
+        top.until("open files", "filter: log")
         assert watched(session).processes
-        top.press("\x7f")
+        top.press("\x7f\x7f")  # the filter, then the process
         top.until("fdscope top")
         nothing_is_watched(session)
         top.resize(20, 60)
