@@ -368,7 +368,7 @@ class Top:
         elif self._known:
             left += f"  fd {self._known.fds}"
         watched = duration(process["watched_seconds"])
-        return [between_ends(left, f"{state}watched for {watched}, {files.mode}", width)]
+        return [between_ends(left, f"{state}watched for {watched}", width)]
 
     def _bars_of(self, row: int) -> Callable[[int], Markup]:
         return lambda width: self._bars(width, row)
@@ -657,10 +657,10 @@ def _file_line(width: int, cells: Mapping[str, str]) -> str:
 
 
 def _detail_row(markup: Markup) -> urwid.Widget:
-    return urwid.Text(markup or "", wrap="any")
+    return urwid.Text(markup or "", wrap="space")
 
 
-_NO_TIMES = " These probes measure no time in calls; --control=off --probe.mode=tracepoint does."
+_NO_TIMES = " These probes measure no times: --control=off --probe.mode=tracepoint does."
 
 
 def details(line: FileLine, is_gone: bool = False) -> list[Markup]:
@@ -703,13 +703,6 @@ def _facts(file: Document) -> list[tuple[str, str]]:
     return [
         ("type", file["fd_type"]),
         ("descriptors", ", ".join(map(str, file["fds"])) if file["open"] else "closed"),
-        ("access", " ".join((file.get("access", ""), *file.get("flags", ())))),
-        ("filesystem", file["filesystem"] or ""),
-        ("device", file["device"] or ""),
-        ("inode", str(file["inode"] or "")),
-        ("position", number(file["position"]) if "position" in file else ""),
-        ("local", file.get("local") or ""),
-        ("remote", file.get("remote") or ""),
         ("state", file.get("state") or ""),
         ("queues", ", ".join(queues)),
         *(
@@ -721,6 +714,11 @@ def _facts(file: Document) -> list[tuple[str, str]]:
         ("closed by", "" if file["open"] else file["closed_by"] or "not seen"),
         ("known for", "" if file["age_seconds"] is None else duration(file["age_seconds"])),
         ("last used", _ago(file["idle_seconds"])),
+        ("access", " ".join((file.get("access", ""), *file.get("flags", ())))),
+        ("position", number(file["position"]) if "position" in file else ""),
+        ("filesystem", file["filesystem"] or ""),
+        ("device", file["device"] or ""),
+        ("inode", str(file["inode"] or "")),
     ]
 
 

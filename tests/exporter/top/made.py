@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Documents as an exporter sends them, and a lens that shows them."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fdscope.exporter.spotlight.protocol import NoProcessError
@@ -84,16 +85,19 @@ def files(pid: int, watched: float, *held: Document, ended: bool = False) -> Doc
 
 
 class FakeLens:
-    """Gives its documents one after the other, the last again and again."""
+    """Shows a host that goes on as it does, and the files of a process."""
 
-    def __init__(self, hosts: list[Document], looks: list[Document]) -> None:
-        self.hosts = hosts
-        self.looks = looks
+    def __init__(self, host: Callable[[int], Document], look: Document) -> None:
+        """``host``: from the number of the look."""
+        self._host = host
+        self._looks = 0
+        self.shown = look
         self.watched: list[int] = []
         self.done: list[str] = []
 
     def host(self) -> Document:
-        return self.hosts.pop(0) if len(self.hosts) > 1 else self.hosts[0]
+        self._looks += 1
+        return self._host(self._looks)
 
     def watch(self, pid: int, follow: bool) -> None:
         assert not follow
@@ -108,7 +112,7 @@ class FakeLens:
 
     def look(self, with_peers: bool = False) -> Document:
         assert with_peers
-        return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        return self.shown
 
     def list_all(self) -> Document:
         raise AssertionError("top lists no files of all processes")

@@ -16,16 +16,18 @@ from tests.exporter.top.made import FakeLens, file, files, host, moved, operatio
 urwid = pytest.importorskip("urwid", reason="without urwid there is no screen")
 testing = pytest.importorskip("urwid.testing", reason="this urwid has no driver for tests")
 
-HOSTS = [
-    host(0.0, process(11, "reader", {"tcp": 1}, tcp=moved()), process(22, "writer", {"fifo": 2})),
-    host(
-        1.0,
-        process(11, "reader", {"tcp": 1}, tcp=moved(2_000_000, 0, 40, 8)),
-        process(22, "writer", {"fifo": 2}, fifo=moved(0, 500, 90)),
+
+def at_work(look: int) -> dict[str, Any]:
+    """The host after so many seconds."""
+    return host(
+        float(look),
+        process(11, "reader", {"tcp": 1}, tcp=moved(2_000_000 * look, 0, 40 * look, 8 * look)),
+        process(22, "writer", {"fifo": 2}, fifo=moved(0, 500 * look, 90 * look)),
         process(404, "leaving", {"regular": 1}),
-        process(33, "日本語\x1b[2J" + "x" * 60, {"regular": 1}, regular=moved(7, 0, 1)),
-    ),
-]
+        process(33, "日本語\x1b[2J" + "x" * 60, {"regular": 1}, regular=moved(7 * look, 0, look)),
+    )
+
+
 LOG = file(
     3, "/var/log/" + "deep/" * 20 + "the.log", "regular",
     operation("write", 5, 500), operation("write", 2, 0, "ENOSPC"), position=500,
@@ -34,7 +36,7 @@ PIPE = file(
     4, "pipe:[77]", "fifo", operation("read", 1, 9),
     peers=[{"pid": 11, "process": "reader", "fd": 7}], receive_queue=None,
 )  # fmt: skip
-LOOKS = [files(22, 0.5, LOG, PIPE), files(22, 1.5, LOG, PIPE)]
+FILES = files(22, 0.5, LOG, PIPE)
 
 
 class Driver:
@@ -77,7 +79,7 @@ def wait(condition: Callable[[], Any], what: object) -> Any:
 
 @pytest.fixture
 def driver() -> Iterator[Driver]:
-    made = Driver(FakeLens(list(HOSTS), list(LOOKS)))
+    made = Driver(FakeLens(at_work, FILES))
     yield made
     made.top._feed.close()
 
@@ -140,11 +142,13 @@ def test_into_a_process_and_a_file_and_back(driver: Driver) -> None:
 
 
 def test_a_file_that_is_closed_stays_as_last_seen() -> None:
-    driver = Driver(FakeLens(list(HOSTS), [*LOOKS, files(22, 2.0, PIPE)]))
+    driver = Driver(FakeLens(at_work, FILES))
     driver.until("2.00MB/s")
     driver.press("down", "enter")
     driver.until("the.log")
     driver.press("n", "enter")
+    driver.until("ENOSPC")
+    driver.lens.shown = files(22, 2.0, PIPE)
     assert "ENOSPC" in driver.until("as last seen")
     driver.top._feed.close()
 
@@ -195,7 +199,7 @@ def test_what_fails_ends_the_program() -> None:
             raise ControlError("the exporter has closed the connection")
 
     made = testing.ScriptedScreen(size=(80, 24), inputs=[])
-    top = Top(Failing([], []), 0.05, Order.BYTES, "dark", made)
+    top = Top(Failing(at_work, FILES), 0.05, Order.BYTES, "dark", made)
     with pytest.raises(ControlError, match="closed the connection"):
         top.run()
 
