@@ -35,7 +35,8 @@ class _Parser(argparse.ArgumentParser):
 def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The parser of the whole command line, made from ``COMMANDS`` and the entry points.
 
-    The entry points are left out, for they load much, if ``argv`` begins with another command.
+    If ``argv`` begins with a command, the others have no options and those of entry points are
+    left out: they load much.
     """
     from fdscope.exporter.cli import commands as plugins
     from fdscope.exporter.cli.commands import COMMANDS
@@ -57,7 +58,8 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
         sub = commands.add_parser(
             command.name, help=command.summary, description=command.description, **shape
         )
-        command.add_arguments(sub)
+        if not is_own or command.name == argv[0]:
+            command.add_arguments(sub)
         sub.set_defaults(run=command.run, command=command.name)
     return top
 
@@ -84,15 +86,14 @@ def _run(argv: Sequence[str] | None) -> int:
     if isinstance(arguments, int):
         return arguments
     command = f"fdscope {arguments.command}"
-    from fdscope.exporter.http.listen import BindError
-    from fdscope.exporter.run import RunError
     from fdscope.exporter.settings.strict import ConfigError
+    from fdscope.exporter.startup import RunError
 
     try:
         return int(arguments.run(arguments))
     except ConfigError as error:
         return _tell(command, str(error), USAGE)
-    except (RunError, BindError, OutputError) as error:
+    except (RunError, OutputError) as error:
         return _tell(command, str(error), FAILED)
     except Exception as error:
         return _explain(command, error)

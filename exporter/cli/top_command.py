@@ -15,10 +15,10 @@ from fdscope.exporter.cli.oneshot import seconds
 from fdscope.exporter.cli.output import show
 from fdscope.exporter.settings.strict import ConfigError
 from fdscope.exporter.signals import Interrupted, interrupt
-from fdscope.exporter.top.rates import Order, Sheet, between, sheet_text
 
 if TYPE_CHECKING:
     from fdscope.exporter.spotlight.lens import Lens
+    from fdscope.exporter.top.rates import Order, Sheet
 
 _THEMES = ("auto", "dark", "light")
 _WHITE = ("7", "15")
@@ -27,6 +27,8 @@ _WHITE = ("7", "15")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``fdscope top``."""
+    from fdscope.exporter.top.rates import Order
+
     lenses.add_arguments(parser)
     parser.add_argument(
         "--once", action="store_true", help="Print a table of one interval, and end."
@@ -55,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, tell: Callable[[str], None]) -> None:
     """Show the processes; RunError or ConfigError if that cannot be."""
+    from fdscope.exporter.top.rates import Order, sheet_text
+
     order = Order(arguments.sort)
     live = not (arguments.once or arguments.json)
     if live and not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -72,13 +76,15 @@ def run(arguments: argparse.Namespace, tell: Callable[[str], None]) -> None:
             show(sheet_text(sheet, order))
 
 
-def _measure(lens: "Lens", length: float) -> Sheet:
+def _measure(lens: "Lens", length: float) -> "Sheet":
+    from fdscope.exporter.top.rates import between
+
     before = lens.host()
     time.sleep(length)
     return between(before, lens.host())
 
 
-def _live(lens: "Lens", arguments: argparse.Namespace, order: Order) -> None:
+def _live(lens: "Lens", arguments: argparse.Namespace, order: "Order") -> None:
     try:
         from fdscope.exporter.top import screen
     except ModuleNotFoundError as error:

@@ -7,6 +7,7 @@ A program gets a descriptor of /proc/PID: so a process that hidepid= hides is no
 import os
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -45,6 +46,9 @@ class FdTables(ABC, Generic[Found]):
 
     def fds_of(self, pid: int) -> Found | Missing:
         """The descriptors of a process."""
+        return self._visit(pid, self._walk)
+
+    def _visit(self, pid: int, walk: Callable[[int], Found | Missing]) -> Found | Missing:
         try:
             directory = self._open(pid)
         except (FileNotFoundError, ProcessLookupError):
@@ -53,7 +57,7 @@ class FdTables(ABC, Generic[Found]):
             return Missing.UNREADABLE
         try:
             with self._lock:
-                return self._walk(directory)
+                return walk(directory)
         except OSError:
             return Missing.UNREADABLE
         finally:
