@@ -257,7 +257,7 @@ class Top:
         if os.environ.get("NO_COLOR") and hasattr(self.loop.screen, "set_terminal_properties"):
             self.loop.screen.set_terminal_properties(colors=1)
         self._wake = self.loop.watch_pipe(self._looked)
-        self._feed = Feed(lens, seconds, lambda: self._notify())
+        self._feed = Feed(lens, seconds, self._notify)
         urwid.connect_signal(self._edit, "change", lambda _, text: self._filtered(text))
 
     def _strip(self, make: Callable[[int], Markup]) -> Strip:
@@ -353,6 +353,8 @@ class Top:
                 left += f", filter: {self._filters['host']}"
             if not self._sheet or not self._sheet.seconds:
                 left += "  (measuring)"
+            elif self._sheet.unattributed:
+                left += _lost(self._sheet.unattributed)
             mode = self._sheet.mode if self._sheet else "?"
             return [between_ends(left, f"{state}{mode}, every {self._seconds:g} s", width)]
         files = self._files
@@ -362,11 +364,14 @@ class Top:
         is_open = sum(line.file["open"] for line in files.lines)
         left = f"{printable(process['process'])} (pid {files.pid})" + " ended" * process["ended"]
         if self._view == "process":
-            left += f"  {is_open:,} open files by {self.order.value}"
+            count = "1 open file" if is_open == 1 else f"{is_open:,} open files"
+            left += f"  {count} by {self.order.value}"
             if self._filters["process"]:
                 left += f", filter: {self._filters['process']}"
         elif self._known:
             left += f"  fd {self._known.fds}"
+        if files.lost:
+            left += _lost(files.lost)
         watched = duration(process["watched_seconds"])
         return [between_ends(left, f"{state}watched for {watched}", width)]
 
@@ -571,6 +576,10 @@ class Top:
         self._filters[self._view] = text
         self._rows.focus = 0
         self._refresh()
+
+
+def _lost(operations: int) -> str:
+    return f", {operations:,} operations lost: a map is full"
 
 
 def _hung_up() -> bool:

@@ -153,6 +153,19 @@ def test_a_file_that_is_closed_stays_as_last_seen() -> None:
     driver.top._feed.close()
 
 
+def test_what_was_lost_is_told() -> None:
+    def losing(look: int) -> dict[str, Any]:
+        return at_work(look) | {"unattributed": {"operations": 1000 * look, "bytes": 0}}
+
+    lost = files(22, 0.5, PIPE)
+    lost["processes"][0]["lost_operations"] = 17
+    driver = Driver(FakeLens(losing, lost), size=(120, 24))
+    driver.until("by bytes, 1,000 operations lost: a map is full")
+    driver.press("down", "enter")
+    driver.until("1 open file by bytes, 17 operations lost: a map is full")
+    driver.top._feed.close()
+
+
 def test_a_process_that_is_gone(driver: Driver) -> None:
     driver.until("2.00MB/s")
     driver.press("end", "enter")
