@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,13 +28,11 @@ from fdscope.exporter.settings.options import Options
 from fdscope.exporter.signals import hold, interrupt, on_ending
 from fdscope.exporter.spotlight.protocol import DEFAULT_PATH
 from fdscope.exporter.starting import answering
+from fdscope.exporter.startup import RunError, check_host, no_probe, version
 from fdscope.exporter.web_config.protection import Protection
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.demonstration import doors
 from fdscope.probes.hooks import blind_spots
-from fdscope.probes.kernel import host as capabilities
-from fdscope.probes.kernel import limits
-from fdscope.probes.kernel.host import Host
 from fdscope.probes.schema.taxonomy import Mode
 
 if TYPE_CHECKING:
@@ -55,10 +52,6 @@ _OBJECTS_A_COLLECTION = 100_000
 """Python looks for garbage in cycles when there are so many more objects."""
 
 
-class RunError(Exception):
-    """An expected error that ends a command; the text says what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The parts of the exporter; tests replace them."""
@@ -75,34 +68,6 @@ class Parts:
     """Make the collector from what is attached, the version, the options and the reader."""
     control: "Callable[[Sequence[socket.socket], Session, Options], Control | None]"
     """Make what serves the control sockets; None without one."""
-
-
-def check_capabilities(host: Host | None = None) -> None:
-    """RunError unless the process may load BPF programs and may have enough open files."""
-    host = host or Host()
-    if missing_file_system := host.missing():
-        raise RunError(missing_file_system)
-    if missing := capabilities.missing(capabilities.held(host.proc)):
-        raise RunError(
-            f"loading BPF programs needs {' and '.join(missing)}, which this process does not have:"
-            " run it as root (sudo fdscope exporter), or let its systemd unit set"
-            " AmbientCapabilities=CAP_BPF CAP_PERFMON"
-        )
-    if why := limits.allow_open_files():
-        raise RunError(why)
-    try:
-        for end in socket.socketpair():
-            end.close()
-    except OSError as error:
-        raise RunError(f"no pair of sockets can be made: {limits.reason(error)}") from error
-
-
-def check_host(host: Host | None = None) -> None:
-    """check_capabilities(); RunError too in a private pid namespace: fdscope counts host-wide."""
-    host = host or Host()
-    check_capabilities(host)
-    if why := host.private_pids():
-        raise RunError(why)
 
 
 def check_user(user: str) -> None:
@@ -124,13 +89,6 @@ def _attach(
         return attach_what_fires(modes, settings, progress)
     except AttachError as error:
         raise RunError(no_probe(str(error))) from error
-
-
-def no_probe(why: str) -> str:
-    """The message of an AttachError, with advice in its first line."""
-    reason, _, log_end = why.partition("\n")
-    first = f"no probe could be attached: {reason} (`fdscope doctor` says what is missing)"
-    return f"{first}\n{log_end}" if log_end else first
 
 
 def _collector(
@@ -364,11 +322,3 @@ def _settings(options: Options, can_watch: bool) -> Settings:
         exclude_tgid=os.getpid() if options.exclude_self else None,
         cache=options.cache,
     )
-
-
-def version() -> str:
-    """The version of the installed package; ``unknown`` in a tree that is not installed."""
-    try:
-        return metadata.version("fdscope")
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -65,17 +65,16 @@ install_python() {
 	find "$1" -name '*.py' -exec sed -i '1{/^#!/d}' {} +
 }
 
-write_man_page() {
-	PYTHONPATH=. "${PYTHON%/*}/argparse-manpage" --module fdscope.exporter.cli.main --function parser \
-		--prog fdscope --project-name fdscope --manual-section 8 \
-		--manual-title 'System administration' --version "$(version)" |
-		sed 's/^fdscope$/fdscope \\- I\/O per process and file descriptor type/' >"$1"
+# Manual pages and completion, made of the parsers of the commands.
+write_generated() {
+	PYTHONPATH=. "$PYTHON" -m fdscope.exporter.generate.man_pages build-deb/man
+	PYTHONPATH=. "$PYTHON" -m fdscope.exporter.generate.completion bash >build-deb/fdscope
+	PYTHONPATH=. "$PYTHON" -m fdscope.exporter.generate.completion zsh >build-deb/_fdscope
 }
 
 main() {
 	ensure_packages
-	[ -x "${PYTHON%/*}/argparse-manpage" ] ||
-		fail "no argparse-manpage in ${PYTHON%/*}: deploy/setup/setup.sh check"
+	"$PYTHON" -c 'import shtab' 2>/dev/null || fail "no shtab for $PYTHON: deploy/setup/setup.sh check"
 	SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 	export SOURCE_DATE_EPOCH
 	rm -rf "$WORK"
@@ -84,7 +83,7 @@ main() {
 	write_changelog >"$WORK/fdscope/debian/changelog"
 	cd "$WORK/fdscope"
 	install_python build-deb/lib
-	write_man_page build-deb/fdscope.8
+	write_generated
 	dpkg-buildpackage --build=binary --unsigned-changes --unsigned-buildinfo --no-check-builddeps \
 		>../build.log 2>&1 || { tail -n 40 ../build.log >&2 && fail "dpkg-buildpackage: see above"; }
 	lintian --fail-on error,warning ../fdscope_*.deb

@@ -37,8 +37,8 @@ missing() {
 packages_for() {
 	printf '%s\n' python3 python3-venv python3-bpfcc python3-numpy prometheus ca-certificates
 	case $1 in
-	test) printf '%s\n' gcc libc6-dev iproute2 bpftool openssl prometheus-alertmanager chromium nodejs npm jsonnet ;;
-	check) printf '%s\n' gcc libc6-dev shellcheck openssl prometheus-alertmanager nodejs npm jsonnet ;;
+	test) printf '%s\n' gcc libc6-dev iproute2 bpftool openssl prometheus-alertmanager chromium nodejs npm jsonnet mandoc ;;
+	check) printf '%s\n' gcc libc6-dev shellcheck openssl prometheus-alertmanager nodejs npm jsonnet mandoc ;;
 	esac
 }
 

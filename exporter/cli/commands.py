@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
-from fdscope.exporter.cli import events, files_command, oneshot, run_command
+from fdscope.exporter.cli import files_command, oneshot, run_command, top_command
 from fdscope.exporter.cli.output import show
-from fdscope.exporter.logs import start_logging
-from fdscope.exporter.run import RunError, run_exporter, version
-from fdscope.exporter.settings import config
 from fdscope.exporter.settings.strict import ConfigError
+from fdscope.exporter.startup import RunError, version
 from fdscope.probes.schema.taxonomy import Mode
 from fdscope.probes.text import printable
 
@@ -37,7 +35,17 @@ class Command:
     """Returns the exit code; RunError and ConfigError are printed."""
 
 
+def _add_exporter_arguments(parser: argparse.ArgumentParser) -> None:
+    from fdscope.exporter.settings import config
+
+    config.add_arguments(parser)
+
+
 def _run_exporter(arguments: argparse.Namespace) -> int:
+    from fdscope.exporter.logs import start_logging
+    from fdscope.exporter.run import run_exporter
+    from fdscope.exporter.settings import config
+
     options = config.load(vars(arguments), os.environ)
     start_logging(options.log_level, options.log_format)
     run_exporter(options)
@@ -124,8 +132,25 @@ def _run_version(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _add_events_arguments(parser: argparse.ArgumentParser) -> None:
+    from fdscope.exporter.cli import events
+
+    events.add_arguments(parser)
+
+
+def _run_events(arguments: argparse.Namespace) -> int:
+    from fdscope.exporter.cli import events
+
+    return events.run(arguments)
+
+
 def _run_files(arguments: argparse.Namespace) -> int:
     files_command.run(arguments, _progress())
+    return OK
+
+
+def _run_top(arguments: argparse.Namespace) -> int:
+    top_command.run(arguments, _progress())
     return OK
 
 
@@ -164,9 +189,14 @@ examples:
   sudo fdscope exporter --probe.mode=kprobe --probe.latency --log.level=debug
   sudo fdscope exporter --config.file=fdscope.toml
 
-"""
-        + config.FILE_HELP,
-        config.add_arguments,
+Each option can also be set in the configuration file, in the table that its first word names;
+flags win over the file:
+  exclude-self = true
+  [web]
+  listen-address = ["127.0.0.1:20253"]
+  [process]
+  max-series = 500""",
+        _add_exporter_arguments,
         _run_exporter,
     ),
     Command(
@@ -214,7 +244,23 @@ examples:
         oneshot.add_ledger_arguments,
         _run_ledger,
     ),
-    Command("events", events.SUMMARY, events.DESCRIPTION, events.add_arguments, events.run),
+    Command(
+        "events",
+        "show the unusual events of the journal",
+        """\
+Show the unusual events that the exporter has written to its file (--journal.file), in words:
+what happened, to whom, started by whom, and connected to where. docs/events.md explains the
+kinds. Events that went to systemd's journal are shown by journalctl.
+
+examples:
+  sudo fdscope events --since 1h
+  sudo fdscope events --follow --severity warning
+  sudo fdscope events --kind stdio_socket --kind exec_on_socket --json | jq .process
+  fdscope events copy-of-events.jsonl
+  journalctl FDSCOPE_KIND=stdio_socket""",
+        _add_events_arguments,
+        _run_events,
+    ),
     Command(
         "files",
         "show each file that a process holds, and what moves through it",
@@ -231,6 +277,30 @@ examples:
   sudo fdscope files --all""",
         files_command.add_arguments,
         _run_files,
+    ),
+    Command(
+        "top",
+        "show all processes by what they read and write, live",
+        """\
+Show all processes by the bytes, operations and errors of each second and by their open file
+descriptors, with the fd types behind them. Enter shows the files of a process, and Enter again all
+that is known of one file: its doors, errors, queues, and who holds the other end. Only the process
+that is shown is watched, and only while it is shown. Needs a terminal of 80 columns and 24 rows.
+
+keys:
+  Up, Down, PgUp, PgDn, Home, End   choose a row
+  Enter, Esc                        go into the row, and back
+  /                                 show only rows with a text in a name or fd type, or a pid
+  b o e f n p                       sort by bytes, operations, errors, fds, name, pid
+  Space, t, q                       pause; colours for dark or light; quit
+
+examples:
+  sudo fdscope top
+  sudo fdscope top --seconds 5 --sort errors
+  sudo fdscope top --once --sort operations | head -20
+  sudo fdscope top --json | jq '.processes[] | select(.open_fds > 1000) | .process'""",
+        top_command.add_arguments,
+        _run_top,
     ),
     Command(
         "run",

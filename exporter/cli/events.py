@@ -12,22 +12,9 @@ from fdscope.exporter.cli.output import show
 from fdscope.exporter.journal import history
 from fdscope.exporter.journal.history import Wanted
 from fdscope.exporter.journal.model import Severity
-from fdscope.exporter.run import RunError
+from fdscope.exporter.startup import RunError
 from fdscope.probes.schema.taxonomy import EventKind
 from fdscope.probes.text import printable
-
-SUMMARY = "show the unusual events of the journal"
-DESCRIPTION = """\
-Show the unusual events that the exporter has written to its file (--journal.file), in words:
-what happened, to whom, started by whom, and connected to where. docs/events.md explains the
-kinds. Events that went to systemd's journal are shown by journalctl.
-
-examples:
-  sudo fdscope events --since 1h
-  sudo fdscope events --follow --severity warning
-  sudo fdscope events --kind stdio_socket --kind exec_on_socket --json | jq .process
-  fdscope events copy-of-events.jsonl
-  journalctl FDSCOPE_KIND=stdio_socket"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fdscope.exporter.cli.oneshot import attached
-from fdscope.exporter.run import RunError, check_host, version
 from fdscope.exporter.spotlight.client import ControlError, NotRunningError, RemoteLens
 from fdscope.exporter.spotlight.protocol import DEFAULT_PATH
+from fdscope.exporter.startup import RunError, check_host, version
 from fdscope.probes.schema.taxonomy import Mode
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _opened(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Itera
     # Durations are measured in tracepoint mode alone: see `recorder_of`.
     latency = arguments.mode == "tracepoint"
     with attached(arguments.mode, tell, latency=latency, spotlight=True) as session:
-        recorder = recorder_of(session)
+        recorder = recorder_of(session, is_shared=False)
         if recorder is None:
             raise RunError("this kernel refuses the program that lists files")
         lens = OwnLens(recorder, session.mode.value, version())

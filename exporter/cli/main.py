@@ -20,6 +20,8 @@ from fdscope.exporter.signals import interrupting
 # Slow imports follow below, once signals and standard streams are handled.
 
 OK, FAILED, USAGE = 0, 1, 2
+_LONGEST_WORD = 100
+"""Of a wrong command, as it is shown."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,7 +35,8 @@ class _Parser(argparse.ArgumentParser):
 def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The parser of the whole command line, made from ``COMMANDS`` and the entry points.
 
-    The entry points are left out, for they load much, if ``argv`` begins with another command.
+    If ``argv`` begins with a command, the others have no options and those of entry points are
+    left out: they load much.
     """
     from fdscope.exporter.cli import commands as plugins
     from fdscope.exporter.cli.commands import COMMANDS
@@ -55,7 +58,8 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
         sub = commands.add_parser(
             command.name, help=command.summary, description=command.description, **shape
         )
-        command.add_arguments(sub)
+        if not is_own or command.name == argv[0]:
+            command.add_arguments(sub)
         sub.set_defaults(run=command.run, command=command.name)
     return top
 
@@ -82,15 +86,14 @@ def _run(argv: Sequence[str] | None) -> int:
     if isinstance(arguments, int):
         return arguments
     command = f"fdscope {arguments.command}"
-    from fdscope.exporter.http.listen import BindError
-    from fdscope.exporter.run import RunError
     from fdscope.exporter.settings.strict import ConfigError
+    from fdscope.exporter.startup import RunError
 
     try:
         return int(arguments.run(arguments))
     except ConfigError as error:
         return _tell(command, str(error), USAGE)
-    except (RunError, BindError, OutputError) as error:
+    except (RunError, OutputError) as error:
         return _tell(command, str(error), FAILED)
     except Exception as error:
         return _explain(command, error)
@@ -98,12 +101,51 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace | int:
     """The arguments, or the exit code if argparse has printed help or an error."""
+    words = sys.argv[1:] if argv is None else argv
     with writing(sys.stdout):
+        top = parser(words)
         try:
-            return parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
+            _check_command(top, words)
+            arguments, extra = top.parse_known_args(words)
         except SystemExit as end:
             return int(end.code or OK)
+        if extra:
+            from fdscope.probes.text import printable
+
+            command = f"fdscope {arguments.command}"
+            what = printable(" ".join(extra))
+            return _tell(command, f"unrecognized arguments: {what} (see {command} --help)", USAGE)
+        return arguments
     return OK
+
+
+def _check_command(top: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Exit with a line that names the nearest command if the first word is none."""
+    known = commands_of(top)
+    if not words or words[0].startswith("-") or words[0] in known:
+        return
+    from fdscope.exporter.settings.strict import suggestion
+
+    word = words[0][:_LONGEST_WORD]
+    top.error(f"invalid choice: {word!r} is no command{suggestion(word, known)}")
+
+
+def commands_of(top: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parser of each subcommand."""
+    return {name: sub for action in _of_commands(top) for name, sub in action.choices.items()}
+
+
+def purposes(top: argparse.ArgumentParser) -> dict[str, str]:
+    """What each subcommand is for, in a line."""
+    return {
+        choice.dest: str(choice.help)
+        for action in _of_commands(top)
+        for choice in action._get_subactions()
+    }
+
+
+def _of_commands(top: argparse.ArgumentParser) -> "list[argparse._SubParsersAction[Any]]":
+    return [each for each in top._actions if isinstance(each, argparse._SubParsersAction)]
 
 
 def _explain(command: str, error: Exception) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fdscope.exporter.settings.addresses import Address, AnyAddress, UnixAddress
 from fdscope.exporter.settings.strict import ConfigError
+from fdscope.exporter.startup import RunError
 
 BACKLOG = 1024
 """Connections that wait to be accepted; the kernel takes less where net.core.somaxconn is less."""
@@ -26,7 +27,7 @@ _ADVICE = {
 }
 
 
-class BindError(Exception):
+class BindError(RunError):
     """An address cannot be listened on; the text names it and what to do."""
 
 

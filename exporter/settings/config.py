@@ -15,14 +15,6 @@ from fdscope.exporter.settings.options import OPTIONS, Option, Options
 from fdscope.exporter.settings.strict import ConfigError
 
 DEFAULT_FILE = Path("/etc/fdscope/fdscope.toml")
-FILE_HELP = """\
-Each option can also be set in the configuration file, in the table that its first word names;
-flags win over the file:
-  exclude-self = true
-  [web]
-  listen-address = ["127.0.0.1:20253"]
-  [process]
-  max-series = 500"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -57,6 +57,14 @@ class RemoteLens:
         """The open files of all processes, none of them watched."""
         return self._document({"do": "list"})
 
+    def host(self) -> Document:
+        """What all processes have moved since the probes were attached, and what they hold."""
+        return self._document({"do": "host"})
+
+    def unwatch(self) -> None:
+        """End what it watches, and go on."""
+        self._ask({"do": "unwatch"})
+
     def close(self) -> None:
         """End what it watches."""
         self._socket.close()

@@ -144,6 +144,11 @@ class Control:
                     return {"document": await self._do(partial(lens.look, peers))}
                 case {"do": "list"}:
                     return {"document": await self._do(lens.list_all)}
+                case {"do": "host"}:
+                    return {"document": await self._do(lens.host)}
+                case {"do": "unwatch"}:
+                    await self._do(lens.unwatch)
+                    return {}
         except NoProcessError as error:
             return {"error": str(error), "kind": "process"}
         except OSError as error:

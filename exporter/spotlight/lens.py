@@ -4,6 +4,7 @@
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from fdscope.exporter.spotlight.host import Host
 from fdscope.exporter.spotlight.recorder import Recorder
 from fdscope.exporter.spotlight.report import Document, document
 from fdscope.probes.schema.taxonomy import Mode
@@ -25,6 +26,12 @@ class Lens(Protocol):
 
     def list_all(self) -> Document:
         """The open files of all processes, none of them watched."""
+
+    def host(self) -> Document:
+        """What all processes have moved since the probes were attached, and what they hold."""
+
+    def unwatch(self) -> None:
+        """End what it watches, and go on."""
 
     def close(self) -> None:
         """End what it watches."""
@@ -52,6 +59,15 @@ class OwnLens:
         """The open files of all processes, none of them watched."""
         return document(self._recorder.list_all(), self._mode, self._version)
 
+    def host(self) -> Document:
+        """What all processes have moved since the probes were attached, and what they hold."""
+        return {"fdscope": self._version, "mode": self._mode, **self._recorder.host.read()}
+
+    def unwatch(self) -> None:
+        """End what it watches, and go on."""
+        self._recorder.release(self._lease)
+        self._lease = self._recorder.lease()
+
     def close(self) -> None:
         """End what it watches."""
         self._recorder.release(self._lease)
@@ -78,8 +94,8 @@ class Polling:
             self._recorder.poll()
 
 
-def recorder_of(session: "Session") -> Recorder | None:
-    """A recorder of attached probes.
+def recorder_of(session: "Session", is_shared: bool = True) -> Recorder | None:
+    """A recorder of attached probes; ``is_shared``: with a collector.
 
     None where the kernel refused the list of files, and in the modes of functions with durations:
     there the programs have no room to watch.
@@ -89,4 +105,4 @@ def recorder_of(session: "Session") -> Recorder | None:
         return None
     if session.spotlight is None or lister is None:
         return None
-    return Recorder(session.spotlight, lister)
+    return Recorder(session.spotlight, lister, Host(session, is_shared))

@@ -11,8 +11,11 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
+
+from fdscope.exporter.spotlight.host import Host
 from fdscope.exporter.spotlight.names import FileName, file_name
 from fdscope.exporter.spotlight.protocol import NoProcessError
 from fdscope.exporter.spotlight.rows import FileRow, Peer, Times
@@ -71,6 +74,9 @@ class Lister(Protocol):
     def fds_of(self, pid: int) -> OpenFds | Missing:
         """The descriptors of a process."""
 
+    def among(self, pid: int, inodes: Any, ports: Any) -> OpenFds | Missing:
+        """Those with one of these inodes or local ports."""
+
     def name(self, pid: int, fd: OpenFd) -> Name | None:
         """The path behind one."""
 
@@ -111,8 +117,14 @@ class Recorder:
     """Keeps what the leases of one session watch; calls may come from any thread."""
 
     def __init__(
-        self, maps: Maps, lister: Lister, clock: Callable[[], int] = time.monotonic_ns
+        self,
+        maps: Maps,
+        lister: Lister,
+        host: Host,
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
+        self.host = host
+        """All processes, watched or not."""
         self._maps = maps
         self._lister = lister
         self._clock = clock
@@ -167,7 +179,8 @@ class Recorder:
         with self._lock:
             watched, tables = self._poll(fresh_names=True)
             ours = [each for each in watched.processes.values() if each.leases >> lease & 1]
-            holders = _Holders(_tables_of_host(self._lister)) if with_peers else None
+            mine = [tables[each.key] for each in ours if each.key in tables]
+            holders = _Holders(_other_ends(self._lister, mine)) if with_peers else None
             views = [
                 ProcessView(each, tuple(self._rows_of(each, watched, tables, holders)))
                 for each in sorted(ours, key=lambda one: (one.born, one.key))
@@ -414,6 +427,23 @@ def _passed_by(file: WatchedFile, watched: Watched) -> Peer | None:
 
 def _tables_of_host(lister: Lister) -> list[OpenFds]:
     found = map(lister.fds_of, lister.processes())
+    return [each for each in found if isinstance(each, OpenFds)]
+
+
+def _other_ends(lister: Lister, tables: Iterable[OpenFds]) -> list[OpenFds]:
+    """Of all processes, the descriptors that can be the other end of one in these tables."""
+    inodes, ports = set[int](), set[int]()
+    for fd in (fd for table in tables for fd in table.fds):
+        if fd.fd_type is FdType.FIFO:
+            inodes.add(fd.place.inode)
+        elif fd.ends and fd.ends.peer:
+            inodes.add(fd.ends.peer)
+        elif fd.ends and fd.ends.remote_port:
+            ports.add(fd.ends.remote_port)
+    if not inodes and not ports:
+        return []
+    wanted = np.array(list(inodes), "<u8"), np.array(list(ports), "<u2")
+    found = (lister.among(pid, *wanted) for pid in lister.processes())
     return [each for each in found if isinstance(each, OpenFds)]
 
 

@@ -202,11 +202,12 @@ def _files_row(process: Document, file: Document) -> tuple[str, ...]:
         number(errors),
         duration(file["idle_seconds"]),
         "/".join(known),
-        _with_peers(file),
+        with_peers(file),
     )
 
 
-def _with_peers(file: Document) -> str:
+def with_peers(file: Document) -> str:
+    """The name with the state of a connection, and who holds the other end."""
     text = shown_name(file)
     if state := file.get("state"):
         text += f" {state}"

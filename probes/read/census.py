@@ -64,7 +64,7 @@ class ProcessFds:
 
 
 class Census(FdTables[ProcessFds]):
-    """Counts one process at a time; not thread-safe."""
+    """Counts one process at a time; calls may come from any thread."""
 
     def __init__(self, program: int, results: int, proc: Path = Path("/proc")) -> None:
         """``program`` and ``results``: descriptors of the program and of its map."""

@@ -5,7 +5,9 @@ A program gets a descriptor of /proc/PID: so a process that hidepid= hides is no
 """
 
 import os
+import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -31,10 +33,12 @@ def owner_of(record: Any) -> tuple[ProcessKey, Process]:
 
 
 class FdTables(ABC, Generic[Found]):
-    """Reads the table of one process at a time; not thread-safe."""
+    """Reads the table of one process at a time; calls may come from any thread."""
 
     def __init__(self, proc: Path) -> None:
         self._proc = proc
+        self._lock = threading.Lock()
+        """The programs of one table write to one map."""
 
     def processes(self) -> list[int]:
         """The ids of all processes."""
@@ -42,6 +46,9 @@ class FdTables(ABC, Generic[Found]):
 
     def fds_of(self, pid: int) -> Found | Missing:
         """The descriptors of a process."""
+        return self._visit(pid, self._walk)
+
+    def _visit(self, pid: int, walk: Callable[[int], Found | Missing]) -> Found | Missing:
         try:
             directory = self._open(pid)
         except (FileNotFoundError, ProcessLookupError):
@@ -49,7 +56,8 @@ class FdTables(ABC, Generic[Found]):
         except OSError:
             return Missing.UNREADABLE
         try:
-            return self._walk(directory)
+            with self._lock:
+                return walk(directory)
         except OSError:
             return Missing.UNREADABLE
         finally:

@@ -8,6 +8,7 @@ read names of any length.
 import os
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from fdscope.probes.kernel import libbpf
 from fdscope.probes.read.fd_tables import FdTables, Missing, owner_of
-from fdscope.probes.read.maps import read_value
+from fdscope.probes.read.maps import Array, read_value
 from fdscope.probes.schema.files import INTERNET_FAMILIES, Ends, Name, OpenFd, OpenFds, Place
 from fdscope.probes.schema.records import dtype
 from fdscope.probes.schema.taxonomy import FdType, NameState
@@ -80,7 +81,7 @@ def name_of(components: list[bytes], is_whole: bool) -> Name:
 
 
 class FileLister(FdTables[OpenFds]):
-    """Lists one process at a time; not thread-safe."""
+    """Lists one process at a time; calls may come from any thread."""
 
     def __init__(
         self,
@@ -95,14 +96,29 @@ class FileLister(FdTables[OpenFds]):
         self._lists = lists
         self._texts = texts
 
+    def among(self, pid: int, inodes: Array, ports: Array) -> OpenFds | Missing:
+        """Those descriptors of a process with one of these inodes, or one of these local ports.
+
+        Finds the other ends of a few files in the time that the kernel side needs to list all.
+        """
+
+        def wanted(entries: Any) -> Any:
+            has_inode = np.isin(entries["place"]["inode"], inodes)
+            return entries[has_inode | np.isin(entries["addresses"]["local_port"], ports)]
+
+        return self._visit(pid, lambda directory: self._list_of(directory, wanted))
+
     def _walk(self, directory: int) -> OpenFds | Missing:
+        return self._list_of(directory, lambda entries: entries)
+
+    def _list_of(self, directory: int, choose: Callable[[Any], Any]) -> OpenFds | Missing:
         fds: list[OpenFd] = []
         position = 0
         while True:
             if libbpf.run(self._list, (directory, position)) != _FOUND:
                 return Missing.GONE
             found = read_value(self._lists, _LIST)
-            fds += map(_open_fd, found["entry"][: int(found["count"])])
+            fds += map(_open_fd, choose(found["entry"][: int(found["count"])]))
             position = int(found["position"])
             if position >= found["end"]:
                 break
@@ -115,7 +131,8 @@ class FileLister(FdTables[OpenFds]):
         except OSError:
             return None
         try:
-            return self._name(directory, fd)
+            with self._lock:
+                return self._name(directory, fd)
         except OSError:
             return None
         finally:

@@ -29,6 +29,7 @@ from fdscope.probes.read.stacks import Stacks
 from fdscope.probes.schema.records import dtype
 from fdscope.probes.schema.snapshot import (
     Accounts,
+    Amount,
     FdFlow,
     MapFill,
     ProcessKey,
@@ -66,7 +67,10 @@ class Session:
         self._fds = list(fds)
         opened = OpenMaps(maps.handed_over(self.mode, settings), fds, settings)
         self._programs = dict(zip(report.programs, fds[len(opened) :], strict=False))
-        self._census = opened.descriptor("census")
+        self.census = self._census(opened)
+        """The census of open descriptors; None if its program could not be loaded."""
+        self.lister = self._lister(opened)
+        """The list of open descriptors; None if its programs could not be loaded."""
         self.cgroups = Cgroups(
             opened.hash_map("cgroups"),
             self._programs.get(cgroups.PROGRAM),
@@ -112,11 +116,6 @@ class Session:
         self._latency = opened.per_cpu_array("latency") if settings.latency else None
         self.spotlight = _spotlight(opened) if settings.spotlight else None
         """The watched processes; None without them."""
-        self._lists = (
-            (opened.descriptor("file_lists"), opened.descriptor("path_texts"))
-            if settings.spotlight
-            else None
-        )
         self._stacks = (
             Stacks(opened.hash_map("stacks"), opened.hash_map("stack_samples"))
             if settings.stacks_every
@@ -128,19 +127,16 @@ class Session:
         """The attach mode in use."""
         return Mode(self.report.mode)
 
-    @property
-    def census(self) -> Census | None:
-        """The census of open descriptors; None if its program could not be loaded."""
+    def _census(self, opened: OpenMaps) -> Census | None:
         program = self._programs.get(census.PROGRAM)
-        return None if program is None else Census(program, self._census)
+        return None if program is None else Census(program, opened.descriptor("census"))
 
-    @property
-    def lister(self) -> FileLister | None:
-        """The list of open descriptors; None if its programs could not be loaded."""
+    def _lister(self, opened: OpenMaps) -> FileLister | None:
         programs = self._programs.get(files.LIST_PROGRAM), self._programs.get(files.PATH_PROGRAM)
-        if programs[0] is None or programs[1] is None or self._lists is None:
+        if programs[0] is None or programs[1] is None or not self.settings.spotlight:
             return None
-        return FileLister((programs[0], programs[1]), *self._lists)
+        lists, texts = opened.descriptor("file_lists"), opened.descriptor("path_texts")
+        return FileLister((programs[0], programs[1]), lists, texts)
 
     @property
     def sees_sockets(self) -> bool:
@@ -234,6 +230,10 @@ class Session:
         ended = self._aside.due(self._read(of_the_living=False), time.monotonic())
         self._remove(ended)
 
+    def unattributed(self) -> dict[int, Amount]:
+        """Slot code to what had no room under a process; errno is not kept there."""
+        return decode.overflow(self._overflow.read())
+
     def losses(self) -> dict[Loss, int]:
         """Updates that were lost since the start, by reason."""
         return decode.losses(self._losses.read())
@@ -256,7 +256,7 @@ class Session:
             accounts.amounts,
             accounts.processes,
             accounts.maps,
-            overflow=decode.overflow(self._overflow.read()),
+            overflow=self.unattributed(),
             under_way=under_way,
             losses=self.losses(),
             missed_runs=self.statistics("recursion_misses"),

@@ -34,7 +34,15 @@ def fdscope(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         (["exporter", "--config.file=/nonexistent"], "cannot read /nonexistent: No such file"),
         (["exporter", "--nothing"], "unrecognized arguments: --nothing"),
         (["exporter", "--probe.lat"], "unrecognized arguments: --probe.lat"),
-        (["exportr"], "invalid choice: 'exportr'"),
+        (
+            ["exportr"],
+            "invalid choice: 'exportr' is no command; did you mean exporter? (see fdscope --help)",
+        ),
+        (["file", "1"], "did you mean files?"),
+        (
+            ["version", "--jsn"],
+            "fdscope version: unrecognized arguments: --jsn (see fdscope version --help)",
+        ),
         ([], "required: COMMAND"),
         (["x\ny\x1b[31m\udcff"], "invalid choice: 'x"),
         (["version", "x\ny\x1b[31m"], r"unrecognized arguments: x\x0ay\x1b[31m (see fdscope"),

@@ -81,7 +81,7 @@ first_boot() {
 	check 'the service is active at once' systemctl is-active fdscope.service
 	check 'the service is enabled' systemctl is-enabled fdscope.service
 	check 'it shows metrics' shows '^fdscope_build_info\{.*version="older"'
-	check 'the man page is there' test -e /usr/share/man/man8/fdscope.8.gz
+	check 'the man page is there' test -e /usr/share/man/man1/fdscope.1.gz
 	sed -i 's/^#max-series = 1000$/max-series = 77/' /etc/fdscope/fdscope.toml
 	pid=$(main_pid)
 	check 'it upgrades' install_package current
