@@ -22,13 +22,13 @@ from fdscope.exporter import logs, priority, privileges
 from fdscope.exporter.http import listen
 from fdscope.exporter.http.systemd import Notifier
 from fdscope.exporter.page import PageData
+from fdscope.exporter.preconditions import RunError, check_host, no_probe, version
 from fdscope.exporter.server import Server
 from fdscope.exporter.settings.addresses import UnixAddress
 from fdscope.exporter.settings.options import Options
 from fdscope.exporter.signals import hold, interrupt, on_ending
 from fdscope.exporter.spotlight.protocol import DEFAULT_PATH
 from fdscope.exporter.starting import answering
-from fdscope.exporter.startup import RunError, check_host, no_probe, version
 from fdscope.exporter.web_config.protection import Protection
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.demonstration import doors

@@ -13,8 +13,8 @@ from importlib import metadata
 
 from fdscope.exporter.cli import files_command, oneshot, run_command, top_command
 from fdscope.exporter.cli.output import show
+from fdscope.exporter.preconditions import RunError, version
 from fdscope.exporter.settings.strict import ConfigError
-from fdscope.exporter.startup import RunError, version
 from fdscope.probes.schema.taxonomy import Mode
 from fdscope.probes.text import printable
 

@@ -12,7 +12,7 @@ from fdscope.exporter.cli.output import show
 from fdscope.exporter.journal import history
 from fdscope.exporter.journal.history import Wanted
 from fdscope.exporter.journal.model import Severity
-from fdscope.exporter.startup import RunError
+from fdscope.exporter.preconditions import RunError
 from fdscope.probes.schema.taxonomy import EventKind
 from fdscope.probes.text import printable
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from fdscope.exporter.cli import lenses
 from fdscope.exporter.cli.oneshot import seconds
 from fdscope.exporter.cli.output import show, writing
+from fdscope.exporter.preconditions import RunError
 from fdscope.exporter.settings.strict import ConfigError
 from fdscope.exporter.signals import Interrupted
 from fdscope.exporter.spotlight import targets
 from fdscope.exporter.spotlight.protocol import NoProcessError
 from fdscope.exporter.spotlight.report import Document, files_text
-from fdscope.exporter.startup import RunError
 
 if TYPE_CHECKING:
     from fdscope.exporter.spotlight.lens import Lens

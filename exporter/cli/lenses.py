@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fdscope.exporter.cli.oneshot import attached
+from fdscope.exporter.preconditions import RunError, check_host, version
 from fdscope.exporter.spotlight.client import ControlError, NotRunningError, RemoteLens
 from fdscope.exporter.spotlight.protocol import DEFAULT_PATH
-from fdscope.exporter.startup import RunError, check_host, version
 from fdscope.probes.schema.taxonomy import Mode
 
 if TYPE_CHECKING:

@@ -86,8 +86,8 @@ def _run(argv: Sequence[str] | None) -> int:
     if isinstance(arguments, int):
         return arguments
     command = f"fdscope {arguments.command}"
+    from fdscope.exporter.preconditions import RunError
     from fdscope.exporter.settings.strict import ConfigError
-    from fdscope.exporter.startup import RunError
 
     try:
         return int(arguments.run(arguments))

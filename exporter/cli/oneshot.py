@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from fdscope.exporter.preconditions import RunError, check_capabilities, check_host, no_probe
 from fdscope.exporter.settings.strict import ConfigError
-from fdscope.exporter.startup import RunError, check_capabilities, check_host, no_probe
 from fdscope.probes.kernel import preemption
 from fdscope.probes.schema.taxonomy import Mode
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from fdscope.exporter.cli import lenses
+from fdscope.exporter.preconditions import RunError
 from fdscope.exporter.settings.strict import ConfigError
 from fdscope.exporter.spotlight.report import Document, run_text
-from fdscope.exporter.startup import RunError
 from fdscope.probes.text import printable
 
 if TYPE_CHECKING:

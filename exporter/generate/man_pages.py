@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fdscope.exporter.cli.main import commands_of, parser, purposes
-from fdscope.exporter.startup import version
+from fdscope.exporter.preconditions import version
 
 _STATUS = """\
 0 for success, also after SIGTERM and Ctrl-C; 1 for a failure at run time; 2 for wrong usage or

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fdscope.exporter.preconditions import RunError
 from fdscope.exporter.settings.addresses import Address, AnyAddress, UnixAddress
 from fdscope.exporter.settings.strict import ConfigError
-from fdscope.exporter.startup import RunError
 
 BACKLOG = 1024
 """Connections that wait to be accepted; the kernel takes less where net.core.somaxconn is less."""

@@ -347,8 +347,8 @@ class Top:
     def _title(self, width: int) -> Markup:
         state = "PAUSED  " if self._feed.is_paused else ""
         if self._view == "host":
-            count = len(self._sheet.lines) if self._sheet else 0
-            left = f"fdscope top  {count:,} processes by {self.order.value}"
+            shown = len(self._sheet.lines) if self._sheet else 0
+            left = f"fdscope top  {shown:,} processes by {self.order.value}"
             if self._filters["host"]:
                 left += f", filter: {self._filters['host']}"
             if not self._sheet or not self._sheet.seconds:
@@ -364,8 +364,8 @@ class Top:
         is_open = sum(line.file["open"] for line in files.lines)
         left = f"{printable(process['process'])} (pid {files.pid})" + " ended" * process["ended"]
         if self._view == "process":
-            count = "1 open file" if is_open == 1 else f"{is_open:,} open files"
-            left += f"  {count} by {self.order.value}"
+            shown = "1 open file" if is_open == 1 else f"{is_open:,} open files"
+            left += f"  {shown} by {self.order.value}"
             if self._filters["process"]:
                 left += f", filter: {self._filters['process']}"
         elif self._known:

@@ -18,9 +18,9 @@ from prometheus_client.registry import Collector as ClientCollector
 from fdscope.exporter.cli import main
 from fdscope.exporter.collector import Collector
 from fdscope.exporter.containers.reader import Reader
+from fdscope.exporter.preconditions import RunError
 from fdscope.exporter.run import Parts, run_exporter
 from fdscope.exporter.settings.options import Options
-from fdscope.exporter.startup import RunError
 from fdscope.probes.attach.report import HookStatus, Refused, Report, State
 from fdscope.probes.attach.settings import Settings
 from fdscope.probes.read.session import Session

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fdscope.exporter.startup import RunError, check_capabilities, check_host
+from fdscope.exporter.preconditions import RunError, check_capabilities, check_host
 from fdscope.probes.hooks import blind_spots
 from fdscope.probes.kernel.host import Host
 from fdscope.probes.schema.taxonomy import Mode

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from fdscope.exporter.http import listen
+from fdscope.exporter.preconditions import version
 from fdscope.exporter.settings.addresses import UnixAddress
 from fdscope.exporter.spotlight.control import Control
 from fdscope.exporter.spotlight.lens import recorder_of
-from fdscope.exporter.startup import version
 from fdscope.probes.read.session import Session
 from tests.kernel.conftest import ROOMY, attached_with
 from tests.kernel.spotlight.watching import Watching, watching
