@@ -364,8 +364,8 @@ class Top:
         is_open = sum(line.file["open"] for line in files.lines)
         left = f"{printable(process['process'])} (pid {files.pid})" + " ended" * process["ended"]
         if self._view == "process":
-            shown = "1 open file" if is_open == 1 else f"{is_open:,} open files"
-            left += f"  {shown} by {self.order.value}"
+            summary = "1 open file" if is_open == 1 else f"{is_open:,} open files"
+            left += f"  {summary} by {self.order.value}"
             if self._filters["process"]:
                 left += f", filter: {self._filters['process']}"
         elif self._known:
