@@ -293,7 +293,8 @@ class Recorder:
             if retired.owner == key:
                 _add(closed, replace(row, done=watched.done.get(retired, {})))
         for file in watched.files.values():
-            if file.key.owner != key:
+            # One that was retired a moment ago is in what was read before.
+            if file.key.owner != key or file.key in self._retired:
                 continue
             mine = open_now.get(file.key.file, []) if newest[file.key.file] == file.key else []
             row = self._row(file, watched, {file.key.file: mine}, holders)

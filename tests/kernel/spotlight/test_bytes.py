@@ -57,6 +57,23 @@ def test_each_file_and_the_sum(spotlight: Watching, tmp_path: Path) -> None:
     ]
 
 
+def test_each_look_counts_once(spotlight: Watching, tmp_path: Path) -> None:
+    """Also the look in which the files of an ended process are taken out of the maps."""
+    first = spotlight.run(
+        "import os, sys\nfd = os.open(sys.argv[1] + '/one', os.O_WRONLY | os.O_CREAT)\n"
+        "for n in range(5): os.write(fd, b'x' * 1000)\n",
+        str(tmp_path),
+    )
+    (process,) = first.processes
+    looks = [sums(process)]
+    assert looks[0][WRITE, Door.READ_WRITE, 0] == Amount(5, 5000)
+    until = first.now + 2.5
+    while (view := spotlight.view()).now < until:
+        looks.append(sums(view.processes[0]))
+        time.sleep(0.3)
+    assert looks == looks[:1] * len(looks)
+
+
 def test_sum_is_the_account(spotlight: Watching, tmp_path: Path) -> None:
     """Of each process of a tree, through several doors; nothing is lost."""
     view = spotlight.run(
