@@ -27,7 +27,7 @@ from fdscope.exporter.accounts.units import UNKNOWN_UNIT, Units
 from fdscope.exporter.catalog import CATALOG
 from fdscope.exporter.catalog import health as catalog
 from fdscope.exporter.catalog.slots import series_of
-from fdscope.exporter.families import build, fds, health, layers, owned, sockets
+from fdscope.exporter.families import build, fds, health, held, layers, owned, sockets
 from fdscope.exporter.families import storage as device_families
 from fdscope.exporter.families import units as unit_families
 from fdscope.exporter.families.journal import journal_families
@@ -285,8 +285,14 @@ class Collector(ClientCollector):
             if self._watch:
                 self._watch.census(taken.processes, self._units.unit)
             owners = self._census_owners.choose(taken.processes, budget)
-            made = (*fds.census_families(taken, owners), *sockets.socket_families(taken, owners))
-            self._shown = taken, list(made)
+            self._shown = (
+                taken,
+                [
+                    *fds.census_families(taken, owners),
+                    *sockets.socket_families(taken, owners),
+                    *held.held_families(taken, owners),
+                ],
+            )
         return [*self._shown[1], fds.census_age_family(self._census.age or 0.0)]
 
     def _watch_over(self, snapshot: Snapshot) -> None:

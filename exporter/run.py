@@ -319,6 +319,7 @@ def _settings(options: Options, can_watch: bool) -> Settings:
         stacks_every=options.stacks_every if options.stacks else 0,
         journal=options.journal,
         spotlight=can_watch,
+        origins=can_watch,
         exclude_tgid=os.getpid() if options.exclude_self else None,
         cache=options.cache,
     )

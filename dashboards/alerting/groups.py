@@ -11,6 +11,7 @@ from fdscope.dashboards.alerting.rules import (
     fds,
     fleet,
     flow,
+    held,
     itself,
     new_types,
     running_out,
@@ -29,7 +30,12 @@ def groups(settings: Settings) -> tuple[Group, ...]:
         Group(
             "fdscope-fds",
             often,
-            (*running_out.rules(settings), *fds.alerts(settings), *sockets.alerts(settings)),
+            (
+                *running_out.rules(settings),
+                *fds.alerts(settings),
+                *sockets.alerts(settings),
+                *held.alerts(settings),
+            ),
         ),
         Group("fdscope-events", often, events.rules(settings)),
         Group("fdscope-flow", often, flow.rules(settings)),

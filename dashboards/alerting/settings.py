@@ -110,6 +110,14 @@ class Staying:
 
 
 @dataclass(frozen=True, slots=True)
+class DeletedFiles:
+    """Space of files without a name that a process holds all that time."""
+
+    window: Duration
+    min_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ListenQueue:
     """Listening sockets whose queue is full, or near that while they drop connections."""
 
@@ -236,6 +244,7 @@ class Settings:
     close_wait: Staying
     syn_recv: Staying
     listen_queue: ListenQueue
+    deleted_files: DeletedFiles
     stdio: Stdio
     packet_socket: PacketSocket
     io: Io

@@ -37,7 +37,7 @@ from fdscope.dashboards.promql.expressions import (
     total,
 )
 from fdscope.dashboards.promql.prometheus import ALERTS, OURS, UP
-from fdscope.exporter.catalog import fds, journal, layers, sockets
+from fdscope.exporter.catalog import fds, held, journal, layers, sockets
 
 # Panels about sockets in unusual places, and about taps and debuggers.
 
@@ -250,6 +250,40 @@ def _queues() -> list[Panel]:
             query(top(8, ratio), "{{process}}"),
             unit="percentunit",
             empty="all listen queues are empty",
+            **shape,
+        ),
+        lines(
+            "Bytes that wait to be read",
+            "In sockets and pipes, for the process to read them: it is slower than those who write."
+            " TCP: bytes; other sockets: memory; pipes: pages. At each moment the eight with most.",
+            query(
+                top(8, total(held.UNREAD, by=("process", "fd_type"))), "{{process}}: {{fd_type}}"
+            ),
+            unit="bytes",
+            empty="nothing waits to be read",
+            **shape,
+        ),
+        lines(
+            "Bytes that wait to be taken",
+            "Written by the process, and not taken by the other end, or the network. Measured as in"
+            " the panel before. At each moment the eight with most.",
+            query(
+                top(8, total(held.UNSENT, by=("process", "fd_type"))), "{{process}}: {{fd_type}}"
+            ),
+            unit="bytes",
+            empty="nothing waits to be taken",
+            **shape,
+        ),
+        lines(
+            "Space of deleted files",
+            "Files without a name hold their space until the last fd is closed: df counts it, du"
+            " does not. At each moment the eight processes with most.",
+            query(
+                top(8, total(held.DELETED_BYTES, by=("process", "device"))),
+                "{{process}}: {{device}}",
+            ),
+            unit="bytes",
+            empty="no deleted file is open",
             **shape,
         ),
     ]

@@ -23,6 +23,7 @@
       'close-wait.min-sockets': 20,
       'syn-recv.min-sockets': 100,
       'listen-queue.ratio': 0.5,
+      'deleted-files.min-bytes': 1073741824,
       'io.min-bytes': 10485760,
       'io.spike-factor': 10,
       'io.collapse-ratio': 0.05,

@@ -29,7 +29,7 @@
             },
             annotations: {
               summary: "A process runs out of file descriptors within minutes.",
-              description: "{{ $labels.process }} (pid {{ $labels.pid }}{{ with $labels.unit }}, {{ . }}{{ end }}) on {{ $labels.instance }} opens more than it closes without a pause. At this pace it reaches its limit (RLIMIT_NOFILE) in {{ $value | humanizeDuration }}; then open, socket and accept fail.",
+              description: "{{ $labels.process }} (pid {{ $labels.pid }}{{ with $labels.unit }}, {{ . }}{{ end }}) on {{ $labels.instance }} opens more than it closes without a pause. At this pace it reaches its limit (RLIMIT_NOFILE) in {{ $value | humanizeDuration }}; then open, socket and accept fail. `sudo fdscope leaks {{ $labels.pid }}` shows the code that opens them.",
               runbook_url: config.runbooks + "/FdscopeFdLimitSoon.md",
               dashboard_url: config.grafana + "/d/fdscope-unusual?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
             },
@@ -42,7 +42,7 @@
             },
             annotations: {
               summary: "Calls fail because no file descriptor is free.",
-              description: "{{ $labels.process }}{{ with $labels.unit }} ({{ . }}){{ end }} on {{ $labels.instance }}: {{ $value | humanize }} calls were refused in the last 5m ({{ $labels.errno }}). EMFILE is the limit of the process (RLIMIT_NOFILE), ENFILE that of the host (fs.file-max). The process may have ended since.",
+              description: "{{ $labels.process }}{{ with $labels.unit }} ({{ . }}){{ end }} on {{ $labels.instance }}: {{ $value | humanize }} calls were refused in the last 5m ({{ $labels.errno }}). EMFILE is the limit of the process (RLIMIT_NOFILE), ENFILE that of the host (fs.file-max). The process may have ended since. `sudo fdscope leaks PID` shows the code that opens them.",
               runbook_url: config.runbooks + "/FdscopeFdRefused.md",
               dashboard_url: config.grafana + "/d/fdscope-unusual?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
             },
@@ -62,7 +62,7 @@
             },
             annotations: {
               summary: "The open file descriptors of a process grow towards its limit.",
-              description: "{{ $labels.process }} (pid {{ $labels.pid }}{{ with $labels.unit }}, {{ . }}{{ end }}) on {{ $labels.instance }} has opened more than it closed for 48m or longer; at this pace it reaches its limit (RLIMIT_NOFILE) in {{ $value | humanizeDuration }}.",
+              description: "{{ $labels.process }} (pid {{ $labels.pid }}{{ with $labels.unit }}, {{ . }}{{ end }}) on {{ $labels.instance }} has opened more than it closed for 48m or longer; at this pace it reaches its limit (RLIMIT_NOFILE) in {{ $value | humanizeDuration }}. `sudo fdscope leaks {{ $labels.pid }}` shows the code that opens them.",
               runbook_url: config.runbooks + "/FdscopeFdLeak.md",
               dashboard_url: config.grafana + "/d/fdscope-unusual?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
             },
@@ -76,7 +76,7 @@
             },
             annotations: {
               summary: "A process is about to run out of file descriptors.",
-              description: "{{ $labels.process }} {{ with $labels.pid }}(pid {{ . }}) {{ end }}on {{ $labels.instance }} has {{ $value | humanizePercentage }} of the file descriptors open that its limit allows (RLIMIT_NOFILE). At the limit, open, socket and accept fail.",
+              description: "{{ $labels.process }} {{ with $labels.pid }}(pid {{ . }}) {{ end }}on {{ $labels.instance }} has {{ $value | humanizePercentage }} of the file descriptors open that its limit allows (RLIMIT_NOFILE). At the limit, open, socket and accept fail. `sudo fdscope leaks {{ with $labels.pid }}{{ . }}{{ else }}PID{{ end }}` shows the code that opens them.",
               runbook_url: config.runbooks + "/FdscopeFdLimitNear.md",
               dashboard_url: config.grafana + "/d/fdscope-host?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
             },
@@ -145,6 +145,19 @@
               summary: "A listening socket drops connections: its queue is full.",
               description: "{{ $labels.process }}{{ with $labels.pid }} (pid {{ . }}){{ end }} on {{ $labels.instance }} accepts more slowly than clients connect: the fullest queue of its listening sockets is at {{ $value | humanizePercentage }} of its backlog. What comes beyond is dropped, and clients try again after seconds.",
               runbook_url: config.runbooks + "/FdscopeListenQueueFull.md",
+              dashboard_url: config.grafana + "/d/fdscope-unusual?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
+            },
+          },
+          {
+            alert: "FdscopeDeletedFilesHold",
+            expr: "min_over_time(fdscope_deleted_file_bytes[1h]) >= " + whole('deleted-files.min-bytes') + "\nand fdscope_deleted_file_bytes offset 1h",
+            labels: {
+              severity: "warning",
+            },
+            annotations: {
+              summary: "A program holds the space of files that were deleted.",
+              description: "{{ $labels.process }}{{ with $labels.pid }} (pid {{ . }}){{ end }} on {{ $labels.instance }} has held for 1h at least {{ $value | humanize1024 }}B on {{ $labels.device }} in open files without a name: the space is free when it closes them.",
+              runbook_url: config.runbooks + "/FdscopeDeletedFilesHold.md",
               dashboard_url: config.grafana + "/d/fdscope-unusual?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
             },
           },
@@ -281,7 +294,7 @@
             },
             annotations: {
               summary: "A program runs out of file descriptors, ends and starts again.",
-              description: "{{ $value }} processes of {{ $labels.process }}{{ with $labels.unit }} ({{ . }}){{ end }} on {{ $labels.instance }} ended in the last 1d with their file descriptors used up, and it runs again: a leak that each restart hides.",
+              description: "{{ $value }} processes of {{ $labels.process }}{{ with $labels.unit }} ({{ . }}){{ end }} on {{ $labels.instance }} ended in the last 1d with their file descriptors used up, and it runs again: a leak that each restart hides. `sudo fdscope leaks PID` shows the code that opens them.",
               runbook_url: config.runbooks + "/FdscopeFdLeakRestarts.md",
               dashboard_url: config.grafana + "/d/fdscope-unusual?var-instance={{ $labels.instance }}&var-process={{ $labels.process | urlquery }}",
             },

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The processes and names that the census shows: a bounded set of series."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from fdscope.exporter.accounts.processes import Owner
 from fdscope.exporter.catalog.model import OTHER
@@ -16,6 +16,8 @@ _FULL = 1000
 
 _LISTENER_SERIES = 3
 """What waits, how full the fullest queue is, and what was dropped."""
+_QUEUE_SERIES, _DELETED_SERIES = 4, 2
+"""Unread and unsent, their sums and the most; fds and bytes."""
 
 
 def _weight(found: ProcessFds) -> float:
@@ -26,7 +28,17 @@ def _weight(found: ProcessFds) -> float:
 def _series(found: ProcessFds) -> int:
     """Number of series that show a process, its limit and ratio included."""
     kinds = len(found.counts) + len(found.stdio) + 2 + 2 * bool(found.permission_groups)
-    return kinds + len(found.tcp) + _LISTENER_SERIES * (found.listening is not None)
+    kinds += len(found.tcp) + _LISTENER_SERIES * (found.listening is not None)
+    return kinds + sum(map(len, _held(found)))
+
+
+def _held(found: ProcessFds) -> Iterator[set[object]]:
+    """What the series of queues, deleted files and memfds of a process are told apart by."""
+    for number in range(_QUEUE_SERIES):
+        yield {("queue", number, fd_type) for fd_type in found.queues}
+    for number in range(_DELETED_SERIES):
+        yield {("deleted", number, device) for device in found.deleted}
+    yield {"memfd"} if found.memfd_bytes else set()
 
 
 class CensusOwners:
@@ -90,6 +102,7 @@ class CensusOwners:
             weights[owner] = weights.get(owner, 0.0) + _weight(each)
             of_name = kinds.setdefault(owner, set())
             of_name.update(each.counts, each.stdio.items(), (("tcp", state) for state in each.tcp))
+            of_name.update(*_held(each))
             if each.listening:
                 of_name.update(("listen", n) for n in range(_LISTENER_SERIES))
         names: set[Owner] = set()

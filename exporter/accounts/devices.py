@@ -7,7 +7,9 @@ headers, retransmissions, read-ahead and write-back are in them, and no process 
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -22,6 +24,19 @@ _LOOPBACK = "772"
 MAX_DEVICES = 256
 OTHER = "(other devices)"
 """No device name has a space."""
+
+
+def device_number(device: int) -> str:
+    """MAJOR:MINOR of the kernel's own numbers; empty for 0."""
+    return f"{device >> 20}:{device & 0xFFFFF}" if device else ""
+
+
+@lru_cache(maxsize=256)
+def block_device(device: int, sys: Path = Path("/sys")) -> str:
+    """The name of a block device, such as ``sda1``; empty if the number is of none."""
+    with suppress(OSError):
+        return printable((sys / "dev/block" / device_number(device)).readlink().name)
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
 from fdscope.exporter.catalog.model import DIRECTION, FD_TYPE, Kind, Label, Metric
 
 FILESYSTEM = Label("filesystem", "type of the filesystem, e.g. ext4, tmpfs, proc")
-DEVICE = Label("device", "name of the device, e.g. lo, eth0, vda")
+DEVICE = Label("device", "name of the device, e.g. lo, eth0, vda", ambiguous=True)
 NETWORK_KIND = Label("kind", "what the device is", ("loopback", "nic", "virtual"), ambiguous=True)
 
 FILESYSTEM_READ_BYTES = Metric(

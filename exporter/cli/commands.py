@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
-from fdscope.exporter.cli import files_command, oneshot, run_command, top_command
+from fdscope.exporter.cli import files_command, leaks_command, oneshot, run_command, top_command
 from fdscope.exporter.cli.output import show
 from fdscope.exporter.preconditions import RunError, version
 from fdscope.exporter.settings.strict import ConfigError
@@ -151,6 +151,11 @@ def _run_files(arguments: argparse.Namespace) -> int:
 
 def _run_top(arguments: argparse.Namespace) -> int:
     top_command.run(arguments, _progress())
+    return OK
+
+
+def _run_leaks(arguments: argparse.Namespace) -> int:
+    leaks_command.run(arguments, _progress())
     return OK
 
 
@@ -301,6 +306,22 @@ examples:
   sudo fdscope top --json | jq '.processes[] | select(.open_fds > 1000) | .process'""",
         top_command.add_arguments,
         _run_top,
+    ),
+    Command(
+        "leaks",
+        "find the code that opens file descriptors and does not close them",
+        """\
+Watch where processes open their descriptors: the call stack of each opening, with functions,
+files and lines as far as they are known. Shows by stack how many were opened, closed and are still
+open, their age, type and names; a stack that leaks is on top, with its growth and the time until
+the limit (RLIMIT_NOFILE). Nothing is stopped or changed in the process. docs/leaks.md: the rules.
+
+examples:
+  sudo fdscope leaks 4711
+  sudo fdscope leaks myserver --seconds 600
+  sudo fdscope leaks 4711 --json | jq '.processes[].stacks[0]'""",
+        leaks_command.add_arguments,
+        _run_leaks,
     ),
     Command(
         "run",

@@ -13,7 +13,7 @@ from fdscope.exporter.spotlight.protocol import DEFAULT_PATH
 from fdscope.probes.schema.taxonomy import Mode
 
 if TYPE_CHECKING:
-    from fdscope.exporter.spotlight.lens import Lens
+    from fdscope.exporter.spotlight.lens import OriginLens
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,17 +36,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def opened(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Iterator["Lens"]:
-    """A lens; nothing is watched any more when the block ends. RunError if there is none."""
+def opened(
+    arguments: argparse.Namespace, tell: Callable[[str], None], origins: bool = False
+) -> Iterator["OriginLens"]:
+    """A lens; nothing is watched any more when the block ends. RunError if there is none.
+
+    ``origins``: it can also be asked where descriptors are opened.
+    """
     try:
-        with _opened(arguments, tell) as lens:
+        with _opened(arguments, tell, origins) as lens:
             yield lens
     except ControlError as error:
         raise RunError(str(error)) from error
 
 
 @contextmanager
-def _opened(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Iterator["Lens"]:
+def _opened(
+    arguments: argparse.Namespace, tell: Callable[[str], None], origins: bool
+) -> Iterator["OriginLens"]:
     remote = _remote(arguments.control)
     if remote:
         tell("looking through the exporter that runs")
@@ -59,8 +66,10 @@ def _opened(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Itera
 
     check_host()
     # Durations are measured in tracepoint mode alone: see `recorder_of`.
-    latency = arguments.mode == "tracepoint"
-    with attached(arguments.mode, tell, latency=latency, spotlight=True) as session:
+    latency = arguments.mode == "tracepoint" and not origins
+    with attached(
+        arguments.mode, tell, latency=latency, spotlight=True, origins=origins
+    ) as session:
         recorder = recorder_of(session, is_shared=False)
         if recorder is None:
             raise RunError("this kernel refuses the program that lists files")

@@ -94,6 +94,7 @@ def attached(
     stacks_socket: int = 0,
     latency: bool = False,
     spotlight: bool = False,
+    origins: bool = False,
 ) -> Iterator["Session"]:
     """Probes of this process during the block; RunError if no mode works."""
     from fdscope.probes.attach import cache
@@ -108,6 +109,7 @@ def attached(
             stacks_socket=stacks_socket,
             latency=latency,
             spotlight=spotlight,
+            origins=origins,
             cache=str(cache.directory() or ""),
         )
         session = attach(modes, settings, tell)

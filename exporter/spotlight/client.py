@@ -2,10 +2,12 @@
 """A lens through a running exporter."""
 
 import socket
+from dataclasses import asdict
 
 from fdscope.exporter.spotlight import protocol
 from fdscope.exporter.spotlight.protocol import Message, NoProcessError, ProtocolError
 from fdscope.exporter.spotlight.report import Document
+from fdscope.probes.schema.files import Depth, Python
 from fdscope.probes.text import printable
 
 _PATIENCE_SECONDS = 60.0
@@ -48,6 +50,21 @@ class RemoteLens:
     def watch(self, pid: int, follow: bool) -> None:
         """Watch a process from now on; NoProcessError if that cannot be."""
         self._ask({"do": "watch", "pid": pid, "follow": follow})
+
+    def watch_origins(self, pid: int, depth: Depth, python: Python | None) -> None:
+        """Watch a process, and where it opens descriptors; NoProcessError if that cannot be."""
+        self._ask(
+            {
+                "do": "watch origins",
+                "pid": pid,
+                "depth": depth.value,
+                "python": python and asdict(python),
+            }
+        )
+
+    def origins(self) -> Document:
+        """Where that was."""
+        return self._document({"do": "origins"})
 
     def look(self, with_peers: bool = False) -> Document:
         """All watched processes and their files, now."""

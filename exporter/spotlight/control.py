@@ -22,6 +22,7 @@ from fdscope.exporter.spotlight.lens import POLL_SECONDS, OwnLens
 from fdscope.exporter.spotlight.protocol import Message, NoProcessError, ProtocolError
 from fdscope.exporter.spotlight.recorder import Recorder
 from fdscope.probes.read.spotlight import NoLeaseError
+from fdscope.probes.schema.files import Depth, Python
 from fdscope.probes.text import printable
 
 MOST_CLIENTS = 32
@@ -130,11 +131,11 @@ class Control:
             await self._send(writer, {**protocol.greeting(self._version), "mode": self._mode})
             self._keep_polling()
             while line := await _line(reader):
-                await self._send(writer, await self._answer(lens, protocol.decode(line)))
+                await self._send(writer, await self._answer(lens, protocol.decode(line), uid == 0))
         finally:
             await asyncio.shield(self._do(lens.close))
 
-    async def _answer(self, lens: OwnLens, request: Message) -> Message:
+    async def _answer(self, lens: OwnLens, request: Message, is_root: bool) -> Message:
         try:
             match request:
                 case {"do": "watch", "pid": int(pid), "follow": bool(follow)}:
@@ -142,6 +143,14 @@ class Control:
                     return {}
                 case {"do": "look", "peers": bool(peers)}:
                     return {"document": await self._do(partial(lens.look, peers))}
+                case {"do": "watch origins", "pid": int(pid), "depth": depth, "python": found}:
+                    if not is_root:
+                        return {"error": "only root may see stacks: they are memory of the process"}
+                    python = None if found is None else Python(**found)
+                    await self._do(partial(lens.watch_origins, pid, Depth(depth), python))
+                    return {}
+                case {"do": "origins"} if is_root:
+                    return {"document": await self._do(lens.origins)}
                 case {"do": "list"}:
                     return {"document": await self._do(lens.list_all)}
                 case {"do": "host"}:
@@ -153,6 +162,8 @@ class Control:
             return {"error": str(error), "kind": "process"}
         except OSError as error:
             return {"error": f"the kernel refuses: {error}"}
+        except (TypeError, ValueError, OverflowError) as error:
+            log.debug("an odd request on the control socket: %s", error)
         return {"error": f"unknown request: {printable(str(request))[:100]}"}
 
     async def _do(self, work: Callable[[], Any]) -> Any:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from fdscope.exporter.spotlight.host import Host
 from fdscope.exporter.spotlight.recorder import Recorder
-from fdscope.exporter.spotlight.report import Document, document
+from fdscope.exporter.spotlight.report import Document, document, origins_document
+from fdscope.probes.schema.files import Depth, Python
 from fdscope.probes.schema.taxonomy import Mode
 
 if TYPE_CHECKING:
@@ -37,6 +38,16 @@ class Lens(Protocol):
         """End what it watches."""
 
 
+class OriginLens(Lens, Protocol):
+    """A lens that can also be asked where descriptors are opened."""
+
+    def watch_origins(self, pid: int, depth: Depth, python: Python | None) -> None:
+        """Watch a process, and where it opens descriptors; NoProcessError if that cannot be."""
+
+    def origins(self) -> Document:
+        """Where that was."""
+
+
 class OwnLens:
     """A lens on a session of this process."""
 
@@ -49,6 +60,14 @@ class OwnLens:
     def watch(self, pid: int, follow: bool) -> None:
         """Watch a process from now on; NoProcessError if that cannot be."""
         self._recorder.watch(self._lease, pid, follow)
+
+    def watch_origins(self, pid: int, depth: Depth, python: Python | None) -> None:
+        """Watch a process, and where it opens descriptors; NoProcessError if that cannot be."""
+        self._recorder.watch(self._lease, pid, False, depth, python)
+
+    def origins(self) -> Document:
+        """Where that was."""
+        return origins_document(self._recorder.origins(self._lease), self._mode, self._version)
 
     def look(self, with_peers: bool = False) -> Document:
         """All watched processes and their files, now."""

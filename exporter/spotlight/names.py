@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 from fdscope.probes.schema.files import INTERNET_FAMILIES, Ends, Name, Place
 from fdscope.probes.schema.taxonomy import FdKind, FdType, tcp_state
@@ -96,19 +95,6 @@ def interface_name(index: int) -> str:
     with suppress(OSError):
         return printable(socket.if_indextoname(index))
     return str(index)
-
-
-def device_number(device: int) -> str:
-    """MAJOR:MINOR of the kernel's own numbers; empty for 0."""
-    return f"{device >> 20}:{device & 0xFFFFF}" if device else ""
-
-
-@lru_cache(maxsize=256)
-def block_device(device: int, sys: Path = Path("/sys")) -> str:
-    """The name of a block device, such as ``sda1``; empty if the number is of none."""
-    with suppress(OSError):
-        return printable((sys / "dev/block" / device_number(device)).readlink().name)
-    return ""
 
 
 _ACCESS: Mapping[int, str] = {os.O_RDONLY: "r", os.O_WRONLY: "w", os.O_RDWR: "rw"}

@@ -8,7 +8,7 @@ one answer. What a connection watches ends with it.
 import json
 from typing import Any
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Changes with each change that an older side would not understand."""
 DEFAULT_PATH = "/run/fdscope/control.sock"
 MOST_BYTES = 1 << 16

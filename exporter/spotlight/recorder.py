@@ -8,10 +8,10 @@ the middle of counting it, its sums are final: they are taken over and removed.
 
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,12 +21,18 @@ from fdscope.exporter.spotlight.protocol import NoProcessError
 from fdscope.exporter.spotlight.rows import FileRow, Peer, Times
 from fdscope.probes.read.fd_tables import Missing
 from fdscope.probes.schema.files import (
+    Depth,
     Ends,
     FileKey,
     Name,
+    Opened,
     OpenFd,
     OpenFds,
+    Origin,
+    OriginKey,
+    Origins,
     Place,
+    Python,
     Watched,
     WatchedFile,
     WatchedProcess,
@@ -49,8 +55,23 @@ class Maps(Protocol):
     def lease(self) -> int:
         """A new lease."""
 
-    def watch(self, lease: int, process: ProcessKey, name: bytes, follow: bool) -> None:
+    @property
+    def knows_origins(self) -> bool:
+        """True if it can be asked where descriptors are opened."""
+
+    def watch(
+        self,
+        lease: int,
+        process: ProcessKey,
+        name: bytes,
+        follow: bool,
+        origins: Depth | None = None,
+        python: Python | None = None,
+    ) -> None:
         """Watch a process."""
+
+    def origins(self) -> dict[ProcessKey, Origins]:
+        """Where descriptors were opened."""
 
     def release(self, lease: int) -> None:
         """End what a lease watches."""
@@ -106,6 +127,33 @@ class View:
     """Seconds of the monotonic clock."""
 
 
+class OpenNow(NamedTuple):
+    """An open descriptor of a process whose origins are asked for."""
+
+    fd: OpenFd
+    name: FileName
+    idle: float | None
+    """Seconds since it was read or written; None for not since it is watched."""
+    opened: Opened | None
+    """None if it was open before that."""
+
+
+@dataclass(frozen=True, slots=True)
+class OriginsView:
+    """Where a process has opened its descriptors, and which are open."""
+
+    process: WatchedProcess
+    origins: Mapping[OriginKey, Origin]
+    open: tuple[OpenNow, ...]
+    now: float
+    """Seconds of the monotonic clock."""
+
+    @property
+    def name(self) -> str:
+        """Printable."""
+        return printable(self.process.name)
+
+
 @dataclass(slots=True)
 class _Gone:
     """The closed files of one process, by the key of their rows."""
@@ -141,7 +189,14 @@ class Recorder:
         """A new lease, to be given back with ``release``; NoLeaseError if there is none."""
         return self._maps.lease()
 
-    def watch(self, lease: int, pid: int, follow: bool) -> ProcessKey:
+    def watch(
+        self,
+        lease: int,
+        pid: int,
+        follow: bool,
+        origins: Depth | None = None,
+        python: Python | None = None,
+    ) -> ProcessKey:
         """Watch a process from now on; NoProcessError if that cannot be."""
         with self._lock:
             found = self._lister.fds_of(pid)
@@ -152,7 +207,9 @@ class Recorder:
                     else "this process cannot be looked at"
                 )
                 raise NoProcessError(f"{pid}: {why}")
-            self._maps.watch(lease, found.key, found.process.name, follow)
+            if origins is not None and not self._maps.knows_origins:
+                raise NoProcessError(f"{pid}: these probes do not know where it opens descriptors")
+            self._maps.watch(lease, found.key, found.process.name, follow, origins, python)
             self._learn(found, fresh=True)
             return found.key
 
@@ -190,6 +247,48 @@ class Recorder:
                 lost = lost.plus(each.lost)
             return View(tuple(views), lost, watched.room, self._clock() / 1e9)
 
+    def origins(self, lease: int) -> list[OriginsView]:
+        """Where the processes of a lease have opened descriptors, if that was asked of them."""
+        with self._lock:
+            then = self._clock() / 1e9
+            watched, _ = self._poll(fresh_names=False)
+            used = {
+                (each.key.owner, each.key.file): each.last_used for each in watched.files.values()
+            }
+            ours = [each for each in watched.processes.values() if each.leases >> lease & 1]
+            # One right after the other. What is open first: the address of a closed file is soon
+            # that of another.
+            tables = [self._lister.fds_of(each.key.tgid) for each in ours]
+            listed = self._clock()
+            known = self._maps.origins()
+            now = listed / 1e9
+            views = []
+            for process, table in zip(ours, tables, strict=True):
+                of = _until(listed, known.get(process.key, Origins({}, {})))
+                is_alive = isinstance(table, OpenFds) and table.key == process.key
+                fds = table.fds if is_alive and isinstance(table, OpenFds) else ()
+                opened = tuple(self._open_now(fd, process, of, used, then) for fd in fds)
+                views.append(OriginsView(process, of.origins, opened, now))
+            return views
+
+    def _open_now(
+        self,
+        fd: OpenFd,
+        process: WatchedProcess,
+        of: Origins,
+        used: Mapping[tuple[ProcessKey, int], int],
+        then: float,
+    ) -> OpenNow:
+        opened = of.opened.get(fd.fd)
+        known = self._known_of(fd.file, fd.place)
+        last_used = used.get((process.key, fd.file), 0)
+        return OpenNow(
+            fd,
+            file_name(fd.fd_type, fd.place, known[1] if known else None, fd.ends),
+            max(then - last_used / 1e9, 0.0) if last_used else None,
+            opened if opened and opened.file == fd.file else None,
+        )
+
     def list_all(self) -> View:
         """The open files of all processes of the host, none of them watched."""
         views = []
@@ -218,8 +317,10 @@ class Recorder:
             if isinstance(found, OpenFds) and found.key == process.key:
                 tables[process.key] = found
                 self._learn(found, fresh_names)
+        open_now = {fd.file for table in tables.values() for fd in table.fds}
         for file in watched.files.values():
-            if file.name and self._known_of(file.key.file, file.place) is None:
+            # Where another file has the address by now, the name of that one is known.
+            if file.name and file.key.file not in open_now:
                 self._known[file.key.file] = file.place, file.name
         while len(self._known) > _MOST_NAMES:
             del self._known[next(iter(self._known))]
@@ -361,6 +462,18 @@ class Recorder:
     def _open_row(self, fds: list[OpenFd], holders: "_Holders | None") -> FileRow:
         known = self._known_of(fds[0].file, fds[0].place)
         return _open_row(fds, known[1] if known else None, holders)
+
+
+def _until(listed: int, of: Origins) -> Origins:
+    """Without what was opened after the moment at which open descriptors were listed."""
+    later = Counter(each.origin for each in of.opened.values() if each.at > listed)
+    if not later:
+        return of
+    origins = {
+        key: replace(origin, opened=origin.opened - later[key])
+        for key, origin in of.origins.items()
+    }
+    return Origins(origins, {fd: each for fd, each in of.opened.items() if each.at <= listed})
 
 
 def _by_file(found: OpenFds) -> dict[int, list[OpenFd]]:

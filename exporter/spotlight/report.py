@@ -4,11 +4,15 @@
 The document is what ``--json`` prints and what a running exporter sends to its clients.
 """
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fdscope.exporter.spotlight.names import state
+
 if TYPE_CHECKING:
-    from fdscope.exporter.spotlight.recorder import ProcessView, View
+    from fdscope.exporter.spotlight.recorder import OpenNow, OriginsView, ProcessView, View
+    from fdscope.probes.schema.files import Origin, OriginKey
 
 Document = dict[str, Any]
 
@@ -37,6 +41,56 @@ def _process(view: "ProcessView", now: float) -> Document:
         "ended": bool(process.ended),
         "lost_operations": process.lost.operations,
         "files": [row.as_dict(now) for row in rows],
+    }
+
+
+def origins_document(views: Iterable["OriginsView"], mode: str, version: str) -> Document:
+    """Where processes have opened their descriptors: stacks as addresses, and what is open."""
+    return {
+        "fdscope": version,
+        "mode": mode,
+        "processes": [
+            {
+                "pid": view.process.key.tgid,
+                "process": view.name,
+                "watched_seconds": round(view.now - view.process.born / 1e9, 6),
+                "ended": bool(view.process.ended),
+                "without_origin": view.process.without_origin,
+                "origins": [_origin(key, origin) for key, origin in view.origins.items()],
+                "open": [_open_now(each, view.now) for each in view.open],
+            }
+            for view in views
+        ],
+    }
+
+
+def _origin_name(key: "OriginKey") -> str:
+    return ":".join(f"{part:x}" for part in key)
+
+
+def _origin(key: "OriginKey", origin: "Origin") -> Document:
+    return {
+        "origin": _origin_name(key),
+        "fd_type": key.fd_type.label,
+        "opened_by": key.birth.label,
+        "opened": origin.opened,
+        "frames": list(origin.frames),
+        "registers": list(origin.registers),
+        "python": [list(frame) for frame in origin.python],
+        "sample": base64.b64encode(origin.sample).decode(),
+    }
+
+
+def _open_now(each: "OpenNow", now: float) -> Document:
+    fd, opened = each.fd, each.opened
+    return {
+        "fd": fd.fd,
+        "fd_type": fd.fd_type.label,
+        "name": each.name.text,
+        "state": state(fd.fd_type, fd.ends) or None,
+        "origin": _origin_name(opened.origin) if opened else None,
+        "age_seconds": round(now - opened.at / 1e9, 6) if opened else None,
+        "idle_seconds": None if each.idle is None else round(each.idle, 6),
     }
 
 

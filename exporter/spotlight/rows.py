@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from fdscope.exporter.accounts import devices
 from fdscope.exporter.spotlight import names
 from fdscope.exporter.spotlight.names import FileName
 from fdscope.probes.schema.files import Done, Ends, Operation, Place
@@ -130,8 +131,8 @@ class FileRow:
         if self.ends and self.ends.interface:
             return names.interface_name(self.ends.interface)
         if self.fd_type in (FdType.BLOCK, FdType.CHARACTER, FdType.TTY):
-            return names.device_number(self.place.device_number)
-        return names.block_device(self.place.device) if self.place.device else ""
+            return devices.device_number(self.place.device_number)
+        return devices.block_device(self.place.device) if self.place.device else ""
 
     def as_dict(self, now: float) -> dict[str, Any]:
         """For JSON; times as seconds before ``now``."""

@@ -12,7 +12,7 @@ from fdscope.probes.attach.settings import Settings
 from fdscope.probes.hooks.syscalls import COMPAT_SLOTS, SLOTS, TailCall
 from fdscope.probes.kernel.libbpf import host_cpus
 from fdscope.probes.kernel.limits import allocates_in_programs
-from fdscope.probes.schema.records import STACK_ENTRIES, c_type
+from fdscope.probes.schema.records import STACK_ENTRIES, USER_STACK_ENTRIES, c_type
 from fdscope.probes.schema.slots import OVERFLOW_ENTRIES
 from fdscope.probes.schema.snapshot import LATENCY_SLOTS, LATENCY_STRIDE
 from fdscope.probes.schema.taxonomy import EventCount, FdType, Loss, Mode
@@ -23,6 +23,8 @@ CGROUP_ENTRIES = 8192
 """Cgroups of processes that ended since the map was last emptied, and their ancestors."""
 RECENT_ENTRIES = 4096
 """Recent threads, processes, sockets or messages: the oldest are removed."""
+PYTHON_ENTRIES = 256
+"""Processes of Python of which it is known where they open descriptors."""
 _FEWEST_COUNTERS = 4096
 """With room for fewer counters there are no cells: who asks for that wants a bound."""
 _COUNTERS_A_CELL = 8
@@ -76,6 +78,7 @@ class In(Enum):
     LATENCY = "with durations"
     STACKS = "with stacks"
     SPOTLIGHT = "with watched processes"
+    ORIGINS = "with the origins of descriptors"
     JOURNAL = "with the journal"
     JOURNAL_OF_FUNCTIONS = "with the journal, in fentry and kprobe mode"
 
@@ -113,6 +116,7 @@ class BpfMap:
             In.LATENCY: settings.latency,
             In.STACKS: bool(settings.stacks_every),
             In.SPOTLIGHT: settings.spotlight,
+            In.ORIGINS: settings.spotlight and settings.origins,
             In.JOURNAL: settings.journal,
             In.JOURNAL_OF_FUNCTIONS: settings.journal and mode is not Mode.TRACEPOINT,
         }[self.where]
@@ -269,6 +273,18 @@ MAPS = (
     # Zeros, for what is too large for a program's stack.
     BpfMap("no_file", Kind.ARRAY, "u32", "watched_file", 1, In.SPOTLIGHT),
     BpfMap("no_name", Kind.ARRAY, "u32", "name_part", 1, In.SPOTLIGHT),
+
+    # Where watched processes open descriptors:
+
+    BpfMap("origins", Kind.SPARSE_HASH, "origin_key", "origin", "origin_entries", In.ORIGINS,
+           handed_over=True),
+    BpfMap("opened_fds", Kind.SPARSE_HASH, "opened_fd_key", "opened_fd", "opened_fds",
+           In.ORIGINS, handed_over=True),
+    BpfMap("user_stacks", Kind.STACK_TRACE, "int", "user_stack", USER_STACK_ENTRIES, In.ORIGINS,
+           handed_over=True),
+    BpfMap("pythons", Kind.HASH, "process_key", "python", PYTHON_ENTRIES, In.ORIGINS,
+           handed_over=True),
+    BpfMap("no_origin", Kind.ARRAY, "u32", "origin", 1, In.ORIGINS),
 
     # Sampled stacks:
 

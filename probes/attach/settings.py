@@ -33,6 +33,12 @@ class Settings:
     """Unusual events are written to the ring buffer ``events``."""
     spotlight: bool = False
     """Processes can be watched, and their files listed; compiling takes half as long again."""
+    origins: bool = False
+    """With ``spotlight``: where watched processes open descriptors can be asked for."""
+    origin_entries: int = field(default_factory=lambda: _room(1024))
+    """Room for call stacks that open descriptors: some 8 KB each."""
+    opened_fds: int = field(default_factory=lambda: _room(65_536))
+    """Room for the numbers of the descriptors that they have opened."""
     exclude_tgid: int | None = None
     """A process that is left out."""
     avoid: tuple[str, ...] = ()

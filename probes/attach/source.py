@@ -56,7 +56,7 @@ AIO_EVENTS_A_CALL = 8
 """Results of io_getevents that one tail call handles; the kernel allows 33 tail calls."""
 FDS_A_CALL = 704
 """Descriptors, or words of their bitmap, that one tail call of a walk checks."""
-CENSUS_FDS_A_CALL = 128
+CENSUS_FDS_A_CALL = 64
 """Likewise for the census, which user space runs again until it is complete."""
 FD_WALK_CALLS = 30
 """Tail calls of a walk: two more are made around it."""
@@ -197,6 +197,9 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
     yield "COMM_BYTES", records.COMM_BYTES
     yield "CGROUPS_A_CALL", records.CGROUPS_A_CALL
     yield "TCP_STATE_MASK", records.TCP_STATES - 1
+    yield "QUEUE_MASK", records.QUEUES - 1
+    yield "UNNAMED_FILESYSTEMS", records.UNNAMED_FILESYSTEMS
+    yield "PAGE_BYTES", resource.getpagesize()
     names = "EBADF EFAULT ENFILE EMFILE ENOSYS ENOTSOCK EALREADY EINPROGRESS"
     for name in names.split():
         yield name, getattr(errno, name)
@@ -214,6 +217,13 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
         yield "LATENCY_SLOTS", LATENCY_SLOTS
     if settings.spotlight:
         yield "SPOTLIGHT", 1
+    if settings.spotlight and settings.origins:
+        yield "ORIGINS", 1
+        yield "SAMPLE_PARTS", records.SAMPLE_PARTS
+        yield "SAMPLE_PART_BYTES", records.SAMPLE_PART_BYTES
+        yield "PYTHON_FRAMES", records.PYTHON_FRAMES
+        yield "PYTHON_THREADS", records.PYTHON_THREADS
+        yield "NO_FIELD", records.NO_FIELD
     if settings.journal:
         yield "JOURNAL", 1
         yield "EVENT_NONE", 0xFF
@@ -224,9 +234,10 @@ def _constants(mode: Mode, settings: Settings) -> Iterator[tuple[str, int | str]
         yield "COMMAND_BYTES", records.COMMAND_BYTES
         yield "EVENTS_OF_PROCESS", EVENTS_OF_PROCESS
         yield "EVENTS_OF_CGROUP", EVENTS_OF_CGROUP
+    if settings.stacks_every or settings.origins:
+        yield "NO_STACK", records.NO_STACK
     if settings.stacks_every:
         yield "STACKS_EVERY", settings.stacks_every
-        yield "NO_STACK", records.NO_STACK
         if settings.stacks_socket:
             yield "STACKS_SOCKET", settings.stacks_socket
     if settings.exclude_tgid is not None:

@@ -56,7 +56,7 @@
  * ON_RESULT(function) { statement } is ON_RETURN for what needs the `result` only: in kprobe mode
  * no argument is kept.
  *
- * ON_ENTRY(function) { statement } runs when the function is called.
+ * ON_ENTRY(function) { statement } runs when the function is called, with `arg` (and its `ctx`).
  *
  * A function that is not attached on this kernel (ATTACHED_##function is 0) has no program.
  */
@@ -69,7 +69,7 @@
 #define IF_ATTACHED_1(...) __VA_ARGS__
 
 #define BODY(fn) static __always_inline int done_##fn(void *ctx, const u64 *arg, s64 result)
-#define ENTRY_BODY(fn) static __always_inline int begun_##fn(const u64 *arg)
+#define ENTRY_BODY(fn) static __always_inline int begun_##fn(void *ctx, const u64 *arg)
 
 #define ON_FIRST(fn, flags) ON_FIRST_CALL(fn, flags, remember(CALL_##fn, NO_FD, NO_FD))
 #define ON_FIRST_FD(fn, flags) ON_FIRST_CALL(fn, flags, remember(CALL_##fn, arg[0], NO_FD))
@@ -155,7 +155,7 @@ static __always_inline u64 unpacked_flags(u64 kept)
 #define AT_ENTRY(fn)                     \
 	KFUNC_PROBE(fn)                  \
 	{                                \
-		return begun_##fn(ctx);  \
+		return begun_##fn(ctx, ctx);  \
 	}
 
 #elif defined(MODE_KPROBE)
@@ -220,7 +220,7 @@ static __always_inline bool take_call(u32 function, struct call *call)
 	int enter_##fn(struct pt_regs *ctx)              \
 	{                                                \
 		struct call call = first_arguments(ctx); \
-		return begun_##fn(call.arg);             \
+		return begun_##fn(ctx, call.arg);             \
 	}
 
 #endif

@@ -4,6 +4,7 @@
 #include "fds/census.c"
 #include "file/operations.c"
 #include "spotlight/list.c"
+#include "spotlight/origins.c"
 #include "socket/socket.c"
 #include "syscalls/syscalls.c"
 #include "syscalls/aio.c"

@@ -42,6 +42,8 @@ FIELDS: dict[str, dict[str, str]] = {
         "i_ino": "u64",
         "i_mode": "u16",
         "i_rdev": "u32",
+        "i_nlink": "u32",
+        "i_blocks": "u64",
         "i_sb": "struct super_block *",
         "i_private": "void *",
     },
@@ -125,11 +127,14 @@ FIELDS: dict[str, dict[str, str]] = {
         "sk_ack_backlog": "u32",
         "sk_max_ack_backlog": "u32",
         "sk_drops": "struct { int counter; }",
+        "sk_backlog": "struct { struct { int counter; } rmem_alloc; }",
+        "sk_wmem_alloc": "struct { struct { int counter; } refs; }",
         "sk_peer_pid": "struct pid *",
     },
     "request_sock_queue": {"qlen": "struct { int counter; }"},
     "inet_connection_sock": {"icsk_accept_queue": "struct request_sock_queue"},
     "tcp_sock": {"rcv_nxt": "u32", "copied_seq": "u32", "write_seq": "u32", "snd_una": "u32"},
+    "pipe_inode_info": {"head": "u32", "tail": "u32"},
     "unix_address": {"len": "u32", "name": "char[1]"},
     "unix_sock": {"addr": "struct unix_address *", "peer": "struct sock *"},
     "mptcp_sock": {"first": "const struct sock *"},
@@ -189,6 +194,7 @@ OPTIONAL_STRUCTS = {
     "io_ring_ctx",
     "request_sock_queue",
     "inet_connection_sock",
+    "pipe_inode_info",
 }
 
 

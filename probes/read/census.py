@@ -9,7 +9,7 @@ hides is not readable.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from fdscope.probes.schema.taxonomy import FdType, Stdio, TcpState
 
 PROGRAM = "on_census"
 _NO_FD_TYPE = 0xFF
+_BLOCK_BYTES = 512
+"""The unit of i_blocks."""
 _FOUND = 1
 _DTYPE = dtype("census")
 
@@ -36,6 +38,43 @@ class Listening:
     """The same, divided by the backlog, of the socket with the fullest queue."""
     drops: int
     """Connections and handshakes that these sockets have dropped."""
+
+
+class Queue(NamedTuple):
+    """What waits in the descriptors of one type, in bytes."""
+
+    unread: int
+    """For this process to read."""
+    unsent: int
+    """That this process has written, and that is still on this side."""
+    most_unread: int
+    """Of the fullest descriptor."""
+    most_unsent: int
+
+    def plus(self, other: "Queue") -> "Queue":
+        """Of both."""
+        return Queue(
+            self.unread + other.unread,
+            self.unsent + other.unsent,
+            max(self.most_unread, other.most_unread),
+            max(self.most_unsent, other.most_unsent),
+        )
+
+
+class Deleted(NamedTuple):
+    """Open files of one filesystem that have no name any more."""
+
+    files: int
+    """Descriptors."""
+    bytes: int
+    """Of their blocks; a file counts once for each descriptor."""
+
+    def plus(self, other: "Deleted") -> "Deleted":
+        """Both."""
+        return Deleted(self.files + other.files, self.bytes + other.bytes)
+
+
+EMPTY, NONE_DELETED = Queue(0, 0, 0, 0), Deleted(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +95,12 @@ class ProcessFds:
     """Descriptors of TCP sockets by state; handshakes of the listening ones as SYN_RECV."""
     listening: Listening | None = None
     """None if no TCP socket listens."""
+    queues: Mapping[FdType, Queue] = field(default_factory=dict)
+    """Where something waits. TCP: bytes; other sockets: memory of the messages; pipes: pages."""
+    deleted: Mapping[int, Deleted] = field(default_factory=dict)
+    """By the number of the filesystem's device; 0 for all beyond the first three."""
+    memfd_bytes: int = 0
+    """Memory of the memfds; one that has a descriptor more counts once more."""
 
     @property
     def total(self) -> int:
@@ -74,7 +119,7 @@ class Census(FdTables[ProcessFds]):
 
     def _walk(self, directory: int) -> ProcessFds | Missing:
         counts = np.zeros(len(FdType), "<u8")
-        tcp = _Tcp()
+        tcp, held = _Tcp(), _Held()
         position = permission_groups = 0
         while True:
             if libbpf.run(self._program, (directory, position)) != _FOUND:
@@ -84,6 +129,8 @@ class Census(FdTables[ProcessFds]):
             permission_groups += int(found["permission_groups"])
             if found["count"][FdType.TCP]:
                 tcp.add(found)
+            if found["holds"]:
+                held.add(found)
             position = int(found["position"])
             if position >= found["end"]:
                 break
@@ -99,7 +146,31 @@ class Census(FdTables[ProcessFds]):
             permission_groups,
             tcp.states(),
             tcp.listening(),
+            held.queues,
+            held.deleted,
+            held.memfd_bytes,
         )
+
+
+class _Held:
+    """Sums what several runs found in queues and in files without a name."""
+
+    def __init__(self) -> None:
+        self.queues: dict[FdType, Queue] = {}
+        self.deleted: dict[int, Deleted] = {}
+        self.memfd_bytes = 0
+
+    def add(self, found: Any) -> None:
+        """Add a record of the census."""
+        for number, row in enumerate(found["queue"].tolist()):
+            if row[0] or row[1]:
+                fd_type = FdType(FdType.FIFO + number)
+                self.queues[fd_type] = self.queues.get(fd_type, EMPTY).plus(Queue(*row))
+        for device, files, blocks in found["unnamed"].tolist():
+            if files:
+                known = self.deleted.get(device, NONE_DELETED)
+                self.deleted[device] = known.plus(Deleted(files, blocks * _BLOCK_BYTES))
+        self.memfd_bytes += int(found["memfd_blocks"]) * _BLOCK_BYTES
 
 
 class _Tcp:

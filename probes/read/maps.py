@@ -95,6 +95,14 @@ class HashMap:
         return value[0]
 
     @undisturbed()
+    def remove(self, key: int) -> None:
+        """Remove the entry of a key that is a u32, if there is one: for maps without batches."""
+        wanted = ctypes.c_uint32(key)
+        result = libbpf().bpf_map_delete_elem(self.fd, ctypes.byref(wanted))
+        if result < 0 and ctypes.get_errno() != errno.ENOENT:
+            raise failed("cannot delete from a BPF map")
+
+    @undisturbed()
     def put(self, key: Any, value: Any, new: bool = False) -> None:
         """Set the value of a key, both as arrays of one; OSError if refused.
 

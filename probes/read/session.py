@@ -24,6 +24,7 @@ from fdscope.probes.read.events import Events
 from fdscope.probes.read.files import FileLister
 from fdscope.probes.read.maps import Array, OpenMaps, over_cpus
 from fdscope.probes.read.operations import OperationsReader
+from fdscope.probes.read.origins import OriginMaps
 from fdscope.probes.read.spotlight import Spotlight
 from fdscope.probes.read.stacks import Stacks
 from fdscope.probes.schema.records import dtype
@@ -42,7 +43,17 @@ from fdscope.probes.schema.taxonomy import Layer, Loss, Mode
 _GRACE_SECONDS = 5
 
 
-def _spotlight(opened: OpenMaps) -> Spotlight:
+def _spotlight(opened: OpenMaps, with_origins: bool) -> Spotlight:
+    origins = (
+        OriginMaps(
+            opened.hash_map("origins"),
+            opened.hash_map("opened_fds"),
+            opened.hash_map("user_stacks"),
+            opened.hash_map("pythons"),
+        )
+        if with_origins
+        else None
+    )
     return Spotlight(
         opened.per_cpu_array("watching"),
         {
@@ -53,6 +64,7 @@ def _spotlight(opened: OpenMaps) -> Spotlight:
             "file_amounts": opened.hash_map("file_amounts"),
             "file_names": opened.hash_map("file_names"),
         },
+        origins,
     )
 
 
@@ -114,7 +126,7 @@ class Session:
         )
         """The events of the journal; None without it."""
         self._latency = opened.per_cpu_array("latency") if settings.latency else None
-        self.spotlight = _spotlight(opened) if settings.spotlight else None
+        self.spotlight = _spotlight(opened, settings.origins) if settings.spotlight else None
         """The watched processes; None without them."""
         self._stacks = (
             Stacks(opened.hash_map("stacks"), opened.hash_map("stack_samples"))

@@ -16,11 +16,15 @@ import numpy as np
 
 from fdscope.probes.read.files import ends_of, name_of, place_of
 from fdscope.probes.read.maps import HashMap, PerCpuArray
+from fdscope.probes.read.origins import OriginMaps
 from fdscope.probes.schema.files import (
+    Depth,
     Done,
     FileKey,
     Name,
     Operation,
+    Origins,
+    Python,
     Watched,
     WatchedFile,
     WatchedProcess,
@@ -39,8 +43,11 @@ class NoLeaseError(Exception):
 class Spotlight:
     """The maps of watched processes; calls may come from any thread."""
 
-    def __init__(self, watching: PerCpuArray, hashes: dict[str, HashMap]) -> None:
+    def __init__(
+        self, watching: PerCpuArray, hashes: dict[str, HashMap], origins: OriginMaps | None
+    ) -> None:
         """``hashes``: the maps of the spotlight by name."""
+        self._origins = origins
         self._lock = threading.Lock()
         self._watching = HashMap(watching.fd, dtype("u32"), dtype("u64"), 1)
         self._watched = hashes["watched"]
@@ -61,8 +68,25 @@ class Spotlight:
             self._set(self._leases | 1 << number)
         return number
 
-    def watch(self, lease: int, process: ProcessKey, name: bytes, follow: bool) -> None:
-        """Watch a process, and its future children if ``follow``; OSError if the map is full."""
+    @property
+    def knows_origins(self) -> bool:
+        """True if it can be asked where descriptors are opened."""
+        return self._origins is not None
+
+    def watch(
+        self,
+        lease: int,
+        process: ProcessKey,
+        name: bytes,
+        follow: bool,
+        origins: Depth | None = None,
+        python: Python | None = None,
+    ) -> None:
+        """Watch a process, and its future children if ``follow``; OSError if the map is full.
+
+        ``origins``: also where it opens descriptors, and how stacks are told apart.
+        ``python``: its interpreter, for the frames of that.
+        """
         bit = np.uint64(1 << lease)
         with self._lock:
             watch = np.zeros(1, dtype("watch"))
@@ -72,6 +96,11 @@ class Spotlight:
             watch["watchers"] |= bit
             if follow:
                 watch["followers"] |= bit
+            if origins is not None:
+                watch["origins"] |= bit
+                watch["by_depth"] = origins is Depth.TELLS
+                if python is not None and self._origins:
+                    self._origins.set_python(process, python)
             key = np.array([process], dtype("process_key"))
             details = np.zeros(1, dtype("watched_process"))
             details["born"] = time.monotonic_ns()
@@ -94,6 +123,7 @@ class Spotlight:
                 left = np.array([value])
                 left["watchers"] &= ~bit
                 left["followers"] &= ~bit
+                left["origins"] &= ~bit
                 if left["watchers"][0]:
                     self._watched.put(np.array([key]), left)
                 else:
@@ -110,6 +140,8 @@ class Spotlight:
     def _drop(self, owners: Any) -> None:
         """Remove all that is kept of these processes."""
         self._processes.delete(owners)
+        if self._origins:
+            self._origins.drop({ProcessKey(*key) for key in owners.tolist()})
         tgids = owners["tgid"]
         for of in (self._held, self._files, self._amounts, self._names):
             keys, _ = of.read()
@@ -119,6 +151,13 @@ class Spotlight:
             else:
                 mine = np.isin(inner["tgid"], tgids)
             of.delete(keys[mine])
+
+    def origins(self) -> dict[ProcessKey, Origins]:
+        """Where the processes of which that was asked have opened descriptors."""
+        if self._origins is None:
+            return {}
+        with self._lock:
+            return self._origins.read()
 
     def read(self) -> Watched:
         """All that is known of the watched processes; OSError if the kernel refuses.
@@ -210,6 +249,7 @@ def _process(key: Any, value: Any, leases: dict[ProcessKey, int]) -> WatchedProc
         int(value["ended"]),
         Amount(int(value["lost"]["operations"]), int(value["lost"]["bytes"])),
         leases.get(owner, 0),
+        int(value["without_origin"]),
     )
 
 

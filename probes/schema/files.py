@@ -4,6 +4,7 @@
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import NamedTuple
 
 from fdscope.probes.schema.snapshot import Amount, Process, ProcessKey
@@ -122,6 +123,8 @@ class WatchedProcess:
     """What had no room under its files."""
     leases: int
     """Bits of those that watch it."""
+    without_origin: int = 0
+    """Opened descriptors that have no room among the origins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,95 @@ class OpenFds:
     key: ProcessKey
     process: Process
     fds: tuple[OpenFd, ...]
+
+
+class Depth(Enum):
+    """Whether the depth of a stack is part of what tells it from others."""
+
+    TELLS = "tells"
+    """There are few stacks in memory, and frame pointers may be missing."""
+    IS_RANDOM = "is random"
+    """As with goroutines, which have a stack each."""
+
+
+class OriginKey(NamedTuple):
+    """What openings of one origin have in common."""
+
+    stack_pointer: int
+    """Of the thread; 0 where the frames tell stacks apart."""
+    place: int
+    """A hash over the frames of Python; 0 for none."""
+    stack: int
+    """Number of the stack by frame pointers."""
+    fd_type: FdType
+    birth: Birth
+
+
+class Registers(NamedTuple):
+    """Of a thread in user mode."""
+
+    instruction: int
+    stack_pointer: int
+    frame: int
+    """The frame pointer, if the program uses it as one."""
+    link: int
+    """Of arm64: where the innermost function returns to."""
+    saved: tuple[int, ...]
+    """Of x86: rbx and r12 to r15."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Openings of descriptors by one call stack."""
+
+    opened: int
+    """How many."""
+    frames: tuple[int, ...]
+    """Addresses by frame pointers, innermost first; empty if the kernel could not keep them."""
+    registers: Registers
+    """When it was first seen."""
+    sample: bytes
+    """The top of the stack then; empty if it was not read."""
+    python: tuple[tuple[int, int], ...] = ()
+    """Frames of Python, innermost first: addresses of a code object and of an instruction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Python:
+    """An interpreter of Python in a process, and where its structs have their fields."""
+
+    threads: int
+    """Address of the pointer to its first thread."""
+    namespace_device: int
+    namespace_inode: int
+    """Of the pid namespace in which threads have the numbers that the interpreter knows."""
+    next: int
+    number: int
+    frame: int
+    inner: int | None
+    """In what the thread points at; None if it points at the frame itself."""
+    previous: int
+    code: int
+    instruction: int
+
+
+class Opened(NamedTuple):
+    """A descriptor as it was last opened: it may be closed."""
+
+    file: int
+    """Address of its struct file."""
+    at: int
+    """Nanoseconds of the monotonic clock."""
+    origin: OriginKey
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where a process has opened its descriptors since it is watched."""
+
+    origins: Mapping[OriginKey, Origin]
+    opened: Mapping[int, Opened]
+    """By number of the descriptor."""
 
 
 INTERNET_FAMILIES = (socket.AF_INET, socket.AF_INET6)

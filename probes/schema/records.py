@@ -13,6 +13,9 @@ CGROUP_NAME_BYTES = 256
 CGROUPS_A_CALL = 32
 """A cgroup and its ancestors: as many as one run of a program reads."""
 FILESYSTEM_NAME_BYTES = 32
+QUEUES = 16
+"""Room for the fd types that have queues, from FIFO on; a power of 2."""
+UNNAMED_FILESYSTEMS = 4
 TCP_STATES = 16
 """Room for each state of a TCP socket; a power of 2, to keep what is read within it."""
 EVENT_PARENTS = 8
@@ -33,6 +36,14 @@ LIST_ENTRIES = 512
 NAME_PARTS = 20
 """Parts of a file's name: so many times 256 bytes hold any path that can be opened at once."""
 STACK_DEPTH = 32
+USER_STACK_DEPTH = 64
+USER_STACK_ENTRIES = 1024
+"""Room for distinct stacks of watched processes; a power of 2 too."""
+SAMPLE_PARTS, SAMPLE_PART_BYTES = 16, 512
+"""The top of a stack in user memory: parts that are read one after the other."""
+PYTHON_FRAMES, PYTHON_THREADS = 16, 64
+"""Frames of a thread of Python that are read, and threads among which it is found."""
+NO_FIELD = 0xFFFF
 STACK_ENTRIES = 8192
 """Room for distinct stacks; a power of 2, as the kernel wants it."""
 NO_STACK = 0xFFFFFFFF
@@ -215,7 +226,13 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         (f"comm[{COMM_BYTES}]", "char"),
     ],
     # value of `watched`: the leases that watch the process, and those that follow its children
-    "watch": [("watchers", "u64"), ("followers", "u64")],
+    "watch": [
+        ("watchers", "u64"),
+        ("followers", "u64"),
+        # leases that want to know where descriptors are opened; and whether the stack's depth tells
+        ("origins", "u64"),
+        ("by_depth", "u64"),
+    ],
     # value of `watched_processes`: times are of the monotonic clock, 0 for not yet
     "watched_process": [
         ("parent", "struct process_key"),
@@ -223,8 +240,53 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         ("execed", "u64"),
         ("ended", "u64"),
         ("lost", "struct amount"),
+        # opened descriptors that have no room among the origins
+        ("without_origin", "u64"),
         (f"comm[{COMM_BYTES}]", "char"),
     ],
+    # key and value of `origins`: openings by one stack, and a sample of it; `place`: a hash over
+    # the frames of Python; `saved`: of x86, the registers rbx and r12 to r15; `link`: of arm64
+    "origin_key": [
+        ("owner", "struct process_key"),
+        ("stack_pointer", "u64"),
+        ("place", "u64"),
+        ("stack", "u32"),
+        ("fd_type", "u8"),
+        ("birth", "u8"),
+        ("unused", "u16"),
+    ],
+    "origin": [
+        ("opened", "u64"),
+        ("instruction", "u64"),
+        ("stack_pointer", "u64"),
+        ("frame", "u64"),
+        ("link", "u64"),
+        ("saved[5]", "u64"),
+        ("parts", "u32"),
+        ("python_frames", "u32"),
+        (f"python[{2 * PYTHON_FRAMES}]", "u64"),
+        (f"sample[{SAMPLE_PARTS * SAMPLE_PART_BYTES}]", "u8"),
+    ],
+    # key and value of `opened_fds`: a descriptor as it was last opened
+    "opened_fd_key": [("owner", "struct process_key"), ("fd", "u32"), ("unused", "u32")],
+    "opened_fd": [("file", "u64"), ("at", "u64"), ("origin", "struct origin_key")],
+    # value of `pythons`: an interpreter of Python, and where the fields of its structs are;
+    # `inner`: NO_FIELD where the thread has the frame itself
+    "python": [
+        ("threads", "u64"),
+        ("namespace_device", "u64"),
+        ("namespace_inode", "u64"),
+        ("next", "u16"),
+        ("number", "u16"),
+        ("frame", "u16"),
+        ("inner", "u16"),
+        ("previous", "u16"),
+        ("code", "u16"),
+        ("instruction", "u16"),
+        ("unused", "u16"),
+    ],
+    # value of `user_stacks`, innermost first
+    "user_stack": [(f"address[{USER_STACK_DEPTH}]", "u64")],
     # key and value of `held_files`: the file that a process holds at this address now
     "held_key": [("file", "u64"), ("owner", "struct process_key")],
     "held": [("born", "u64"), ("inode", "u64")],
@@ -321,6 +383,15 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         (f"entry[{LIST_ENTRIES}]", "struct open_file"),
     ],
     "name_part": [(f"text[{NAME_PART_BYTES}]", "char")],
+    # in `census`: what waits in the queues of all descriptors of a type, and the fullest ones
+    "queue": [
+        ("received", "u64"),
+        ("sent", "u64"),
+        ("most_received", "u32"),
+        ("most_sent", "u32"),
+    ],
+    # in `census`: files without a name of one filesystem, and their blocks of 512 bytes
+    "unnamed": [("device", "u32"), ("files", "u32"), ("blocks", "u64")],
     # value of `census`: the descriptors of one process from a position on
     "census": [
         ("owner", "struct process_key"),
@@ -337,6 +408,13 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         ("drops", "u64"),
         ("fullest_waiting", "u32"),
         ("fullest_most", "u32"),
+        # 1 if any of the following is not 0
+        ("holds", "u32"),
+        # by fd type, from FIFO on
+        (f"queue[{QUEUES}]", "struct queue"),
+        # the last place is for all further filesystems
+        (f"unnamed[{UNNAMED_FILESYSTEMS}]", "struct unnamed"),
+        ("memfd_blocks", "u64"),
         _COUNTS,
     ],
 }

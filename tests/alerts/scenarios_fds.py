@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Open fds: leaks, limits, stdio, new fd types."""
 
-from fdscope.exporter.catalog import fds, sockets
+from fdscope.exporter.catalog import fds, held, sockets
 from tests.alerts.scenario import MINUTES_OF_A_DAY, Alarm, Scenario, Series, series
 
 WEB = {"process": "webd", "pid": "7", "unit": "web.service"}
@@ -176,6 +176,22 @@ def _sockets() -> tuple[Scenario, ...]:
     )
 
 
+def _held() -> tuple[Scenario, ...]:
+    def deleted(about: str, values: str, fires: bool = False) -> Scenario:
+        alert = "FdscopeDeletedFilesHold"
+        told = (series(held.DELETED_BYTES, values, **WEB, device="vda1"),)
+        alarm = Alarm(alert, "warning", WEB | {"device": "vda1"})
+        return Scenario(about, alert, 90, told, (alarm,) if fires else ())
+
+    return (
+        deleted("a log that was rotated away", "_x20 2000000000x80", fires=True),
+        deleted("it is written on", "2000000000+100000000x100", fires=True),
+        deleted("small files", "10000000x100"),
+        deleted("for some minutes", "_x60 2000000000x40"),
+        deleted("temporary files that come and go", "2000000000x29 0 " * 4),
+    )
+
+
 def _host() -> tuple[Scenario, ...]:
     def files(about: str, used: str, *fires: Alarm) -> Scenario:
         told = series(fds.HOST_FILES, used), series(fds.HOST_MAX_FILES, "1000x15")
@@ -245,6 +261,7 @@ SCENARIOS = (
     *_refused(),
     *_restarts(),
     *_sockets(),
+    *_held(),
     *_host(),
     *_stdio(),
     *_new_types(),

@@ -29,6 +29,14 @@ _ONE = (
     " {{ $labels.instance }}"
 )
 
+_FIND = " `sudo fdscope leaks {{ $labels.pid }}` shows the code that opens them."
+# A process chooses its name: it must not become part of a command that somebody copies.
+_FIND_BY_NAME = " `sudo fdscope leaks PID` shows the code that opens them."
+_FIND_IF_PID = (
+    " `sudo fdscope leaks {{ with $labels.pid }}{{ . }}{{ else }}PID{{ end }}` shows the code that"
+    " opens them."
+)
+
 
 def _open_fds() -> str:
     return keep("sum", fds.OPEN_FDS, _OWNER, select(fds.OPEN_FDS, pid=differs("")))
@@ -133,7 +141,8 @@ def _soon(settings: Settings, many: Record, paces: tuple[Record, Record]) -> Ale
         expression,
         "A process runs out of file descriptors within minutes.",
         f"{_ONE} opens more than it closes without a pause. At this pace it reaches its limit"
-        " (RLIMIT_NOFILE) in {{ $value | humanizeDuration }}; then open, socket and accept fail.",
+        " (RLIMIT_NOFILE) in {{ $value | humanizeDuration }}; then open, socket and accept fail."
+        + _FIND,
         UNUSUAL,
         _OWNER,
     )
@@ -153,7 +162,7 @@ def _refused(settings: Settings) -> Alert:
         "{{ $labels.process }}{{ with $labels.unit }} ({{ . }}){{ end }} on {{ $labels.instance }}:"
         f" {{{{ $value | humanize }}}} calls were refused in the last {window}"
         " ({{ $labels.errno }}). EMFILE is the limit of the process (RLIMIT_NOFILE), ENFILE that of"
-        " the host (fs.file-max). The process may have ended since.",
+        " the host (fs.file-max). The process may have ended since." + _FIND_BY_NAME,
         UNUSUAL,
         labels,
     )
@@ -181,7 +190,7 @@ and {_PROGRAM} {refused} > 0""",
         "A program runs out of file descriptors, ends and starts again.",
         "{{ $value }} processes of {{ $labels.process }}{{ with $labels.unit }} ({{ . }}){{ end }}"
         f" on {{{{ $labels.instance }}}} ended in the last {restarts.window} with their file"
-        " descriptors used up, and it runs again: a leak that each restart hides.",
+        " descriptors used up, and it runs again: a leak that each restart hides." + _FIND_BY_NAME,
         UNUSUAL,
         ("process", "unit"),
     )
@@ -211,7 +220,7 @@ def _leak(settings: Settings, many: Record) -> Alert:
         expression,
         "The open file descriptors of a process grow towards its limit.",
         f"{_ONE} has opened more than it closed for {leak.window} or longer; at this pace it"
-        " reaches its limit (RLIMIT_NOFILE) in {{ $value | humanizeDuration }}.",
+        " reaches its limit (RLIMIT_NOFILE) in {{ $value | humanizeDuration }}." + _FIND,
         UNUSUAL,
         _OWNER,
         leak.hold,
@@ -234,7 +243,8 @@ or {_NAME} (
         "A process is about to run out of file descriptors.",
         "{{ $labels.process }} {{ with $labels.pid }}(pid {{ . }}) {{ end }}on"
         " {{ $labels.instance }} has {{ $value | humanizePercentage }} of the file descriptors"
-        " open that its limit allows (RLIMIT_NOFILE). At the limit, open, socket and accept fail.",
+        " open that its limit allows (RLIMIT_NOFILE). At the limit, open, socket and accept fail."
+        + _FIND_IF_PID,
         HOST,
         _OWNER,
         limit.hold,

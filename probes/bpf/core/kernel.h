@@ -41,6 +41,7 @@
 #define PF_IO_WORKER 0x10
 #define PF_KTHREAD 0x200000
 
+#define FMODE_READ 0x1
 #define FMODE_WRITE 0x2
 #define FMODE_PATH 0x4000
 #endif
@@ -376,19 +377,27 @@ static __always_inline u64 syscall_argument(const struct pt_regs *regs, u32 inde
 #define THREAD_SIZE (4 * 4096) /* arch/x86/include/asm/page_64_types.h, without KASAN */
 #endif
 
-/* The system call in flight, or the last one. */
-static __always_inline struct syscall_entry current_syscall(void)
+/* The registers of the current task in user mode; NULL where the kernel does not tell. */
+static __always_inline const struct pt_regs *user_registers(void)
 {
-	struct pt_regs *regs;
 #ifdef HAVE_TASK_PT_REGS
-	regs = (struct pt_regs *)bpf_task_pt_regs(this_task());
+	return (const struct pt_regs *)bpf_task_pt_regs(this_task());
 #elif !defined(MACHINE_aarch64)
 	char *stack;
 
 	TASK_READ(stack, &this_task()->stack);
-	regs = (struct pt_regs *)(stack + THREAD_SIZE) - 1;
+	return (const struct pt_regs *)(stack + THREAD_SIZE) - 1;
+#else
+	return NULL;
+#endif
+}
+
+/* The system call in flight, or the last one. */
+static __always_inline struct syscall_entry current_syscall(void)
+{
+#if defined(HAVE_TASK_PT_REGS) || !defined(MACHINE_aarch64)
+	return syscall_entry(user_registers());
 #else
 	return (struct syscall_entry){.number = NO_SYSCALL};
 #endif
-	return syscall_entry(regs);
 }

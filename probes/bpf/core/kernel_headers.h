@@ -15,6 +15,7 @@
 #include <linux/fdtable.h>
 #include <linux/net.h>
 #include <linux/netdevice.h>
+#include <linux/pipe_fs_i.h>
 #include <net/dst.h>
 #include <net/sock.h>
 #include <net/inet_connection_sock.h>

@@ -69,6 +69,113 @@ static __always_inline void look_at_tcp(struct census *found, const struct file 
 		look_at_listener(found, sk);
 }
 
+/* Bytes that TCP has for the program, and that it still has to send; memory of other sockets. */
+static __always_inline void read_socket_queues(const struct file *file, u32 fd_type, u32 *received,
+					       u32 *sent)
+{
+	const struct sock *sk = sock_of(socket_of(file));
+	u32 next = 0, copied = 0, written = 0, acknowledged = 0;
+	u8 state = 0;
+
+	if (!sk)
+		return;
+#ifdef HAVE_tcp_sock_copied_seq
+	if (fd_type == FD_TYPE_TCP) {
+		const struct tcp_sock *tcp = (const struct tcp_sock *)(first_subflow(sk) ?: sk);
+
+		PROBE_READ(state, &sk->__sk_common.skc_state);
+		if (state == TCP_LISTEN)
+			return;
+		PROBE_READ(next, &tcp->rcv_nxt);
+		PROBE_READ(copied, &tcp->copied_seq);
+		PROBE_READ(written, &tcp->write_seq);
+		PROBE_READ(acknowledged, &tcp->snd_una);
+		*received = next - copied;
+		*sent = written - acknowledged;
+		return;
+	}
+#endif
+	PROBE_READ(*received, &sk->sk_backlog.rmem_alloc.counter);
+	PROBE_READ(*sent, &sk->sk_wmem_alloc.refs.counter);
+	if (*sent)
+		(*sent)--; /* the socket's own reference */
+}
+
+/* Pages of a pipe that hold what was not read: for the reading end, or the writing one. */
+static __always_inline void read_pipe_queue(const struct file *file, u32 *received, u32 *sent)
+{
+	const struct pipe_inode_info *pipe = NULL;
+	u32 head = 0, tail = 0, mode;
+
+	PROBE_READ(pipe, &file->private_data);
+	if (!pipe)
+		return;
+	PROBE_READ(head, &pipe->head);
+	PROBE_READ(tail, &pipe->tail);
+	if (head == tail)
+		return;
+	mode = file_mode(file);
+	if (mode & FMODE_READ)
+		*received = (head - tail) * PAGE_BYTES;
+	if (mode & FMODE_WRITE)
+		*sent = (head - tail) * PAGE_BYTES;
+}
+
+static __always_inline void look_at_queues(struct census *found, const struct file *file,
+					   u32 fd_type)
+{
+	struct queue *queue = &found->queue[(fd_type - FD_TYPE_FIFO) & QUEUE_MASK];
+	u32 received = 0, sent = 0;
+
+	if (fd_type == FD_TYPE_FIFO)
+		read_pipe_queue(file, &received, &sent);
+	else
+		read_socket_queues(file, fd_type, &received, &sent);
+	if (!received && !sent)
+		return;
+	found->holds = 1;
+	queue->received += received;
+	queue->sent += sent;
+	if (received > queue->most_received)
+		queue->most_received = received;
+	if (sent > queue->most_sent)
+		queue->most_sent = sent;
+}
+
+/* A file of which no name is left holds its blocks as long as it is open. */
+static __always_inline void look_at_blocks(struct census *found, const struct file *file,
+					   u32 fd_type)
+{
+	const struct super_block *sb = NULL;
+	const struct inode *inode = NULL;
+	u32 names = 1, device = 0, i;
+	u64 blocks = 0;
+
+	PROBE_READ(inode, &file->f_inode);
+	PROBE_READ(names, &inode->i_nlink);
+	if (names)
+		return;
+	found->holds = 1;
+	PROBE_READ(blocks, &inode->i_blocks);
+	if (fd_type == FD_TYPE_MEMFD) {
+		found->memfd_blocks += blocks;
+		return;
+	}
+	PROBE_READ(sb, &inode->i_sb);
+	PROBE_READ(device, &sb->s_dev);
+#pragma unroll
+	for (i = 0; i < UNNAMED_FILESYSTEMS; i++) {
+		struct unnamed *place = &found->unnamed[i];
+
+		if (place->files && place->device != device && i < UNNAMED_FILESYSTEMS - 1)
+			continue;
+		place->device = i < UNNAMED_FILESYSTEMS - 1 ? device : 0;
+		place->files++;
+		place->blocks += blocks;
+		return;
+	}
+}
+
 /* One descriptor, or the rest of a word of the bitmap, which is read once. */
 static __always_inline void census_step(struct fd_walk *walk)
 {
@@ -92,11 +199,16 @@ static __always_inline void census_step(struct fd_walk *walk)
 		return;
 	if (walk->fd_type == FD_TYPE_FANOTIFY && is_permission_group(file))
 		walk->permission_groups++;
-	if (walk->fd_type != FD_TYPE_TCP)
-		return;
 	found = census.lookup(&zero);
-	if (found)
-		look_at_tcp(found, file);
+	if (!found)
+		return;
+	if (walk->fd_type == FD_TYPE_REGULAR || walk->fd_type == FD_TYPE_MEMFD) {
+		look_at_blocks(found, file, walk->fd_type);
+	} else if (walk->fd_type >= FD_TYPE_FIFO && walk->fd_type <= FD_TYPE_SOCKET_OTHER) {
+		look_at_queues(found, file, walk->fd_type);
+		if (walk->fd_type == FD_TYPE_TCP)
+			look_at_tcp(found, file);
+	}
 }
 
 /* Writes the answer for fdscope.probes.read.census. */

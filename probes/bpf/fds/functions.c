@@ -70,7 +70,7 @@ static __always_inline int no_free_fd(s64 result)
 /* void fd_install(unsigned int fd, struct file *file) */
 ON_ENTRY(fd_install)
 {
-	fd_opened(arg[0], (const struct file *)arg[1], current_birth());
+	fd_opened(ctx, arg[0], (const struct file *)arg[1], current_birth());
 	if (WATCHING)
 		watched_named(arg[0], (const struct file *)arg[1]);
 	return 0;
@@ -101,7 +101,7 @@ ON_RESULT(alloc_empty_file)
 ON_RETURN(do_dup2)
 {
 	if ((s32)result >= 0)
-		fd_opened(arg[2], (const struct file *)arg[1], current_birth());
+		fd_opened(ctx, arg[2], (const struct file *)arg[1], current_birth());
 	return 0;
 }
 

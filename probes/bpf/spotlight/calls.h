@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The spotlight: what the other programs call for processes that are watched. It is defined in
- * spotlight/watched.c and spotlight/names.c.
+ * spotlight/watched.c, spotlight/names.c and spotlight/origins.c.
  */
 #pragma once
 
@@ -23,6 +23,8 @@ static __always_inline void watched_operation(struct process_key owner, u32 acco
 					      u64 operations);
 static __always_inline void watched_opened(struct process_key owner, u32 fd,
 					   const struct file *file, u32 fd_type, u32 birth);
+static __always_inline void watched_origin(void *ctx, struct process_key owner, u32 fd,
+					   const struct file *file, u32 fd_type, u32 birth);
 static __always_inline void watched_closing(struct target *to, const struct file *file);
 static __always_inline void watched_closed(struct target closed, u32 cause);
 static __always_inline void watched_named(u32 fd, const struct file *file);
@@ -33,6 +35,7 @@ static __always_inline void watched_exited(void);
 #else
 #define watched_operation(...) do { } while (0)
 #define watched_opened(...) do { } while (0)
+#define watched_origin(...) do { } while (0)
 #define watched_closing(...) do { } while (0)
 #define watched_closed(...) do { } while (0)
 #define watched_named(...) do { } while (0)

@@ -13,12 +13,12 @@
 #define SECCOMP_FILTER_FLAG_NEW_LISTENER 8
 #define IORING_SETUP_REGISTERED_FD_ONLY (1 << 15)
 
-static __always_inline void fd_made(u32 fd, u32 birth)
+static __always_inline void fd_made(void *ctx, u32 fd, u32 birth)
 {
 	struct file *file = file_of(fd);
 
 	if (file)
-		fd_opened(fd, file, birth);
+		fd_opened(ctx, fd, file, birth);
 }
 
 /* False for a ring that is registered only: its process has no descriptor of it. */
@@ -71,7 +71,7 @@ int on_fd_made(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!call || !makes_fd(&now, call))
 		return 0;
-	fd_made(ctx->args[1], call->birth);
+	fd_made(ctx, ctx->args[1], call->birth);
 	if (WATCHING)
 		watched_named(ctx->args[1], file_of(ctx->args[1]));
 	return 0;
@@ -109,9 +109,9 @@ int on_fds_in_memory(struct bpf_raw_tracepoint_args *ctx)
 	size = call->birth == BIRTH_ANONYMOUS ? sizeof(fds[0]) : sizeof(fds);
 	if (!address || !read_user(fds, size, address))
 		return 0;
-	fd_made(fds[0], call->birth);
+	fd_made(ctx, fds[0], call->birth);
 	if (call->birth != BIRTH_ANONYMOUS)
-		fd_made(fds[1], call->birth);
+		fd_made(ctx, fds[1], call->birth);
 	return 0;
 }
 
@@ -164,7 +164,7 @@ int on_fd_ended(struct bpf_raw_tracepoint_args *ctx)
 	fd_closed(ended.fd_type, CAUSE_REPLACED);
 	if (WATCHING)
 		watched_closed(ended, CAUSE_REPLACED);
-	fd_made(result, BIRTH_DUP);
+	fd_made(ctx, result, BIRTH_DUP);
 	return 0;
 }
 
@@ -264,8 +264,8 @@ static __always_inline void note_received(struct control_walk *walk, u32 fd)
 }
 #endif
 
-static __always_inline void next_passed_fd(struct control_walk *walk, struct files_struct *files,
-					   struct process_key owner)
+static __always_inline void next_passed_fd(void *ctx, struct control_walk *walk,
+					   struct files_struct *files, struct process_key owner)
 {
 	struct file *file;
 	u32 fd = NO_FD;
@@ -279,7 +279,7 @@ static __always_inline void next_passed_fd(struct control_walk *walk, struct fil
 		account_of(this_task(), owner, ACCOUNT_FD_PASSED, file_fd_type(file), PASSING_SENT,
 			   0, 1);
 	} else {
-		fd_opened_by(owner, fd, file, BIRTH_SCM_RIGHTS);
+		fd_opened_by(ctx, owner, fd, file, BIRTH_SCM_RIGHTS);
 		note_received(walk, fd);
 	}
 }
@@ -290,11 +290,11 @@ static __always_inline bool control_is_left(const struct control_walk *walk)
 	       walk->control + (is_compat() ? 12 : 16) <= walk->control_end || walk->messages;
 }
 
-static __always_inline void control_step(struct control_walk *walk, struct files_struct *files,
-					 struct process_key owner)
+static __always_inline void control_step(void *ctx, struct control_walk *walk,
+					 struct files_struct *files, struct process_key owner)
 {
 	if (walk->fds + sizeof(u32) <= walk->fds_end)
-		next_passed_fd(walk, files, owner);
+		next_passed_fd(ctx, walk, files, owner);
 	else if (walk->control + (is_compat() ? 12 : 16) <= walk->control_end)
 		next_control_message(walk);
 	else if (walk->messages)
@@ -314,7 +314,7 @@ int on_control(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	}
 	for (i = 0; i < CONTROL_STEPS_A_CALL; i++)
-		control_step(walk, files, owner);
+		control_step(ctx, walk, files, owner);
 	if (!control_is_left(walk)) {
 		if (walk->received_count)
 			go_on(ctx, TAIL_CALL_RECEIVED);

@@ -10,10 +10,12 @@ import pytest
 from fdscope.exporter.accounts import census
 from fdscope.exporter.accounts.census import CensusTaker, Drift
 from fdscope.exporter.accounts.census_owners import CensusOwners
+from fdscope.exporter.accounts.devices import block_device
 from fdscope.exporter.accounts.processes import Owner
 from fdscope.exporter.families.fds import census_families, host_families
+from fdscope.exporter.families.held import held_families
 from fdscope.exporter.families.sockets import socket_families
-from fdscope.probes.read.census import Listening, ProcessFds
+from fdscope.probes.read.census import Deleted, Listening, ProcessFds, Queue
 from fdscope.probes.read.fd_tables import Missing
 from fdscope.probes.schema.snapshot import FdFlow, Process, ProcessKey
 from fdscope.probes.schema.taxonomy import FdType, Stdio, TcpState
@@ -255,3 +257,66 @@ def test_while_nobody_looks_the_next_census_is_late(monkeypatch: pytest.MonkeyPa
             taken.get(timeout=20)
     finally:
         taker.close()
+
+
+def test_queues_deleted_files_and_memory() -> None:
+    """Sums and the fullest one; nothing is shown where there is nothing."""
+    own, summed = Owner("a", "1", "u"), Owner("b", "", "")
+    held = {"queues": {FdType.TCP: Queue(5, 7, 4, 7)}, "deleted": {8 << 20 | 1: Deleted(2, 1024)}}
+    host = Host(
+        {
+            1: fds(1, {FdType.TCP: 3}, memfd_bytes=4096, **held),
+            2: fds(2, {FdType.TCP: 3}, **held),
+            3: fds(3, {FdType.FIFO: 3}, queues={FdType.FIFO: Queue(4096, 0, 4096, 0)}),
+            4: fds(4, {FdType.TCP: 3}, queues={FdType.TCP: Queue(1, 0, 1, 0)},
+                   deleted={0: Deleted(1, 0)}),
+            5: fds(5, {FdType.TCP: 1}),
+        }
+    )  # fmt: skip
+    taken = CensusTaker(host, host.flow).take()
+    assert taken is not None
+    owners = {key: own if key.tgid == 1 else summed for key in taken.processes}
+    found = {
+        (sample.name.removeprefix("fdscope_"), *(sample.labels.values())): sample.value
+        for family in held_families(taken, owners)
+        for sample in family.samples
+    }
+    a, b, device = ("a", "1", "u"), ("b", "", ""), block_device(8 << 20 | 1) or "8:1"
+    assert found == {
+        ("fd_unread_bytes", *a, "tcp"): 5,
+        ("fd_unread_bytes", *b, "tcp"): 6,
+        ("fd_unread_bytes", *b, "fifo"): 4096,
+        ("fd_unsent_bytes", *a, "tcp"): 7,
+        ("fd_unsent_bytes", *b, "tcp"): 7,
+        ("fd_most_unread_bytes", *a, "tcp"): 4,
+        ("fd_most_unread_bytes", *b, "tcp"): 4,
+        ("fd_most_unread_bytes", *b, "fifo"): 4096,
+        ("fd_most_unsent_bytes", *a, "tcp"): 7,
+        ("fd_most_unsent_bytes", *b, "tcp"): 7,
+        ("deleted_file_fds", *a, device): 2,
+        ("deleted_file_fds", *b, device): 2,
+        ("deleted_file_fds", *b, "other"): 1,
+        ("deleted_file_bytes", *a, device): 1024,
+        ("deleted_file_bytes", *b, device): 1024,
+        ("deleted_file_bytes", *b, "other"): 0,
+        ("memfd_bytes", *a): 4096,
+    }
+
+
+def test_queues_and_deleted_files_are_in_the_budget() -> None:
+    """Each series that they make counts."""
+    found = {
+        ProcessKey(n, 1): fds(
+            n,
+            {FdType.TCP: 1},
+            queues={FdType.TCP: Queue(1, 1, 1, 1)},
+            deleted={device: Deleted(1, 1) for device in range(3)},
+            memfd_bytes=1,
+        )
+        for n in range(100)
+    }
+    owners = CensusOwners(1000, lambda each: Owner(each.process.name.decode(), "", "")).choose(
+        found, 200
+    )
+    taken = census.Taken(found)
+    assert 0 < sum(len(family.samples) for family in held_families(taken, owners)) <= 200

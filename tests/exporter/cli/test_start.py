@@ -23,9 +23,15 @@ def loaded(*arguments: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("command", ["files", "run", "top", "events", "version"])
+@pytest.mark.parametrize("command", ["files", "run", "top", "leaks", "events", "version"])
 def test_a_client_loads_no_server_and_no_probes(command: str) -> None:
-    arguments = {"files": ("--all",), "run": ("true",), "top": ("--once",), "events": ("/x",)}
+    arguments = {
+        "files": ("--all",),
+        "run": ("true",),
+        "top": ("--once",),
+        "events": ("/x",),
+        "leaks": ("1",),
+    }
     control = () if command in ("events", "version") else ("--control=/no/such.sock",)
     got = loaded(command, *control, *arguments.get(command, ()))
     assert "fdscope" in got

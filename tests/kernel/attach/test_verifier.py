@@ -23,7 +23,7 @@ from tests.kernel.conftest import ROOMY, attached_with
 
 MOST_VERIFIED = 1_000_000
 """include/linux/bpf.h: BPF_COMPLEXITY_LIMIT_INSNS"""
-ALL_OF_IT = replace(ROOMY, latency=True, stacks_every=1, journal=True, spotlight=True)
+ALL_OF_IT = replace(ROOMY, latency=True, stacks_every=1, journal=True, spotlight=True, origins=True)
 
 
 def too_large(session: Session) -> dict[str, int]:
@@ -56,7 +56,12 @@ def programs(hook: Hook) -> list[str]:
 
 @pytest.mark.native  # where kprobe mode attaches, the tests above load them
 @pytest.mark.parametrize(
-    "settings", [Settings(), Settings(latency=True, stacks_every=1, journal=True)]
+    "settings",
+    [
+        Settings(),
+        Settings(latency=True, stacks_every=1, journal=True),
+        Settings(spotlight=True, origins=True),
+    ],
 )
 def test_every_program_of_kprobe_mode(settings: Settings) -> None:
     btf = Btf.read()

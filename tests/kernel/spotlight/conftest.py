@@ -23,7 +23,7 @@ from tests.kernel.spotlight.watching import Watching, watching
 @pytest.fixture(scope="package")
 def session() -> Iterator[Session]:
     """Probes that can watch processes."""
-    with attached_with(replace(ROOMY, spotlight=True)) as attached:
+    with attached_with(replace(ROOMY, spotlight=True, origins=True)) as attached:
         yield attached
 
 
