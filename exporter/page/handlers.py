@@ -16,13 +16,17 @@ from fdscope.exporter.page.doors import Doors
 from fdscope.exporter.page.feed import Feed
 from fdscope.exporter.page.files import File, files
 from fdscope.exporter.page.history import History
+from fdscope.exporter.page.watches import MOST_WATCHES, Watches
 from fdscope.exporter.settings.options import (
     DOORS_PATH,
     EVENTS_PATH,
     HISTORY_PATH,
     STATIC_PATH,
+    WATCH_PATH,
 )
+from fdscope.exporter.spotlight.protocol import NoProcessError
 from fdscope.probes.demonstration.doors import DoorsError
+from fdscope.probes.read.spotlight import NoLeaseError
 
 _POLICY = "; ".join(
     (
@@ -37,6 +41,7 @@ _POLICY = "; ".join(
     )
 )
 _TIME = re.compile("[0-9]{1,12}", re.ASCII)
+_PID = re.compile("[1-9][0-9]{0,9}", re.ASCII)
 _GZIP_LEVEL, _GZIP_FORMAT = 4, 31
 
 
@@ -45,6 +50,7 @@ class Details:
     """What is shown only to authenticated clients, unless the administrator shows it to all."""
 
     history: History
+    watches: Watches
     for_all: bool
 
     def refusal(self, handler: Handler) -> str | None:
@@ -123,23 +129,27 @@ class _Events(Handler):
         await self.deliver(self.finish())
 
 
-class _Doors(Handler):
+class _Changing(Handler):
+    """Changes something: only for requests of the page itself."""
+
     SUPPORTED_METHODS = ("POST",)
 
-    def initialize(self, access: Access, doors: Doors) -> None:  # type: ignore[override]
-        """Set the arguments from the route table."""
-        super().initialize(access)
-        self.doors = doors
-
     async def post(self) -> None:
-        """Run the demonstration, and send what was counted."""
+        """Answer, unless another site can have made the request."""
         if why := refusal(self.request, self.access.gate.knows_users):
             await self.send(f"{why}\n", status=403)
             return
         await self.get()
 
+
+class _Doors(_Changing):
+    def initialize(self, access: Access, doors: Doors) -> None:  # type: ignore[override]
+        """Set the arguments from the route table."""
+        super().initialize(access)
+        self.doors = doors
+
     async def respond(self) -> None:
-        """Send the lanes, or 503 with the reason."""
+        """Run the demonstration and send its lanes, or 503 with the reason."""
         try:
             lanes = await self.doors.lanes()
         except DoorsError as error:
@@ -172,6 +182,45 @@ class _History(Handler):
         await self.send(found, "application/json")
 
 
+class _Watch(_Changing):
+    def initialize(self, access: Access, details: Details) -> None:  # type: ignore[override]
+        """Set the arguments from the route table."""
+        super().initialize(access)
+        self.details = details
+
+    async def respond(self) -> None:
+        """Watch the process ``pid`` for some seconds more, and send its files."""
+        if why := self.details.refusal(self):
+            await self.send(f"{why}\n", status=403)
+            return
+        if not self.details.watches.can_watch:
+            await self.send(f"{_CANNOT_WATCH}\n", status=503)
+            return
+        pid = self.get_query_argument("pid", "")
+        if not _PID.fullmatch(pid):
+            await self.send("this needs the pid of a process: pid=NUMBER\n", status=400)
+            return
+        watches = self.details.watches
+        try:
+            document = await watches.process(int(pid))
+        except NoProcessError as error:
+            await self.send(f"{error}\n", status=404)
+        except CrowdedError:
+            pids = ", ".join(map(str, watches.pids))
+            why = f"{MOST_WATCHES} processes are watched for this page already: pid {pids}"
+            await self.send(f"{why}\n", status=503)
+        except (NoLeaseError, OSError) as error:
+            await self.send(f"{error}\n", status=503)
+        else:
+            await self.send(document, "application/json")
+
+
+_CANNOT_WATCH = (
+    "this exporter cannot watch processes: its log says why, or it was started before the web"
+    " configuration had users"
+)
+
+
 def _gzip(file: File) -> Iterator[bytes]:
     packer = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_FORMAT)
     for piece in file.pieces():
@@ -189,5 +238,6 @@ def routes(
         Route(EVENTS_PATH, _Events, {"feed": feed}),
         Route(DOORS_PATH, _Doors, {"doors": doors}),
         Route(HISTORY_PATH, _History, {"details": details}),
+        Route(WATCH_PATH, _Watch, {"details": details}),
         *(Route(STATIC_PATH + name, _File, {"file": file}) for name, file in files().items()),
     )
