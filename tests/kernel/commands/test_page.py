@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -239,6 +240,108 @@ def test_the_last_hour_and_a_file_of_it(page: "Page", tmp_path: Path) -> None:
     page.locator("#time").focus()
     page.keyboard.press("End")
     page.get_by_role("status").filter(has_text="live").wait_for()
+
+
+SUBJECT = """
+import os, socket, sys
+open("/proc/self/comm", "w").write("page-subject")
+for line in sys.stdin:
+    exec(line)
+    print(flush=True)
+"""
+
+
+@pytest.fixture
+def subject() -> Iterator["subprocess.Popen[str]"]:
+    """A process that runs each line of its standard input."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SUBJECT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        do(process, "pass")
+        yield process
+        process.kill()
+
+
+def do(process: "subprocess.Popen[str]", line: str) -> None:
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "\n"
+
+
+def written_by(address: str, name: str) -> int:
+    """Bytes that processes of a name wrote, as /metrics has them."""
+    with urllib.request.urlopen(f"{address}metrics") as answer:  # noqa: S310 - our own server
+        text = answer.read().decode()
+    pattern = rf'^fdscope_file_written_bytes_total{{.*process="{name}".*}} (\S+)$'
+    return sum(int(float(value)) for value in re.findall(pattern, text, re.MULTILINE))
+
+
+def watch(page: "Page", pid: int) -> None:
+    page.get_by_label("pid").fill(str(pid))
+    page.get_by_role("button", name="Watch it").press("Enter")
+    page.locator("#look-sums", has_text="page-subject").wait_for()
+
+
+def test_a_process_and_its_files(
+    page: "Page", exporter: tuple[str, int], subject: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    path = tmp_path / f"{HOSTILE}\x1b\u202e{'n' * 200}"
+    do(subject, "a, b = socket.socketpair()")
+    before = written_by(exporter[0], "page-subject")
+    watch(page, subject.pid)
+    do(subject, f"f = open({str(path)!r}, 'wb', 0); f.write(b'x' * 54321)")
+    do(subject, "a.send(b'y' * 111); b.recv(1000); k = [open('/etc/hostname') for _ in range(9)]")
+    row = page.locator("#fds tbody tr", has_text="54\u202f321 B")
+    row.wait_for()
+    assert f"{HOSTILE}\\x1b\\u202en" in row.inner_text()
+    assert page.locator("#look main, #look script, #fds b b").count() == 0
+    page.get_by_text("5 more of /etc/hostname: find it to see them.").wait_for()
+    said = page.locator("#look-sums").inner_text()
+    found = re.search(r"writes of ([0-9\u202f]+) B", said)
+    assert found, said
+    shown = int(found[1].replace("\u202f", ""))
+    assert shown == written_by(exporter[0], "page-subject") - before
+    page.locator(".life-label", has_text="regular /etc/hostname").nth(7).wait_for()
+    assert "of which" in page.locator("#life-said").inner_text()
+    row.get_by_role("button").first.press("Enter")
+    done = page.locator("#file-done tbody tr")
+    assert done.first.locator("td").all_inner_texts()[:5] == [
+        "read_write", "write", "done", "1", "54\u202f321 B"
+    ]  # fmt: skip
+    page.get_by_text("not measured here").wait_for()
+    page.get_by_role("region").get_by_role("button", name="Close").press("Enter")
+    # The focus is back where it was, and stays there while the table is filled again.
+    page.wait_for_timeout(5000)
+    assert HOSTILE in page.evaluate("document.activeElement.textContent")
+    nothing_is_wider_than_the_screen(page)
+    subject.kill()
+    page.locator("#look-status", has_text="has ended").wait_for()
+    page.get_by_role("button", name="Stop watching").click()
+    assert page.locator("#looked").is_hidden()
+
+
+@wide
+def test_a_click_on_a_process_watches_it(page: "Page") -> None:
+    page.locator(".choice", has_text="web-server").first.click()
+    row = page.locator("#fds tbody tr", has_text="tcp").filter(has_text="other end").first
+    row.wait_for()
+    row.get_by_role("button", name=re.compile(f"^{re.escape(HOSTILE)} ")).first.click()
+    page.locator("#look-sums", has_text=HOSTILE).wait_for()
+
+
+def test_what_cannot_be_watched_is_said(browser: "Browser", exporter: tuple[str, int]) -> None:
+    opened = browser.new_page()
+    opened.goto(exporter[0])
+    for typed, said in (
+        ("no number", "type the number of a process"),
+        (str(2**22 - 1), "there is no process with this pid"),
+    ):
+        opened.get_by_label("pid").fill(typed)
+        opened.get_by_role("button", name="Watch it").click()
+        opened.get_by_text(said).wait_for()
+    opened.close()
 
 
 @wide
