@@ -235,7 +235,10 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
             options,
             sockets,
             registry,
-            lambda: PageData(version(), mode, collector.attachments(), not_traced),
+            lambda: PageData(
+                *(version(), mode, collector.attachments(), not_traced),
+                *(collector.losses(), collector.selftest_rows),
+            ),
             collector.ready,
             protection,
             partial(doors.run, session),

@@ -14,7 +14,7 @@ from fdscope.exporter.http import handlers
 from fdscope.exporter.http.connections import Connections, LimitedServer
 from fdscope.exporter.http.scraper import Scraper
 from fdscope.exporter.http.systemd import Notifier
-from fdscope.exporter.page import PageData, render
+from fdscope.exporter.page import PageData, doctor, render
 from fdscope.exporter.page import handlers as page_handlers
 from fdscope.exporter.page.doors import Demonstration, Doors, no_demonstration
 from fdscope.exporter.page.feed import Feed
@@ -66,6 +66,7 @@ class Server:
         routes = (
             *page_handlers.routes(
                 lambda details: render(self._page(), path, details),
+                lambda: doctor.render(self._page(), path),
                 self.feed,
                 self._doors,
                 page_handlers.Details(self._history, self.watches, self._options.details),

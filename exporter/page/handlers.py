@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """HTTP for the live page: the page, its files, its events and its demonstration."""
 
+import asyncio
 import json
 import re
 import zlib
@@ -18,6 +19,7 @@ from fdscope.exporter.page.files import File, files
 from fdscope.exporter.page.history import History
 from fdscope.exporter.page.watches import MOST_WATCHES, Watches
 from fdscope.exporter.settings.options import (
+    DOCTOR_PATH,
     DOORS_PATH,
     EVENTS_PATH,
     HISTORY_PATH,
@@ -61,7 +63,15 @@ class Details:
         return foreign_name(handler.request, knows_users)
 
 
-class _Page(Handler):
+class _Html(Handler):
+    async def send_page(self, text: str) -> None:
+        """Send a page that loads nothing from elsewhere."""
+        self.set_header("Content-Security-Policy", _POLICY)
+        self.set_header("Referrer-Policy", "no-referrer")
+        await self.send(text, "text/html; charset=utf-8")
+
+
+class _Page(_Html):
     def initialize(  # type: ignore[override]
         self, access: Access, page: Callable[[bool], str], details: Details
     ) -> None:
@@ -72,10 +82,18 @@ class _Page(Handler):
 
     async def respond(self) -> None:
         """Send the page."""
-        self.set_header("Content-Security-Policy", _POLICY)
-        self.set_header("Referrer-Policy", "no-referrer")
-        details = self.details.refusal(self) is None
-        await self.send(self.page(details), "text/html; charset=utf-8")
+        await self.send_page(self.page(self.details.refusal(self) is None))
+
+
+class _Doctor(_Html):
+    def initialize(self, access: Access, page: Callable[[], str]) -> None:  # type: ignore[override]
+        """Set the arguments from the route table."""
+        super().initialize(access)
+        self.page = page
+
+    async def respond(self) -> None:
+        """Send the page."""
+        await self.send_page(await asyncio.to_thread(self.page))
 
 
 class _File(Handler):
@@ -230,11 +248,19 @@ def _gzip(file: File) -> Iterator[bytes]:
 
 
 def routes(
-    page: Callable[[bool], str], feed: Feed, doors: Doors, details: Details
+    page: Callable[[bool], str],
+    doctor: Callable[[], str],
+    feed: Feed,
+    doors: Doors,
+    details: Details,
 ) -> Sequence[Route]:
-    """The routes of the page; ``page`` returns its text, with details or without."""
+    """The routes of the page; ``page`` returns its text, with details or without.
+
+    ``doctor`` returns that of what is seen and what not; it is called in another thread.
+    """
     return (
         Route("/", _Page, {"page": page, "details": details}),
+        Route(DOCTOR_PATH, _Doctor, {"page": doctor}),
         Route(EVENTS_PATH, _Events, {"feed": feed}),
         Route(DOORS_PATH, _Doors, {"doors": doors}),
         Route(HISTORY_PATH, _History, {"details": details}),

@@ -19,7 +19,7 @@ from fdscope.probes.schema.taxonomy import Mode
 
 HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
 EVENTS_PATH, DOORS_PATH, STATIC_PATH = "/events", "/doors", "/static/"
-HISTORY_PATH, WATCH_PATH = "/history", "/watch"
+HISTORY_PATH, WATCH_PATH, DOCTOR_PATH = "/history", "/watch", "/doctor"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "logfmt", "json", "systemd")
 
@@ -110,7 +110,10 @@ class Option:
 def _telemetry_path(text: str) -> str:
     if not text.startswith("/"):
         raise ValueError(f"{shown(text)} does not start with /")
-    taken = ("/", HEALTHY_PATH, READY_PATH, EVENTS_PATH, DOORS_PATH, HISTORY_PATH, WATCH_PATH)
+    taken = (
+        *("/", HEALTHY_PATH, READY_PATH, EVENTS_PATH),
+        *(DOORS_PATH, HISTORY_PATH, WATCH_PATH, DOCTOR_PATH),
+    )
     if text in taken or text.startswith(STATIC_PATH):
         raise ValueError(f"{text} is another page of the exporter")
     if len(text) > _MAX_PATH or not _PATH.fullmatch(text):

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fdscope.exporter.families.owned import process_families
+from fdscope.probes.hooks import blind_spots
+from fdscope.probes.schema.taxonomy import Mode
 from tests import ours
 from tests.browser import browser as browser
 from tests.exporter.serving import FakeCollector, running
@@ -373,9 +375,31 @@ def test_without_javascript_the_rest_is_there(
     opened = context.new_page()
     opened.goto(exporter[0])
     assert opened.locator("noscript .notice").is_visible()
-    assert opened.locator("#hooks tbody tr").count() > 5
     assert not opened.locator("#live").is_visible()
+    opened.locator("noscript a", has_text="What fdscope sees").click()
+    assert opened.locator("#hooks tbody tr").count() > 5
     context.close()
+
+
+@pytest.mark.parametrize("width", [1400, 1024, 360])
+def test_what_is_not_seen_and_what_was_lost(
+    browser: "Browser", exporter: tuple[str, int], width: int
+) -> None:
+    opened = browser.new_page(viewport={"width": width, "height": 800})
+    opened.goto(exporter[0])
+    opened.get_by_role("link", name="What is not seen").click()
+    opened.get_by_role("heading", name="What was lost").wait_for()
+    mode = Mode(re.findall(r"attach mode (\w+)", opened.locator("main").inner_text())[0])
+    spots = [spot.what for spot in blind_spots.of(mode)]
+    assert opened.locator("main li b").all_inner_texts() == spots
+    assert opened.locator("#hooks tbody tr").count() > 5
+    assert opened.locator("#selftest tbody tr").count() > 20
+    opened.get_by_text(f"fdscope can run here, in {mode.value} mode").wait_for()
+    assert opened.locator("#checks tbody tr b", has_text=re.compile("^problem$")).count() == 0
+    assert opened.locator("html").evaluate("e => e.scrollWidth <= e.clientWidth")
+    opened.get_by_role("link", name="Live page").click()
+    opened.get_by_role("heading", name="The path of the bytes").wait_for()
+    opened.close()
 
 
 def test_no_traffic_is_told_as_such(browser: "Browser") -> None:
