@@ -17,13 +17,14 @@ from fdscope.exporter.page.doors import Doors
 from fdscope.exporter.page.feed import Feed
 from fdscope.exporter.page.files import File, files
 from fdscope.exporter.page.history import History
-from fdscope.exporter.page.watches import MOST_WATCHES, Watches
+from fdscope.exporter.page.watches import MOST_CHOSEN, MOST_WATCHES, Watches
 from fdscope.exporter.settings.options import (
     DOCTOR_PATH,
     DOORS_PATH,
     EVENTS_PATH,
     HISTORY_PATH,
     STATIC_PATH,
+    TALKS_PATH,
     WATCH_PATH,
 )
 from fdscope.exporter.spotlight.protocol import NoProcessError
@@ -201,36 +202,51 @@ class _History(Handler):
 
 
 class _Watch(_Changing):
+    most = 1
+    """Number of pids."""
+
     def initialize(self, access: Access, details: Details) -> None:  # type: ignore[override]
         """Set the arguments from the route table."""
         super().initialize(access)
         self.details = details
 
     async def respond(self) -> None:
-        """Watch the process ``pid`` for some seconds more, and send its files."""
+        """Watch these processes for some seconds more, and send what is seen of them."""
         if why := self.details.refusal(self):
             await self.send(f"{why}\n", status=403)
             return
         if not self.details.watches.can_watch:
             await self.send(f"{_CANNOT_WATCH}\n", status=503)
             return
-        pid = self.get_query_argument("pid", "")
-        if not _PID.fullmatch(pid):
-            await self.send("this needs the pid of a process: pid=NUMBER\n", status=400)
+        pids = self.get_query_arguments("pid")
+        if not 1 <= len(pids) <= self.most or not all(map(_PID.fullmatch, pids)):
+            await self.send(f"this needs pid=NUMBER, 1 to {self.most} of them\n", status=400)
             return
         watches = self.details.watches
         try:
-            document = await watches.process(int(pid))
+            document = await self.ask([int(pid) for pid in pids])
         except NoProcessError as error:
             await self.send(f"{error}\n", status=404)
         except CrowdedError:
-            pids = ", ".join(map(str, watches.pids))
-            why = f"{MOST_WATCHES} processes are watched for this page already: pid {pids}"
+            taken = ", ".join(map(str, watches.pids))
+            why = f"{MOST_WATCHES} processes are watched for this page already: pid {taken}"
             await self.send(f"{why}\n", status=503)
         except (NoLeaseError, OSError) as error:
             await self.send(f"{error}\n", status=503)
         else:
             await self.send(document, "application/json")
+
+    async def ask(self, pids: Sequence[int]) -> bytes:
+        """The document."""
+        return await self.details.watches.process(pids[0])
+
+
+class _Talks(_Watch):
+    most = MOST_CHOSEN
+
+    async def ask(self, pids: Sequence[int]) -> bytes:
+        """The document."""
+        return await self.details.watches.talks(pids)
 
 
 _CANNOT_WATCH = (
@@ -265,5 +281,6 @@ def routes(
         Route(DOORS_PATH, _Doors, {"doors": doors}),
         Route(HISTORY_PATH, _History, {"details": details}),
         Route(WATCH_PATH, _Watch, {"details": details}),
+        Route(TALKS_PATH, _Talks, {"details": details}),
         *(Route(STATIC_PATH + name, _File, {"file": file}) for name, file in files().items()),
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from heapq import nlargest
 from typing import Any
 
+from fdscope.exporter.spotlight.protocol import NoProcessError
 from fdscope.exporter.spotlight.recorder import ProcessView, View
 from fdscope.exporter.spotlight.rows import FileRow
 
@@ -15,11 +16,11 @@ MOST_CLOSED = 100
 """Rows of a document; the others are in its sums."""
 
 
-def process_document(view: View, pid: int) -> Document | None:
-    """The process of this pid in a view; None if it is not there."""
+def process_document(view: View, pid: int) -> Document:
+    """The process of this pid in a view; NoProcessError if it is not there."""
     mine = next((each for each in view.processes if each.process.key.tgid == pid), None)
     if mine is None:
-        return None
+        raise NoProcessError(f"{pid}: there is no process with this pid")
     process, now = mine.process, view.now
     opened = [row for row in mine.rows if row.is_open]
     closed = [row for row in mine.rows if not row.is_open]

@@ -19,7 +19,8 @@ from fdscope.probes.schema.taxonomy import Mode
 
 HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
 EVENTS_PATH, DOORS_PATH, STATIC_PATH = "/events", "/doors", "/static/"
-HISTORY_PATH, WATCH_PATH, DOCTOR_PATH = "/history", "/watch", "/doctor"
+HISTORY_PATH, DOCTOR_PATH = "/history", "/doctor"
+WATCH_PATH, TALKS_PATH = "/watch", "/talks"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "logfmt", "json", "systemd")
 
@@ -112,7 +113,7 @@ def _telemetry_path(text: str) -> str:
         raise ValueError(f"{shown(text)} does not start with /")
     taken = (
         *("/", HEALTHY_PATH, READY_PATH, EVENTS_PATH),
-        *(DOORS_PATH, HISTORY_PATH, WATCH_PATH, DOCTOR_PATH),
+        *(DOORS_PATH, HISTORY_PATH, WATCH_PATH, TALKS_PATH, DOCTOR_PATH),
     )
     if text in taken or text.startswith(STATIC_PATH):
         raise ValueError(f"{text} is another page of the exporter")

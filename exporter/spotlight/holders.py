@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from fdscope.exporter.spotlight.names import access
+from fdscope.exporter.spotlight.names import access, file_name
 from fdscope.exporter.spotlight.rows import Peer
 from fdscope.probes.schema.files import Ends, OpenFd, OpenFds
-from fdscope.probes.schema.snapshot import ProcessKey
 from fdscope.probes.schema.taxonomy import FdType
 from fdscope.probes.text import printable
 
@@ -26,9 +25,14 @@ class EndKey(NamedTuple):
 class Held(NamedTuple):
     """A descriptor of one end, and the process that has it."""
 
-    owner: ProcessKey
+    key: EndKey
     peer: Peer
     fd: OpenFd
+
+    @property
+    def name(self) -> str:
+        """That of the pipe or connection; printable."""
+        return file_name(self.fd.fd_type, self.fd.place, None, self.fd.ends).shown
 
 
 @dataclass(slots=True)
@@ -48,7 +52,7 @@ class Holders:
             for fd in table.fds:
                 for mine, other in _ends_of(fd):
                     end = self._ends.setdefault(mine, _End(other))
-                    end.held.append(Held(table.key, Peer(table.key.tgid, name, fd.fd), fd))
+                    end.held.append(Held(mine, Peer(table.key.tgid, name, fd.fd), fd))
                     if fd.fd_type.is_socket:
                         self._sockets[mine].add(fd.place.inode)
 
@@ -58,6 +62,10 @@ class Holders:
             return []
         end = self._ends.get(key)
         return end.held if end else []
+
+    def keys(self, fd_type: FdType) -> list[EndKey]:
+        """All ends of a type."""
+        return [key for key in self._ends if key.fd_type is fd_type]
 
     def pairs(self) -> Iterator[tuple[EndKey, EndKey]]:
         """Both ends of each pipe and connection of which both are held, once."""

@@ -210,16 +210,16 @@ class Recorder:
                 lost = lost.plus(each.lost)
             return View(tuple(views), lost, watched.room, self._clock() / 1e9, holders)
 
-    def neighbours(self, pids: Iterable[int], most: int) -> list[int]:
-        """Up to so many other processes that are joined with these."""
+    def joined(self, pids: Collection[int], most: int) -> list[OpenFds]:
+        """The tables of these processes, and of up to so many others that are joined with them."""
         with self._lock:
-            tables = _tables_of_host(self._lister)
-        wanted, holders = frozenset(pids), Holders(tables)
+            tables = {each.key.tgid: each for each in _tables_of_host(self._lister)}
+        holders = Holders(tables.values())
+        mine = [tables[pid] for pid in pids if pid in tables]
         found: dict[int, None] = {}
-        for table in tables:
-            if table.key.tgid in wanted:
-                found |= dict.fromkeys(holders.neighbours(table, most))
-        return [pid for pid in found if pid not in wanted][:most]
+        for table in mine:
+            found |= dict.fromkeys(holders.neighbours(table, most))
+        return mine + [tables[pid] for pid in [p for p in found if p not in pids][:most]]
 
     def list_all(self) -> View:
         """The open files of all processes of the host, none of them watched."""

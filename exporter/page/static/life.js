@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Life lines of a process's files: a bar from opening to closing.
 
+import { drawn } from "./svg.js";
 import { count, duration, plain } from "./words.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const MOST_LINES = 40;
 const MOST_ALIKE = 8;
 const LEAST_SECONDS = 60;
@@ -13,14 +13,6 @@ const BAR_Y = 17;
 const MARGIN_PIXELS = 6;
 const PIXELS_A_CHARACTER = 6.4;
 const find = (id) => document.getElementById(id);
-
-function drawn(name, className, attributes, text) {
-  const made = document.createElementNS(SVG, name);
-  made.setAttribute("class", className);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
 
 /** From the row of a document to {file, from, to}, in seconds ago; null for not seen, or not yet. */
 function lifeOf(file) {

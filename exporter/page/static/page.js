@@ -8,6 +8,7 @@ import * as past from "./past.js";
 import * as watched from "./process.js";
 import { save } from "./save.js";
 import * as tables from "./tables.js";
+import * as talks from "./talks.js";
 import { plain } from "./words.js";
 
 const RETRY_MILLISECONDS = 3000;
@@ -133,6 +134,7 @@ function start() {
   find("save").addEventListener("click", save);
   if (mayLook) {
     watched.start();
+    talks.start(() => (state?.rate ?? state?.total)?.processes.map((row) => row.pid).filter(Boolean) ?? [], watched.look);
     past.start((found) => {
       earlier = found;
       renderIfThere();

@@ -213,3 +213,117 @@ def test_many_files_are_summed_not_shown(web: Running, tmp_path: Path) -> None:
         assert len([file for file in shown["files"] if file["open"]]) == MOST_OPEN
         assert shown["not_shown"]["open"] == shown["open_files"] - MOST_OPEN
         assert shown["sums"]["written"] >= 3 * (MOST_OPEN + 60)
+
+
+def talks(web: Running, *pids: int) -> Any:
+    asked = "&".join(f"pid={pid}" for pid in pids)
+    status, _, body = web.request(f"/talks?{asked}", "POST", X_Fdscope="talks")
+    assert status == 200, body
+    return json.loads(body)
+
+
+def between(document: Any, one: int, other: int) -> list[Any]:
+    """What joins two processes."""
+    return [
+        talk
+        for talk in document["talks"]
+        if {one, other} == {p["pid"] for end in ("one", "other") for p in talk[end]["processes"]}
+    ]
+
+
+SENT = 100_000
+
+
+def test_who_talks_to_whom_both_ends_agree_with_each_other_and_with_the_kernel(
+    web: Running,
+) -> None:
+    """An older pipe, unix socket and TCP connection, and a younger TCP connection."""
+    reader, writer = os.pipe()
+    mine, theirs = socket.socketpair()
+    connect = "s = socket.create_connection(('127.0.0.1', int(port)))"
+    everything = (
+        "def all_of(read, left):\n"
+        "    while left:\n        left -= len(read(min(left, 65536)))\n"
+    )  # fmt: skip
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        subprocess.Popen(
+            [sys.executable, "-u", "-c",
+             f"import os, socket, sys\n{everything}port = {listener.getsockname()[1]}\n{connect}\n"
+             f"u = socket.socket(fileno={theirs.fileno()})\nr = {reader}\n"
+             "for line in sys.stdin:\n    exec(line); print()"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            pass_fds=[reader, theirs.fileno()],
+        ) as process,
+    ):  # fmt: skip
+        os.close(reader)
+        theirs.close()
+        me = os.getpid()
+        try:
+            accepted, _ = listener.accept()
+            accepted.sendall(b"before")
+            do(process, "s.recv(6)")
+            first = talks(web, process.pid)
+            assert first["watched"] >= 2
+            do(process, "s2 = socket.create_connection(('127.0.0.1', port))")
+            younger, _ = listener.accept()
+            assert process.stdin
+            for way, left in (("r", 4), ("u", 3), ("s", 2), ("s2", 1)):
+                read = f"lambda n: os.read({way}, n)" if way == "r" else f"{way}.recv"
+                process.stdin.write(f"all_of({read}, {left * SENT})\n")
+                process.stdin.flush()
+                to = {"u": mine, "s": accepted, "s2": younger}.get(way)
+                left_over = memoryview(b"x" * left * SENT)
+                while left_over:
+                    sent = to.send(left_over) if to else os.write(writer, left_over)
+                    left_over = left_over[sent:]
+                assert process.stdout
+                process.stdout.readline()
+            do(process, "s2.sendall(b'back')")
+            assert younger.recv(9) == b"back"
+            found = between(talks(web, process.pid), me, process.pid)
+        finally:
+            process.kill()
+    ways = {
+        (talk["fd_type"], way["sent"]): (talk, way)
+        for talk in found
+        for way in talk["ways"]
+        if way["sent"]
+    }
+    expected = [
+        *(("fifo", 4 * SENT), ("unix_stream", 3 * SENT)),
+        *(("tcp", 2 * SENT), ("tcp", SENT), ("tcp", 4)),
+    ]
+    for fd_type, size in expected:
+        talk, way = ways[fd_type, size]
+        assert talk["compared"], talk
+        assert (way["received"], way["residual"]) == (size, 0)
+        if fd_type == "tcp":
+            assert way["kernel_sent"] == way["kernel_received"] == [size, size]
+    os.close(writer)
+    for each in (mine, accepted, younger):
+        each.close()
+
+
+def test_an_end_that_somebody_else_holds_too_is_not_compared(
+    web: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watches, "MOST_TALKERS", 1)  # no room for the other end
+    reader, writer = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-c", f"import os\nwhile os.read({reader}, 9): pass"], pass_fds=[reader]
+    ) as process:
+        os.close(reader)
+        talks(web, os.getpid())
+        os.write(writer, b"12345")
+        (talk,) = between(talks(web, os.getpid()), os.getpid(), process.pid)
+        os.close(writer)
+    assert (talk["one"]["counted"], talk["other"]["counted"]) == (True, False)
+    (way,) = talk["ways"]
+    assert (way["sent"], way["received"], way["residual"]) == (5, None, None)
+    assert talk["why_not"] == "not every process that holds an end is watched"
+
+
+@pytest.mark.parametrize("asked", ["", "pid=x", "&".join(f"pid={n}" for n in range(1, 18))])
+def test_what_is_no_set_of_processes(web: Running, asked: str) -> None:
+    assert web.request(f"/talks?{asked}", "POST", X_Fdscope="talks")[0] == 400

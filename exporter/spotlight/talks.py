@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Who talks to whom on this host; the two ends of a pipe or connection are counted apart."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fdscope.exporter.spotlight.holders import EndKey, Held, Holders
+from fdscope.exporter.spotlight.recorder import View
+from fdscope.exporter.spotlight.rows import FileRow, Peer
+from fdscope.probes.read.tcp_info import TcpBytes, TcpInfo
+from fdscope.probes.schema.files import OpenFds
+from fdscope.probes.schema.taxonomy import FdType
+
+Witness = Mapping[EndKey, TcpBytes]
+"""What the kernel has counted at ends of TCP connections."""
+
+
+class Start(NamedTuple):
+    """What the kernel had counted around the moment from which on processes are watched."""
+
+    before: Witness
+    after: Witness
+
+
+_Rows = Mapping[tuple[int, FdType, int], list[FileRow]]
+"""By pid, type and inode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A number that is known up to what went on while it was read."""
+
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end: what all that hold it did to it, as far as they are watched."""
+
+    key: EndKey
+    processes: tuple[Peer, ...]
+    not_watched: int
+    """Processes that hold it and are not watched."""
+    sent: int
+    received: int
+    starts: frozenset[int]
+    """Since when it is counted: when its processes were first watched; 0 for all of its life."""
+    kernel_sent: Range | None = None
+    """The same by the kernel's own count; None if that is not known."""
+    kernel_received: Range | None = None
+
+    @property
+    def is_counted(self) -> bool:
+        """True if all that hold it are watched."""
+        return not self.not_watched and bool(self.starts)
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A pipe or connection. Of a pipe, ``one`` is the end that is written to."""
+
+    fd_type: FdType
+    name: str
+    one: End
+    other: End
+
+    @property
+    def moved(self) -> int:
+        """Bytes of both directions, as far as they are counted."""
+        one, other = self.one, self.other
+        return max(one.sent, other.received) + max(other.sent, one.received)
+
+    @property
+    def is_compared(self) -> bool:
+        """True if both ends are counted, and since the same moment."""
+        both = self.one.is_counted and self.other.is_counted
+        return both and len(self.one.starts | self.other.starts) == 1
+
+
+def witness(tables: Iterable[OpenFds]) -> Witness:
+    """What the kernel has counted for the connections of these processes within the host."""
+    holders = Holders(tables)
+    tcp = [held[0] for held in map(holders.of, holders.keys(FdType.TCP)) if held]
+    return dict(_asked(tcp))
+
+
+def _asked(tcp: Iterable[Held]) -> Iterator[tuple[EndKey, TcpBytes]]:
+    try:
+        info = TcpInfo()
+    except OSError:
+        return
+    try:
+        for held in tcp:
+            found = held.fd.ends and info.of(held.fd.ends, held.fd.place.inode)
+            if found:
+                yield held.key, found
+    finally:
+        info.close()
+
+
+def talks(view: View, start: Start) -> list[Talk]:
+    """All pipes and connections between processes, those that move most first."""
+    if view.holders is None:
+        return []
+    holders, rows = view.holders, _by_inode(view)
+    started = {each.process.key.tgid: each.process.born for each in view.processes}
+    pairs = [
+        (holders.of(mine), holders.of(theirs), mine, theirs) for mine, theirs in holders.pairs()
+    ]
+    pairs = [each for each in pairs if len({h.peer.pid for h in (*each[0], *each[1])}) > 1]
+    watched = [h for p in pairs for held in p[:2] for h in held[:1] if h.peer.pid in started]
+    now = dict(_asked(each for each in watched if each.fd.fd_type is FdType.TCP))
+
+    def end(key: EndKey, held: list[Held]) -> End:
+        return _end(key, held, rows, started, _Kernel(start, now))
+
+    found = [
+        Talk(mine.fd_type, held[0].name, end(mine, held), end(theirs, other))
+        for held, other, mine, theirs in pairs
+    ]
+    return sorted(found, key=lambda talk: (-talk.moved, not talk.one.starts, talk.name))
+
+
+def _by_inode(view: View) -> _Rows:
+    rows: dict[tuple[int, FdType, int], list[FileRow]] = defaultdict(list)
+    for each in view.processes:
+        for row in each.rows:
+            if row.files == 1:  # of several that were closed, the inode is that of the last
+                rows[each.process.key.tgid, row.fd_type, row.place.inode].append(row)
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Kernel:
+    start: Start
+    now: Witness
+
+    def since(self, key: EndKey, starts: frozenset[int]) -> tuple[Range, Range] | None:
+        """Sent and received since these starts; None if that is not known."""
+        now = self.now.get(key)
+        if now is None or len(starts) != 1:
+            return None
+        if 0 in starts:
+            return Range(now.sent, now.sent), Range(now.received, now.received)
+        early, late = (each.get(key) for each in self.start)
+        if early is None or late is None:
+            return None
+        return (
+            Range(now.sent - late.sent, now.sent - early.sent),
+            Range(now.received - late.received, now.received - early.received),
+        )
+
+
+def _end(
+    key: EndKey, held: list[Held], rows: _Rows, started: Mapping[int, int], kernel: _Kernel
+) -> End:
+    sent = received = 0
+    starts = set()
+    peers: dict[int, Peer] = {}
+    for each in held:
+        peers.setdefault(each.peer.pid, each.peer)
+    for pid in peers:
+        if pid not in started:
+            continue
+        mine = rows.get((pid, key.fd_type, held[0].fd.place.inode), [])
+        sent += sum(row.written.bytes for row in mine)
+        received += sum(row.read.bytes for row in mine)
+        is_whole = bool(mine) and all(row.birth is not None for row in mine)
+        starts.add(0 if is_whole else started[pid])
+    since = frozenset(starts)
+    known = kernel.since(key, since)
+    if key.fd_type is FdType.FIFO:
+        sent, received = (sent, 0) if key.end[-1] == "w" else (0, received)
+    return End(
+        key, tuple(peers.values()), sum(pid not in started for pid in peers), sent, received, since,
+        *(known or (None, None)),
+    )  # fmt: skip
