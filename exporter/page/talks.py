@@ -5,16 +5,16 @@ from typing import Any
 
 from fdscope.exporter.page.process import Document
 from fdscope.exporter.spotlight.recorder import View
-from fdscope.exporter.spotlight.talks import End, Range, Start, Talk, talks
+from fdscope.exporter.spotlight.talks import End, Range, Talk, Testimony, talks
 from fdscope.probes.schema.taxonomy import FdType
 
 MOST_TALKS = 150
 MOST_HOLDERS = 4
 
 
-def talks_document(view: View, start: Start) -> Document:
+def talks_document(view: View, testimony: Testimony) -> Document:
     """The pipes and connections of the host; bytes where both ends or one are watched."""
-    found = talks(view, start)
+    found = talks(view, testimony)
     seconds = [view.now - each.process.born / 1e9 for each in view.processes]
     return {
         "watched": len(view.processes),

@@ -15,10 +15,11 @@ from contextlib import suppress
 from fdscope.exporter.http.scraper import CrowdedError
 from fdscope.exporter.page.process import Document, process_document
 from fdscope.exporter.page.talks import talks_document
+from fdscope.exporter.spotlight.holders import Holders
 from fdscope.exporter.spotlight.lens import POLL_SECONDS
 from fdscope.exporter.spotlight.protocol import NoProcessError
 from fdscope.exporter.spotlight.recorder import Recorder, View
-from fdscope.exporter.spotlight.talks import Start, witness
+from fdscope.exporter.spotlight.talks import Around, Testimony, Witness, witness
 from fdscope.probes.read.spotlight import NoLeaseError
 
 MOST_WATCHES = 8
@@ -35,7 +36,7 @@ FRESH_SECONDS = 1.0
 PAUSE_FACTOR = 5.0
 """So is one of this many times the time that it took: looking takes a share of one processor."""
 
-Maker = Callable[[View, Start], Document]
+Maker = Callable[[View, Testimony], Document]
 _TALKS = 0
 """The key of the watch of who talks to whom; those of processes are their pids."""
 
@@ -57,7 +58,9 @@ class _Watch:
         self._clock = clock
         self._lease: int | None = None
         self._watched: set[int] = set()
-        self._start = Start({}, {})
+        self._start = Around({}, {})
+        self._holders: Holders | None = None
+        """Of the last view."""
         self._fresh_until = 0.0
 
     @property
@@ -75,8 +78,11 @@ class _Watch:
             self._begin(pids)
         else:
             self._add(pids, len(pids) + self._most_neighbours)
+        before = self._kernels(self._holders)
         view = self._recorder.view(self._begun, with_peers=True)
-        found = self._make(view, self._start)
+        self._holders = view.holders
+        now = Around(before, self._kernels(view.holders))
+        found = self._make(view, Testimony(self._start, now))
         self._add(_peers(view, pids), len(pids) + self._most_neighbours)
         ended = self._clock()
         self._fresh_until = ended + max(FRESH_SECONDS, PAUSE_FACTOR * (ended - began))
@@ -87,9 +93,16 @@ class _Watch:
         self._lease = self._recorder.lease()
         tables = self._recorder.joined(pids, self._most_neighbours)
         self._watched = {each.key.tgid for each in tables}
-        before = witness(tables)
+        self._holders = Holders(tables)
+        before = self._kernels(self._holders)
         self._recorder.watch_all(self._begun, self._watched)
-        self._start = Start(before, witness(tables))
+        self._start = Around(before, self._kernels(self._holders))
+
+    def _kernels(self, holders: Holders | None) -> Witness:
+        """What the kernel has counted, where that is shown."""
+        if holders is None or self._make is not talks_document:
+            return {}
+        return witness(holders, self._watched)
 
     @property
     def _begun(self) -> int:

@@ -63,10 +63,6 @@ class Holders:
         end = self._ends.get(key)
         return end.held if end else []
 
-    def keys(self, fd_type: FdType) -> list[EndKey]:
-        """All ends of a type."""
-        return [key for key in self._ends if key.fd_type is fd_type]
-
     def pairs(self) -> Iterator[tuple[EndKey, EndKey]]:
         """Both ends of each pipe and connection of which both are held, once."""
         for mine, end in self._ends.items():

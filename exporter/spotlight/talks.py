@@ -2,26 +2,36 @@
 """Who talks to whom on this host; the two ends of a pipe or connection are counted apart."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from fdscope.exporter.spotlight.holders import EndKey, Held, Holders
 from fdscope.exporter.spotlight.recorder import View
 from fdscope.exporter.spotlight.rows import FileRow, Peer
 from fdscope.probes.read.tcp_info import TcpBytes, TcpInfo
-from fdscope.probes.schema.files import OpenFds
 from fdscope.probes.schema.taxonomy import FdType
 
 Witness = Mapping[EndKey, TcpBytes]
 """What the kernel has counted at ends of TCP connections."""
 
 
-class Start(NamedTuple):
-    """What the kernel had counted around the moment from which on processes are watched."""
+MOST_WITNESSED = 500
+
+
+class Around(NamedTuple):
+    """What the kernel had counted before a moment and after it."""
 
     before: Witness
     after: Witness
+
+
+class Testimony(NamedTuple):
+    """Around the moment from which on processes are watched, and around that of a view."""
+
+    start: Around
+    now: Around
 
 
 _Rows = Mapping[tuple[int, FdType, int], list[FileRow]]
@@ -80,11 +90,12 @@ class Talk:
         return both and len(self.one.starts | self.other.starts) == 1
 
 
-def witness(tables: Iterable[OpenFds]) -> Witness:
-    """What the kernel has counted for the connections of these processes within the host."""
-    holders = Holders(tables)
-    tcp = [held[0] for held in map(holders.of, holders.keys(FdType.TCP)) if held]
-    return dict(_asked(tcp))
+def witness(holders: Holders, pids: Collection[int]) -> Witness:
+    """What the kernel has counted for connections of these processes within the host, the first."""
+    ends = (key for mine, other in holders.pairs() for key in (mine, other))
+    tcp = (holders.of(key)[0] for key in ends if key.fd_type is FdType.TCP)
+    ours = (held for held in tcp if held.peer.pid in pids)
+    return dict(_asked(islice(ours, MOST_WITNESSED)))
 
 
 def _asked(tcp: Iterable[Held]) -> Iterator[tuple[EndKey, TcpBytes]]:
@@ -101,7 +112,7 @@ def _asked(tcp: Iterable[Held]) -> Iterator[tuple[EndKey, TcpBytes]]:
         info.close()
 
 
-def talks(view: View, start: Start) -> list[Talk]:
+def talks(view: View, testimony: Testimony) -> list[Talk]:
     """All pipes and connections between processes, those that move most first."""
     if view.holders is None:
         return []
@@ -111,11 +122,9 @@ def talks(view: View, start: Start) -> list[Talk]:
         (holders.of(mine), holders.of(theirs), mine, theirs) for mine, theirs in holders.pairs()
     ]
     pairs = [each for each in pairs if len({h.peer.pid for h in (*each[0], *each[1])}) > 1]
-    watched = [h for p in pairs for held in p[:2] for h in held[:1] if h.peer.pid in started]
-    now = dict(_asked(each for each in watched if each.fd.fd_type is FdType.TCP))
 
     def end(key: EndKey, held: list[Held]) -> End:
-        return _end(key, held, rows, started, _Kernel(start, now))
+        return _end(key, held, rows, started, testimony)
 
     found = [
         Talk(mine.fd_type, held[0].name, end(mine, held), end(theirs, other))
@@ -133,29 +142,27 @@ def _by_inode(view: View) -> _Rows:
     return rows
 
 
-@dataclass(frozen=True, slots=True)
-class _Kernel:
-    start: Start
-    now: Witness
+_NOTHING = TcpBytes(0, 0)
 
-    def since(self, key: EndKey, starts: frozenset[int]) -> tuple[Range, Range] | None:
-        """Sent and received since these starts; None if that is not known."""
-        now = self.now.get(key)
-        if now is None or len(starts) != 1:
-            return None
-        if 0 in starts:
-            return Range(now.sent, now.sent), Range(now.received, now.received)
-        early, late = (each.get(key) for each in self.start)
-        if early is None or late is None:
-            return None
-        return (
-            Range(now.sent - late.sent, now.sent - early.sent),
-            Range(now.received - late.received, now.received - early.received),
-        )
+
+def _since(testimony: Testimony, key: EndKey, starts: frozenset[int]) -> tuple[Range, Range] | None:
+    """Sent and received since these starts; None if that is not known."""
+    if len(starts) != 1:
+        return None
+    least, most = (each.get(key) for each in testimony.now)
+    early, late = (each.get(key) for each in testimony.start)
+    if 0 in starts:
+        early = late = _NOTHING
+    if least is None or most is None or early is None or late is None:
+        return None
+    return (
+        Range(least.sent - late.sent, most.sent - early.sent),
+        Range(least.received - late.received, most.received - early.received),
+    )
 
 
 def _end(
-    key: EndKey, held: list[Held], rows: _Rows, started: Mapping[int, int], kernel: _Kernel
+    key: EndKey, held: list[Held], rows: _Rows, started: Mapping[int, int], testimony: Testimony
 ) -> End:
     sent = received = 0
     starts = set()
@@ -171,7 +178,7 @@ def _end(
         is_whole = bool(mine) and all(row.birth is not None for row in mine)
         starts.add(0 if is_whole else started[pid])
     since = frozenset(starts)
-    known = kernel.since(key, since)
+    known = _since(testimony, key, since)
     if key.fd_type is FdType.FIFO:
         sent, received = (sent, 0) if key.end[-1] == "w" else (0, received)
     return End(

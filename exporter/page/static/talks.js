@@ -99,7 +99,7 @@ function who(end) {
   const made = element("td");
   end.processes.forEach((each, place) => {
     if (place) made.append(", ");
-    made.append(element("b", named(`${each.process} (pid ${each.pid}, fd ${each.fd})`, { pid: String(each.pid) })));
+    made.append(element("b", named(`${each.process} (${each.pid})`, { pid: String(each.pid) })), ` fd ${each.fd}`);
   });
   if (end.more) made.append(` and ${end.more} more`);
   return made;

@@ -333,6 +333,22 @@ def test_a_click_on_a_process_watches_it(page: "Page") -> None:
     page.locator("#look-sums", has_text=HOSTILE).wait_for()
 
 
+def test_who_talks_to_whom(page: "Page") -> None:
+    page.locator("#processes tbody tr", has_text="pipe-writer").first.wait_for()
+    page.get_by_role("button", name="Show who talks to whom").press("Enter")
+    row = page.locator("#talk-table tbody tr", has_text="fifo").filter(has_text="pipe-writer")
+    row.filter(has_text="pipe-reader").first.wait_for()
+    page.locator("#arcs .arc:not(.unknown)").nth(2).wait_for()
+    page.locator("#arcs .talker", has_text=HOSTILE).first.wait_for()
+    assert page.locator("#talks script, #talk-table b b, #arcs tspan").count() == 0
+    witnessed = page.locator("#talk-table tbody tr", has_text="tcp").filter(has_text="web-server")
+    witnessed.filter(has_text="sent ").filter(has_text="received ").first.wait_for()
+    page.locator("#talks-said", has_text="Most moves between").wait_for()
+    nothing_is_wider_than_the_screen(page)
+    page.get_by_role("button", name="Stop watching").last.click()
+    assert page.locator("#talked").is_hidden()
+
+
 def test_what_cannot_be_watched_is_said(browser: "Browser", exporter: tuple[str, int]) -> None:
     opened = browser.new_page()
     opened.goto(exporter[0])

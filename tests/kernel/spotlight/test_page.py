@@ -281,6 +281,7 @@ def test_who_talks_to_whom_both_ends_agree_with_each_other_and_with_the_kernel(
                 process.stdout.readline()
             do(process, "s2.sendall(b'back')")
             assert younger.recv(9) == b"back"
+            talks(web, process.pid)  # the kernel's count is asked before a reading and after it
             found = between(talks(web, process.pid), me, process.pid)
         finally:
             process.kill()
