@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Who talks to whom on this host; the two ends of a pipe or connection are counted apart."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -52,6 +52,7 @@ class End:
 
     key: EndKey
     processes: tuple[Peer, ...]
+    """Those that move most first, then those that hold this end only."""
     not_watched: int
     """Processes that hold it and are not watched."""
     sent: int
@@ -123,11 +124,12 @@ def talks(view: View, testimony: Testimony) -> list[Talk]:
     ]
     pairs = [each for each in pairs if len({h.peer.pid for h in (*each[0], *each[1])}) > 1]
 
-    def end(key: EndKey, held: list[Held]) -> End:
-        return _end(key, held, rows, started, testimony)
+    def end(key: EndKey, held: list[Held], others: list[Held]) -> End:
+        both = {each.peer.pid for each in held} & {each.peer.pid for each in others}
+        return _end(key, held, both, rows, started, testimony)
 
     found = [
-        Talk(mine.fd_type, held[0].name, end(mine, held), end(theirs, other))
+        Talk(mine.fd_type, held[0].name, end(mine, held, other), end(theirs, other, held))
         for held, other, mine, theirs in pairs
     ]
     return sorted(found, key=lambda talk: (-talk.moved, not talk.one.starts, talk.name))
@@ -162,26 +164,36 @@ def _since(testimony: Testimony, key: EndKey, starts: frozenset[int]) -> tuple[R
 
 
 def _end(
-    key: EndKey, held: list[Held], rows: _Rows, started: Mapping[int, int], testimony: Testimony
+    key: EndKey,
+    held: list[Held],
+    both: Collection[int],
+    rows: _Rows,
+    started: Mapping[int, int],
+    testimony: Testimony,
 ) -> End:
-    sent = received = 0
-    starts = set()
+    """``both``: the processes that hold the other end too."""
+    writes, reads = key.end[-1] != "r", key.end[-1] != "w"
     peers: dict[int, Peer] = {}
     for each in held:
         peers.setdefault(each.peer.pid, each.peer)
+    sent, received = Counter[int](), Counter[int]()
+    starts = set()
     for pid in peers:
         if pid not in started:
             continue
         mine = rows.get((pid, key.fd_type, held[0].fd.place.inode), [])
-        sent += sum(row.written.bytes for row in mine)
-        received += sum(row.read.bytes for row in mine)
+        sent[pid] = sum(row.written.bytes for row in mine) if writes else 0
+        received[pid] = sum(row.read.bytes for row in mine) if reads else 0
         is_whole = bool(mine) and all(row.birth is not None for row in mine)
         starts.add(0 if is_whole else started[pid])
+    order = sorted(peers, key=lambda pid: (-sent[pid] - received[pid], pid in both))
     since = frozenset(starts)
-    known = _since(testimony, key, since)
-    if key.fd_type is FdType.FIFO:
-        sent, received = (sent, 0) if key.end[-1] == "w" else (0, received)
     return End(
-        key, tuple(peers.values()), sum(pid not in started for pid in peers), sent, received, since,
-        *(known or (None, None)),
-    )  # fmt: skip
+        key,
+        tuple(peers[pid] for pid in order),
+        sum(pid not in started for pid in peers),
+        sent.total(),
+        received.total(),
+        since,
+        *(_since(testimony, key, since) or (None, None)),
+    )

@@ -34,6 +34,7 @@ function pairs(talks) {
   const found = new Map();
   for (const talk of talks) {
     const ends = [first(talk.one), first(talk.other)].sort((a, b) => a.pid - b.pid);
+    if (ends[0].pid === ends[1].pid) continue; // it talks to itself, and others hold both ends
     const key = `${ends[0].pid} ${ends[1].pid}`;
     const pair = found.get(key) ?? { ends, bytes: 0, known: false, types: new Map() };
     pair.bytes += moved(talk);
