@@ -79,7 +79,8 @@ class _Watch:
         else:
             self._add(pids, len(pids) + self._most_neighbours)
         before = self._kernels(self._holders)
-        view = self._recorder.view(self._begun, with_peers=True)
+        of_host = self._make is talks_document
+        view = self._recorder.view(self._begun, with_peers=True, of_host=of_host)
         self._holders = view.holders
         now = Around(before, self._kernels(view.holders))
         found = self._make(view, Testimony(self._start, now))

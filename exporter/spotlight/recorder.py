@@ -194,13 +194,20 @@ class Recorder:
         with self._lock:
             self._poll(fresh_names=False)
 
-    def view(self, lease: int, with_peers: bool = False) -> View:
-        """What a lease sees now. ``with_peers``: who holds the other ends, of the whole host."""
+    def view(self, lease: int, with_peers: bool = False, of_host: bool = False) -> View:
+        """What a lease sees now. ``with_peers``: who holds the other ends, of the whole host.
+
+        ``of_host``: its ``holders`` know those of all processes.
+        """
         with self._lock:
             watched, tables = self._poll(fresh_names=True)
             ours = [each for each in watched.processes.values() if each.leases >> lease & 1]
             mine = [tables[each.key] for each in ours if each.key in tables]
-            holders = Holders(_other_ends(self._lister, mine)) if with_peers else None
+            holders = None
+            if of_host:
+                holders = Holders(_tables_of_host(self._lister))
+            elif with_peers:
+                holders = Holders(_other_ends(self._lister, mine))
             views = [
                 ProcessView(each, tuple(self._rows_of(each, watched, tables, holders)))
                 for each in sorted(ours, key=lambda one: (one.born, one.key))
