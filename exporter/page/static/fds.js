@@ -90,7 +90,7 @@ export function showTable(process, rates, search) {
     return row(file.id, cells);
   }));
   const notes = [...left].sort((a, b) => b[1] - a[1]).slice(0, MOST_PEERS)
-    .map(([name, more]) => `${count(more)} more of ${name}: find it to see them.`);
+    .map(([name, more]) => `${count(more)} more of ${name}: search for it to see them.`);
   if (process.not_shown.open) notes.push(`${count(process.not_shown.open)} open files that move less are not in the table.`);
   if (found.length < open.length) notes.push(`${count(open.length - found.length)} do not match what is searched.`);
   notes.push(`Bytes are those since it is watched. Queues are known of TCP sockets. Closed since then: ${count(process.closed_files)} files.`);

@@ -299,7 +299,7 @@ def test_a_process_and_its_files(
     row.wait_for()
     assert f"{HOSTILE}\\x1b\\u202en" in row.inner_text()
     assert page.locator("#look main, #look script, #fds b b").count() == 0
-    page.get_by_text("5 more of /etc/hostname: find it to see them.").wait_for()
+    page.get_by_text("5 more of /etc/hostname: search for it to see them.").wait_for()
     said = page.locator("#look-sums").inner_text()
     found = re.search(r"writes of ([0-9\u202f]+) B", said)
     assert found, said
