@@ -19,6 +19,7 @@ from fdscope.exporter.accounts.census import CensusTaker, Taken
 from fdscope.exporter.accounts.census_owners import CensusOwners
 from fdscope.exporter.accounts.devices import BlockDevice, NetworkDevice
 from fdscope.exporter.accounts.ledger import Residuals, ledger
+from fdscope.exporter.accounts.losses import Losses
 from fdscope.exporter.accounts.processes import DEFAULT_BUDGET, Owner, Processes
 from fdscope.exporter.accounts.selftester import SelfTester
 from fdscope.exporter.accounts.stacks import BoundedChains
@@ -38,6 +39,7 @@ from fdscope.probes.read.census import ProcessFds
 from fdscope.probes.read.session import Session
 from fdscope.probes.schema.event import EventProcess
 from fdscope.probes.schema.snapshot import Accounts, Process, ProcessKey, Snapshot
+from fdscope.probes.selftest.run import Row
 
 log = logging.getLogger(__name__)
 
@@ -178,6 +180,23 @@ class Collector(ClientCollector):
     def attachments(self) -> Sequence[HookStatus]:
         """Each hook: layer, function, mode, state (attached, failed, absent) and why."""
         return self._session.report.hooks
+
+    def losses(self) -> Losses | None:
+        """What was lost since the start; None if that cannot be read."""
+        try:
+            lost, missed = self._session.losses(), self._session.statistics("recursion_misses")
+        except OSError:
+            log.exception("what was lost cannot be read")
+            return None
+        return Losses(
+            {loss.label: count for loss, count in lost.items() if count},
+            {program: runs for program, runs in missed.items() if runs},
+        )
+
+    @property
+    def selftest_rows(self) -> Sequence[Row]:
+        """The result of the last self-test; empty if there is none."""
+        return self._selftest.rows if self._selftest else ()
 
     def close(self) -> None:
         """Stop all threads."""

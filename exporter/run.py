@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fdscope.exporter.journal.journal import Journal
     from fdscope.exporter.journal.watch import Watch
     from fdscope.exporter.spotlight.control import Control
+    from fdscope.exporter.spotlight.recorder import Recorder
     from fdscope.probes.read.session import Session
     from fdscope.probes.selftest.run import Row
 
@@ -66,8 +67,8 @@ class Parts:
     """Become this user, keep what serving needs; RunError if that fails."""
     collector: Callable[["Attached", str, Options, "Reader | None"], "Collector"]
     """Make the collector from what is attached, the version, the options and the reader."""
-    control: "Callable[[Sequence[socket.socket], Session, Options], Control | None]"
-    """Make what serves the control sockets; None without one."""
+    recorder: "Callable[[Session], Recorder | None]"
+    """Make what keeps watched processes; None where none can be watched."""
 
 
 def check_user(user: str) -> None:
@@ -162,26 +163,32 @@ def _drop_privileges(user: str) -> None:
     log.info("capabilities kept: %s", " ".join(keep) or "none")
 
 
-def _control(
-    sockets: Sequence[socket.socket], session: "Session", options: Options
-) -> "Control | None":
-    """What serves the control socket; None without one."""
-    if not sockets:
+def _recorder(session: "Session") -> "Recorder | None":
+    if not session.settings.spotlight:
         return None
-    from fdscope.exporter.spotlight.control import Control
     from fdscope.exporter.spotlight.lens import recorder_of
 
     recorder = recorder_of(session)
     if recorder is None:
         log.warning(
-            "no control socket: the kernel refuses the program that lists files, or"
+            "processes cannot be watched: the kernel refuses the program that lists files, or"
             " --probe.latency leaves no room for it in this mode"
         )
+    return recorder
+
+
+def _control(
+    sockets: Sequence[socket.socket], recorder: "Recorder | None", mode: Mode, options: Options
+) -> "Control | None":
+    """What serves the control socket; None without one."""
+    if not sockets or recorder is None:
         return None
-    return Control(sockets, recorder, session.mode.value, version(), options.control_group)
+    from fdscope.exporter.spotlight.control import Control
+
+    return Control(sockets, recorder, mode.value, version(), options.control_group)
 
 
-REAL = Parts(check_host, check_user, _attach, _drop_privileges, _collector, _control)
+REAL = Parts(check_host, check_user, _attach, _drop_privileges, _collector, _recorder)
 
 
 def run_exporter(options: Options, parts: Parts = REAL) -> None:
@@ -204,7 +211,8 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
         signal.signal(signal.SIGHUP, lambda *_: None)  # there is nothing to reload yet
         names = stack.enter_context(_reading(options))
         with answering(options, sockets, protection):
-            settings = _settings(options, can_watch=bool(control))
+            can_watch = bool(control) or options.details or protection.knows_users
+            settings = _settings(options, can_watch)
             attached = parts.attach(options.modes, settings, log.info)
             session, rows = attached
             stack.callback(session.close)
@@ -222,17 +230,22 @@ def run_exporter(options: Options, parts: Parts = REAL) -> None:
         registry = CollectorRegistry()
         registry.register(collector)
         mode = session.mode.value
+        recorder = parts.recorder(session)
         served = Server(
             options,
             sockets,
             registry,
-            lambda: PageData(version(), mode, collector.attachments(), not_traced),
+            lambda: PageData(
+                *(version(), mode, collector.attachments(), not_traced),
+                *(collector.losses(), collector.selftest_rows),
+            ),
             collector.ready,
             protection,
             partial(doors.run, session),
+            recorder,
         )
         _log_addresses(sockets, options, "https" if protection.has_tls else "http")
-        asyncio.run(_serve(served, parts.control(control, session, options)))
+        asyncio.run(_serve(served, _control(control, recorder, session.mode, options)))
 
 
 def _reading(options: Options) -> AbstractContextManager["Reader | None"]:

@@ -14,12 +14,14 @@ from fdscope.exporter.http import handlers
 from fdscope.exporter.http.connections import Connections, LimitedServer
 from fdscope.exporter.http.scraper import Scraper
 from fdscope.exporter.http.systemd import Notifier
-from fdscope.exporter.page import PageData, render
+from fdscope.exporter.page import PageData, doctor, render
 from fdscope.exporter.page import handlers as page_handlers
 from fdscope.exporter.page.doors import Demonstration, Doors, no_demonstration
 from fdscope.exporter.page.feed import Feed
 from fdscope.exporter.page.history import History
+from fdscope.exporter.page.watches import Watches
 from fdscope.exporter.settings.options import Options
+from fdscope.exporter.spotlight.recorder import Recorder
 from fdscope.exporter.web_config.gate import Gate
 from fdscope.exporter.web_config.protection import Protection
 
@@ -40,7 +42,9 @@ class Server:
         ready: Callable[[], str | None],
         protection: Protection | None = None,
         doors: Demonstration = no_demonstration,
+        recorder: Recorder | None = None,
     ) -> None:
+        """``recorder``: keeps watched processes; None where none can be watched."""
         self.connections = Connections()
         self.scraper = Scraper(registry, ready)
         self._history = History(options.history_megabytes * 1_000_000)
@@ -49,6 +53,7 @@ class Server:
         self._options = options
         self._page = page
         self._doors = Doors(doors)
+        self.watches = Watches(recorder)
         self._gate = Gate(protection or Protection(None))
         self._sockets = sockets
         self._http: LimitedServer | None = None
@@ -61,9 +66,10 @@ class Server:
         routes = (
             *page_handlers.routes(
                 lambda details: render(self._page(), path, details),
+                lambda: doctor.render(self._page(), path),
                 self.feed,
                 self._doors,
-                page_handlers.Details(self._history, self._options.details),
+                page_handlers.Details(self._history, self.watches, self._options.details),
             ),
             *handlers.routes(path, self.scraper),
         )
@@ -81,6 +87,7 @@ class Server:
         for listener in self._sockets:
             listener.close()
         await self.feed.stop()
+        await self.watches.stop()
         deadline = time.monotonic() + grace_seconds
         while (self.connections.are_busy or self.scraper.is_busy) and time.monotonic() < deadline:
             await asyncio.sleep(0.02)

@@ -9,10 +9,12 @@ from html import escape
 from importlib import resources
 from string import Template
 
-from fdscope.exporter.settings.options import HEALTHY_PATH, READY_PATH
+from fdscope.exporter.accounts.losses import Losses
+from fdscope.exporter.settings.options import DOCTOR_PATH, HEALTHY_PATH, READY_PATH
 from fdscope.probes.attach.report import HookStatus
 from fdscope.probes.hooks.blind_spots import BlindSpot
 from fdscope.probes.schema.taxonomy import SOCKET_KINDS, Door, FdKind
+from fdscope.probes.selftest.run import Row
 
 DOORS = (
     *(Door.SOCKET_CALL, Door.SENDFILE, Door.SPLICE, Door.IO_URING, Door.AIO, Door.VECTORED),
@@ -31,6 +33,15 @@ class PageData:
     attachments: Sequence[HookStatus]
     not_traced: Sequence[BlindSpot]
     """Blind spots of the mode on this kernel."""
+    losses: Losses | None = None
+    """What was lost since the start; None if that is not known."""
+    selftest: Sequence[Row] = ()
+    """The result of the last one."""
+
+    @property
+    def attached(self) -> int:
+        """Number of attached hooks."""
+        return sum(row.is_attached for row in self.attachments)
 
 
 def render(data: PageData, telemetry_path: str, details: bool = False) -> str:
@@ -38,19 +49,18 @@ def render(data: PageData, telemetry_path: str, details: bool = False) -> str:
 
     All links are relative, for a proxy may serve it under a prefix.
     """
-    return _template().substitute(
+    return template("page.html").substitute(
         version=escape(data.version),
         mode=escape(data.mode),
-        attached=sum(row.is_attached for row in data.attachments),
+        attached=data.attached,
         hooks=len(data.attachments),
         order=escape(json.dumps(order())),
         details="yes" if details else "no",
         metrics=escape(telemetry_path.removeprefix("/")),
         healthy=HEALTHY_PATH.removeprefix("/"),
         ready=READY_PATH.removeprefix("/"),
-        rows="".join(_row(row) for row in data.attachments),
+        doctor=DOCTOR_PATH.removeprefix("/"),
         blind_count=len(data.not_traced),
-        blind="".join(map(_item, data.not_traced)),
     )
 
 
@@ -60,20 +70,7 @@ def order() -> dict[str, list[str]]:
     return {"doors": [d.label for d in DOORS], "fd_types": [t.label for t in fd_types]}
 
 
-def _row(row: HookStatus) -> str:
-    return (
-        f"<tr><td><code>{escape(row.function)}</code>"
-        f'<td><b class="{row.state}">{row.state}</b><td>{escape(row.layer)}<td>{escape(row.mode)}'
-        f"<td>{escape(row.why)}"
-    )
-
-
-def _item(spot: BlindSpot) -> str:
-    return f"<li><b>{escape(spot.what)}</b><br>{escape(spot.why)}"
-
-
 @cache
-def _template() -> Template:
-    return Template(
-        (resources.files("fdscope.exporter.page") / "page.html").read_text(encoding="utf-8")
-    )
+def template(name: str) -> Template:
+    """A file of this folder."""
+    return Template((resources.files("fdscope.exporter.page") / name).read_text(encoding="utf-8"))

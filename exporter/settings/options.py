@@ -19,7 +19,8 @@ from fdscope.probes.schema.taxonomy import Mode
 
 HEALTHY_PATH, READY_PATH = "/-/healthy", "/-/ready"
 EVENTS_PATH, DOORS_PATH, STATIC_PATH = "/events", "/doors", "/static/"
-HISTORY_PATH = "/history"
+HISTORY_PATH, DOCTOR_PATH = "/history", "/doctor"
+WATCH_PATH, TALKS_PATH = "/watch", "/talks"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "logfmt", "json", "systemd")
 
@@ -110,7 +111,10 @@ class Option:
 def _telemetry_path(text: str) -> str:
     if not text.startswith("/"):
         raise ValueError(f"{shown(text)} does not start with /")
-    taken = ("/", HEALTHY_PATH, READY_PATH, EVENTS_PATH, DOORS_PATH, HISTORY_PATH)
+    taken = (
+        *("/", HEALTHY_PATH, READY_PATH, EVENTS_PATH),
+        *(DOORS_PATH, HISTORY_PATH, WATCH_PATH, TALKS_PATH, DOCTOR_PATH),
+    )
     if text in taken or text.startswith(STATIC_PATH):
         raise ValueError(f"{text} is another page of the exporter")
     if len(text) > _MAX_PATH or not _PATH.fullmatch(text):
@@ -274,8 +278,9 @@ OPTIONS = (
     ),
     Option(
         "web.details", "details", bool, False,
-        "Show the last hour on the live page to everyone who can open it. Without, only where"
-        " --web.config.file requires a password or a client certificate.",
+        "Show the last hour, and the files of processes with their names and peers, on the live"
+        " page to everyone who can open it. Without, only where --web.config.file requires a"
+        " password or a client certificate.",
     ),
     Option(
         "web.history", "history_megabytes", int, 64,

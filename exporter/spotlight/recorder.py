@@ -6,6 +6,8 @@ done to its address from then on is that of another file. A reading later, when 
 the middle of counting it, its sums are final: they are taken over and removed.
 """
 
+import hashlib
+import os
 import threading
 import time
 from collections import Counter, defaultdict
@@ -15,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from fdscope.exporter.spotlight.holders import Holders
 from fdscope.exporter.spotlight.host import Host
 from fdscope.exporter.spotlight.names import FileName, file_name
 from fdscope.exporter.spotlight.protocol import NoProcessError
@@ -22,7 +25,6 @@ from fdscope.exporter.spotlight.rows import FileRow, Peer, Times
 from fdscope.probes.read.fd_tables import Missing
 from fdscope.probes.schema.files import (
     Depth,
-    Ends,
     FileKey,
     Name,
     Opened,
@@ -62,13 +64,13 @@ class Maps(Protocol):
     def watch(
         self,
         lease: int,
-        process: ProcessKey,
-        name: bytes,
+        processes: Mapping[ProcessKey, bytes],
         follow: bool,
+        born: int,
         origins: Depth | None = None,
         python: Python | None = None,
     ) -> None:
-        """Watch a process."""
+        """Watch processes."""
 
     def origins(self) -> dict[ProcessKey, Origins]:
         """Where descriptors were opened."""
@@ -125,6 +127,8 @@ class View:
     room: Mapping[str, tuple[int, int]]
     now: float
     """Seconds of the monotonic clock."""
+    holders: Holders | None = None
+    """Who holds the ends of what joins processes, if that was asked for."""
 
 
 class OpenNow(NamedTuple):
@@ -183,7 +187,7 @@ class Recorder:
         """Files whose sums are still in the maps."""
         self._gone: dict[ProcessKey, _Gone] = defaultdict(_Gone)
         self._rows = 0
-        self._last: Watched | None = None
+        self._secret = os.urandom(16)
 
     def lease(self) -> int:
         """A new lease, to be given back with ``release``; NoLeaseError if there is none."""
@@ -209,9 +213,30 @@ class Recorder:
                 raise NoProcessError(f"{pid}: {why}")
             if origins is not None and not self._maps.knows_origins:
                 raise NoProcessError(f"{pid}: these probes do not know where it opens descriptors")
-            self._maps.watch(lease, found.key, found.process.name, follow, origins, python)
-            self._learn(found, fresh=True)
+            self._watch(lease, [found], follow, origins, python)
             return found.key
+
+    def watch_all(self, lease: int, pids: Iterable[int]) -> None:
+        """Watch processes, those of a lease's first call from one moment on.
+
+        Those that are gone or cannot be looked at are left out.
+        """
+        with self._lock:
+            tables = map(self._lister.fds_of, pids)
+            self._watch(lease, [each for each in tables if isinstance(each, OpenFds)], False)
+
+    def _watch(
+        self,
+        lease: int,
+        tables: Collection[OpenFds],
+        follow: bool,
+        origins: Depth | None = None,
+        python: Python | None = None,
+    ) -> None:
+        processes = {each.key: each.process.name for each in tables}
+        self._maps.watch(lease, processes, follow, self._clock(), origins, python)
+        for each in tables:
+            self._learn(each, fresh=True)
 
     def release(self, lease: int) -> None:
         """End what a lease watches, and drop what is kept for it alone."""
@@ -231,13 +256,20 @@ class Recorder:
         with self._lock:
             self._poll(fresh_names=False)
 
-    def view(self, lease: int, with_peers: bool = False) -> View:
-        """What a lease sees now. ``with_peers``: who holds the other ends, of the whole host."""
+    def view(self, lease: int, with_peers: bool = False, of_host: bool = False) -> View:
+        """What a lease sees now. ``with_peers``: who holds the other ends, of the whole host.
+
+        ``of_host``: its ``holders`` know those of all processes.
+        """
         with self._lock:
             watched, tables = self._poll(fresh_names=True)
             ours = [each for each in watched.processes.values() if each.leases >> lease & 1]
             mine = [tables[each.key] for each in ours if each.key in tables]
-            holders = _Holders(_other_ends(self._lister, mine)) if with_peers else None
+            holders = None
+            if of_host:
+                holders = Holders(_tables_of_host(self._lister))
+            elif with_peers:
+                holders = Holders(_other_ends(self._lister, mine))
             views = [
                 ProcessView(each, tuple(self._rows_of(each, watched, tables, holders)))
                 for each in sorted(ours, key=lambda one: (one.born, one.key))
@@ -245,7 +277,18 @@ class Recorder:
             lost = NOTHING
             for each in ours:
                 lost = lost.plus(each.lost)
-            return View(tuple(views), lost, watched.room, self._clock() / 1e9)
+            return View(tuple(views), lost, watched.room, self._clock() / 1e9, holders)
+
+    def joined(self, pids: Collection[int], most: int) -> list[OpenFds]:
+        """The tables of these processes, and of up to so many others that are joined with them."""
+        with self._lock:
+            tables = {each.key.tgid: each for each in _tables_of_host(self._lister)}
+        holders = Holders(tables.values())
+        mine = [tables[pid] for pid in pids if pid in tables]
+        found: dict[int, None] = {}
+        for table in mine:
+            found |= dict.fromkeys(holders.neighbours(table, most))
+        return mine + [tables[pid] for pid in [p for p in found if p not in pids][:most]]
 
     def origins(self, lease: int) -> list[OriginsView]:
         """Where the processes of a lease have opened descriptors, if that was asked of them."""
@@ -294,7 +337,7 @@ class Recorder:
         views = []
         with self._lock:
             tables = _tables_of_host(self._lister)
-            holders = _Holders(tables)
+            holders = Holders(tables)
             for found in tables:
                 rows = []
                 for fds in _by_file(found).values():
@@ -317,10 +360,12 @@ class Recorder:
             if isinstance(found, OpenFds) and found.key == process.key:
                 tables[process.key] = found
                 self._learn(found, fresh_names)
-        open_now = {fd.file for table in tables.values() for fd in table.fds}
+        listed = {fd.file: fd.place.inode for table in tables.values() for fd in table.fds}
         for file in watched.files.values():
-            # Where another file has the address by now, the name of that one is known.
-            if file.name and file.key.file not in open_now:
+            if listed.get(file.key.file, file.place.inode) != file.place.inode:
+                continue  # it is closed: its address is that of another file
+            known = self._known_of(file.key.file, file.place)
+            if file.name and not (known and known[1]):
                 self._known[file.key.file] = file.place, file.name
         while len(self._known) > _MOST_NAMES:
             del self._known[next(iter(self._known))]
@@ -331,11 +376,13 @@ class Recorder:
         """The names of open files; ``fresh``: also of those that are known, for they change."""
         asked: set[int] = set()
         for fd in found.fds:
-            if fd.file in asked or (self._known_of(fd.file, fd.place) and not fresh):
+            known = self._known_of(fd.file, fd.place)
+            if fd.file in asked or (known and not fresh):
                 continue
             asked.add(fd.file)
             name = None if fd.fd_type.is_socket else self._lister.name(found.key.tgid, fd)
-            self._known[fd.file] = fd.place, name
+            # None for a descriptor that was closed since it was listed.
+            self._known[fd.file] = fd.place, name or (known[1] if known else None)
 
     def _known_of(self, file: int, place: Place) -> tuple[Place, Name | None] | None:
         """What is known of a file; None for another one that had its address."""
@@ -343,18 +390,25 @@ class Recorder:
         return known if known and file and known[0].inode == place.inode else None
 
     def _take_over(self, watched: Watched, tables: Mapping[ProcessKey, OpenFds]) -> None:
+        newest = _newest(watched)
         final = [key for key in self._retired if key not in watched.files]
         for key in final:
             row = replace(self._retired.pop(key), done=watched.done.get(key, {}))
             self._keep(key.owner, row)
         self._maps.forget(final)
-        over = [file for file in watched.files.values() if self._is_over(file, watched, tables)]
+        over = [
+            file for file in watched.files.values() if self._is_over(file, watched, tables, newest)
+        ]
         for file in over:
             self._retired[file.key] = self._row(file, watched, {}, None)
         self._maps.retire([file.key for file in over])
 
     def _is_over(
-        self, file: WatchedFile, watched: Watched, tables: Mapping[ProcessKey, OpenFds]
+        self,
+        file: WatchedFile,
+        watched: Watched,
+        tables: Mapping[ProcessKey, OpenFds],
+        newest: "_Newest",
     ) -> bool:
         process = watched.processes.get(file.key.owner)
         long_ago = self._clock() - int(_GRACE_SECONDS * 1e9)
@@ -365,7 +419,10 @@ class Recorder:
         if file.birth is None or file.closes < file.opens or file.closed_at > long_ago:
             return False
         table = tables.get(file.key.owner)
-        return table is not None and all(fd.file != file.key.file for fd in table.fds)
+        if table is None:
+            return False
+        is_newest = newest[file.key.owner, file.key.file] == file.key
+        return not is_newest or all(fd.file != file.key.file for fd in table.fds)
 
     def _keep(self, owner: ProcessKey, row: FileRow) -> None:
         rows = self._gone[owner].rows
@@ -380,15 +437,12 @@ class Recorder:
         process: WatchedProcess,
         watched: Watched,
         tables: Mapping[ProcessKey, OpenFds],
-        holders: "_Holders | None",
+        holders: Holders | None,
     ) -> Iterator[FileRow]:
         key = process.key
         table = tables.get(key)
         open_now = _by_file(table) if table else {}
-        newest: dict[int, FileKey] = {}
-        for each in watched.files:
-            if each.owner == key:
-                newest[each.file] = max(newest.get(each.file, each), each)
+        newest = _newest(watched)
         closed: dict[tuple[object, ...], FileRow] = dict(self._gone[key].rows)
         for retired, row in self._retired.items():
             if retired.owner == key:
@@ -397,7 +451,7 @@ class Recorder:
             # One that was retired a moment ago is in what was read before.
             if file.key.owner != key or file.key in self._retired:
                 continue
-            mine = open_now.get(file.key.file, []) if newest[file.key.file] == file.key else []
+            mine = open_now.get(file.key.file, []) if newest[key, file.key.file] == file.key else []
             row = self._row(file, watched, {file.key.file: mine}, holders)
             if row.is_open:
                 yield row
@@ -413,7 +467,7 @@ class Recorder:
         file: WatchedFile,
         watched: Watched,
         open_now: Mapping[int, list[OpenFd]],
-        holders: "_Holders | None",
+        holders: Holders | None,
     ) -> FileRow:
         fds = open_now.get(file.key.file, [])
         done = watched.done.get(file.key, {})
@@ -444,6 +498,7 @@ class Recorder:
             passed_by=_passed_by(file, watched),
             flags=file.flags if file.flags else None,
             position=file.position if file.closes else None,
+            identity=self._identity(file.key.file, file.place),
             times=Times(*_seconds(file)),
         )
 
@@ -459,9 +514,29 @@ class Recorder:
         )
         return Birth.FORK if same or parents else None
 
-    def _open_row(self, fds: list[OpenFd], holders: "_Holders | None") -> FileRow:
-        known = self._known_of(fds[0].file, fds[0].place)
-        return _open_row(fds, known[1] if known else None, holders)
+    def _open_row(self, fds: list[OpenFd], holders: Holders | None) -> FileRow:
+        file, place = fds[0].file, fds[0].place
+        known = self._known_of(file, place)
+        row = _open_row(fds, known[1] if known else None, holders)
+        return replace(row, identity=self._identity(file, place))
+
+    def _identity(self, file: int, place: Place) -> str:
+        """Tells files apart without the addresses of the kernel."""
+        text = f"{file} {place.inode}".encode()
+        return hashlib.blake2b(text, key=self._secret, digest_size=8).hexdigest()
+
+
+_Newest = Mapping[tuple[ProcessKey, int], FileKey]
+"""By process and address of the struct file."""
+
+
+def _newest(watched: Watched) -> _Newest:
+    """The last file at each address: the kernel uses one again once its file is closed."""
+    newest: dict[tuple[ProcessKey, int], FileKey] = {}
+    for each in watched.files:
+        where = each.owner, each.file
+        newest[where] = max(newest.get(where, each), each)
+    return newest
 
 
 def _until(listed: int, of: Origins) -> Origins:
@@ -484,7 +559,7 @@ def _by_file(found: OpenFds) -> dict[int, list[OpenFd]]:
     return files
 
 
-def _open_row(fds: list[OpenFd], name: Name | None, holders: "_Holders | None") -> FileRow:
+def _open_row(fds: list[OpenFd], name: Name | None, holders: Holders | None) -> FileRow:
     fd = fds[0]
     return FileRow(
         fd.fd_type,
@@ -498,7 +573,7 @@ def _open_row(fds: list[OpenFd], name: Name | None, holders: "_Holders | None") 
         position=fd.position,
         receive_queue=fd.receive_queue,
         send_queue=fd.send_queue,
-        peers=holders.of(fd) if holders else (),
+        peers=holders.peers_of(fd) if holders else (),
     )
 
 
@@ -559,42 +634,3 @@ def _other_ends(lister: Lister, tables: Iterable[OpenFds]) -> list[OpenFds]:
     wanted = np.array(list(inodes), "<u8"), np.array(list(ports), "<u2")
     found = (lister.among(pid, *wanted) for pid in lister.processes())
     return [each for each in found if isinstance(each, OpenFds)]
-
-
-class _Holders:
-    """Who holds pipes and sockets, of all processes."""
-
-    def __init__(self, tables: Iterable[OpenFds]) -> None:
-        self._pipes: dict[tuple[int, int], list[tuple[Peer, OpenFd]]] = defaultdict(list)
-        self._unix: dict[int, list[Peer]] = defaultdict(list)
-        self._internet: dict[tuple[object, ...], list[Peer]] = defaultdict(list)
-        for table in tables:
-            self._add(table)
-
-    def _add(self, found: OpenFds) -> None:
-        for fd in found.fds:
-            peer = Peer(found.key.tgid, printable(found.process.name), fd.fd)
-            if fd.fd_type is FdType.FIFO:
-                self._pipes[fd.place.device, fd.place.inode].append((peer, fd))
-            elif fd.ends and fd.ends.peer:
-                self._unix[fd.place.inode].append(peer)
-            elif fd.ends and fd.ends.remote_port:
-                self._internet[_tuple_of(fd.fd_type, fd.ends)].append(peer)
-
-    def of(self, fd: OpenFd) -> tuple[Peer, ...]:
-        """Who holds the other end of what this descriptor refers to."""
-        if fd.fd_type is FdType.FIFO:
-            same = self._pipes.get((fd.place.device, fd.place.inode), [])
-            others = (peer for peer, other in same if other.file != fd.file)
-            return tuple(others)[:16]
-        if fd.ends and fd.ends.peer:
-            return tuple(self._unix.get(fd.ends.peer, ()))[:16]
-        if fd.ends and fd.ends.remote_port:
-            return tuple(self._internet.get(_tuple_of(fd.fd_type, fd.ends, turned=True), ()))[:16]
-        return ()
-
-
-def _tuple_of(fd_type: FdType, ends: Ends, turned: bool = False) -> tuple[object, ...]:
-    """Both ends of a connection; ``turned``: as the other end has it."""
-    own, peer = (ends.local, ends.local_port), (ends.remote, ends.remote_port)
-    return (fd_type, *((peer, own) if turned else (own, peer)))

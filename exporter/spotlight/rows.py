@@ -69,6 +69,8 @@ class FileRow:
     receive_queue: int | None = None
     send_queue: int | None = None
     peers: tuple[Peer, ...] = ()
+    identity: str = ""
+    """The same for a file in each view, as long as it is one file; "" if that is not known."""
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -86,6 +88,7 @@ class FileRow:
             other,
             done=sum_of(self.done, other.done),
             files=self.files + other.files,
+            identity="",
             fds=tuple(sorted({*self.fds, *other.fds}))[:8],
             times=self.times.plus(other.times) if self.times and other.times else other.times,
         )
@@ -151,6 +154,8 @@ class FileRow:
             "filesystem": printable(self.place.filesystem) or None,
             "device": self.device or None,
         }
+        if self.identity:
+            row["id"] = self.identity
         if self.name.text is None:
             row["why_no_name"] = self.name.why_not
         if not self.name.is_whole:

@@ -47,12 +47,7 @@ class Gate:
     @property
     def knows_users(self) -> bool:
         """True if every request needs a password, or a certificate of the client."""
-        try:
-            now = self._protection.current()
-        except ConfigError:
-            return False
-        asks_for_certificate = now.tls is not None and now.tls.verify_mode is ssl.CERT_REQUIRED
-        return bool(now.config.users) or asks_for_certificate
+        return self._protection.knows_users
 
     async def admit(
         self, request: HTTPServerRequest, stream: IOStream | None, peer: str = ""

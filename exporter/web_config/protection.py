@@ -86,6 +86,16 @@ class Protection:
         """True if the last usable configuration had TLS."""
         return self._now.tls is not None
 
+    @property
+    def knows_users(self) -> bool:
+        """True if every request needs a password, or a certificate of the client."""
+        try:
+            now = self.current()
+        except ConfigError:
+            return False
+        asks_for_certificate = now.tls is not None and now.tls.verify_mode is ssl.CERT_REQUIRED
+        return bool(now.config.users) or asks_for_certificate
+
     def reload(self) -> bool:
         """Read the files again; True if they can be used."""
         if self._path:

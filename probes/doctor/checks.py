@@ -26,7 +26,7 @@ def examine(
 ) -> Diagnosis:
     """Look at everything, and load and detach each attach mode where the privileges allow it."""
     host = host or Host()
-    checks = _checks(host)
+    checks = checks_of(host)
     return Diagnosis(checks, tuple(_trials(host, checks, try_mode or _try_mode, progress)))
 
 
@@ -37,7 +37,7 @@ def usable_mode(
 ) -> Mode | None:
     """The first attach mode that works here; None if none does."""
     host = host or Host()
-    trials = _trials(host, _checks(host), try_mode or _try_mode, progress)
+    trials = _trials(host, checks_of(host), try_mode or _try_mode, progress)
     return next((Mode(trial.mode) for trial in trials if trial.works), None)
 
 
@@ -56,7 +56,8 @@ def _trials(
         yield try_mode(mode)
 
 
-def _checks(host: Host) -> tuple[Check, ...]:
+def checks_of(host: Host) -> tuple[Check, ...]:
+    """What this machine has, without an attempt to attach."""
     if host.missing():  # the other checks read these file systems
         return (_kernel(host), _file_systems(host))
     return (

@@ -6,9 +6,8 @@ at once, also what its processes fork at that moment.
 """
 
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -58,6 +57,8 @@ class Spotlight:
         self._names = hashes["file_names"]
         self._leases = 0
         """Bits of those in use."""
+        self._begun = 0
+        """Bits of those that watch."""
 
     def lease(self) -> int:
         """A new lease; NoLeaseError if all are in use."""
@@ -65,7 +66,7 @@ class Spotlight:
             number = next((n for n in range(LEASES) if not self._leases >> n & 1), None)
             if number is None:
                 raise NoLeaseError(f"{LEASES} others watch processes already")
-            self._set(self._leases | 1 << number)
+            self._leases |= 1 << number
         return number
 
     @property
@@ -76,45 +77,63 @@ class Spotlight:
     def watch(
         self,
         lease: int,
-        process: ProcessKey,
-        name: bytes,
+        processes: Mapping[ProcessKey, bytes],
         follow: bool,
+        born: int,
         origins: Depth | None = None,
         python: Python | None = None,
     ) -> None:
-        """Watch a process, and its future children if ``follow``; OSError if the map is full.
+        """Watch processes, by key and name, and their future children if ``follow``.
 
-        ``origins``: also where it opens descriptors, and how stacks are told apart.
-        ``python``: its interpreter, for the frames of that.
+        Those of a lease's first call are watched from one moment on. ``born``: that moment, in
+        nanoseconds of the monotonic clock, for those that nobody watches yet. OSError if the map
+        is full.
+
+        ``origins``: also where they open descriptors, and how stacks are told apart.
+        ``python``: their interpreter, for the frames of that.
         """
-        bit = np.uint64(1 << lease)
         with self._lock:
-            watch = np.zeros(1, dtype("watch"))
-            for key, value in zip(*self._watched.read(), strict=True):
-                if (key["tgid"], key["start"]) == process:
-                    watch[0] = value[0]
-            watch["watchers"] |= bit
-            if follow:
-                watch["followers"] |= bit
-            if origins is not None:
-                watch["origins"] |= bit
-                watch["by_depth"] = origins is Depth.TELLS
+            for process, name in processes.items():
                 if python is not None and self._origins:
                     self._origins.set_python(process, python)
-            key = np.array([process], dtype("process_key"))
-            details = np.zeros(1, dtype("watched_process"))
-            details["born"] = time.monotonic_ns()
-            details["comm"] = name
-            # Not over what the kernel side has written meanwhile.
-            with suppress(FileExistsError):
-                self._processes.put(key, details, new=True)
-            self._watched.put(key, watch)
+                self._prepare(lease, process, name, follow, born, origins)
+            self._set(self._begun | 1 << lease)
+
+    def _prepare(
+        self,
+        lease: int,
+        process: ProcessKey,
+        name: bytes,
+        follow: bool,
+        born: int,
+        origins: Depth | None,
+    ) -> None:
+        bit = np.uint64(1 << lease)
+        watch = np.zeros(1, dtype("watch"))
+        for key, value in zip(*self._watched.read(), strict=True):
+            if (key["tgid"], key["start"]) == process:
+                watch[0] = value[0]
+        watch["watchers"] |= bit
+        if follow:
+            watch["followers"] |= bit
+        if origins is not None:
+            watch["origins"] |= bit
+            watch["by_depth"] = origins is Depth.TELLS
+        key = np.array([process], dtype("process_key"))
+        details = np.zeros(1, dtype("watched_process"))
+        details["born"] = born
+        details["comm"] = name
+        # Not over what the kernel side has written meanwhile.
+        with suppress(FileExistsError):
+            self._processes.put(key, details, new=True)
+        self._watched.put(key, watch)
 
     def release(self, lease: int) -> None:
         """End what a lease watches; nothing of it stays in the maps."""
         bit = np.uint64(1 << lease)
         with self._lock:
-            self._set(self._leases & ~(1 << lease))
+            self._leases &= ~(1 << lease)
+            self._set(self._begun & ~(1 << lease))
             keys, values = self._watched.read()
             values = values[:, 0]
             ours = (values["watchers"] & bit) != 0
@@ -133,9 +152,9 @@ class Spotlight:
                 self._watched.delete(owners)
                 self._drop(owners)
 
-    def _set(self, leases: int) -> None:
-        self._watching.put(np.zeros(1, "<u4"), np.array([leases], "<u8"))
-        self._leases = leases
+    def _set(self, begun: int) -> None:
+        self._watching.put(np.zeros(1, "<u4"), np.array([begun], "<u8"))
+        self._begun = begun
 
     def _drop(self, owners: Any) -> None:
         """Remove all that is kept of these processes."""

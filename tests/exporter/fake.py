@@ -15,6 +15,7 @@ from typing import cast
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector as ClientCollector
 
+from fdscope.exporter.accounts.losses import Losses
 from fdscope.exporter.cli import main
 from fdscope.exporter.collector import Collector
 from fdscope.exporter.containers.reader import Reader
@@ -57,6 +58,11 @@ class FakeCollector(ClientCollector):
 
     def attachments(self) -> Sequence[HookStatus]:
         return REPORT.hooks
+
+    def losses(self) -> Losses:
+        return Losses({}, {})
+
+    selftest_rows: Sequence[Row] = ()
 
     def close(self) -> None:
         tell("collector closed")

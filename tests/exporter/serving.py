@@ -23,6 +23,7 @@ from fdscope.exporter.server import Server
 from fdscope.exporter.settings import config
 from fdscope.exporter.settings.addresses import Address
 from fdscope.exporter.settings.options import Options
+from fdscope.exporter.spotlight.recorder import Recorder
 from fdscope.exporter.web_config.protection import Protection
 from fdscope.probes.attach.report import HookStatus, State
 from fdscope.probes.demonstration.doors import Lane
@@ -134,6 +135,7 @@ def running(
     web_config: Path | None = None,
     demonstration: Demonstration = lambda: LANES,
     changes: Mapping[str, str | bool] = MappingProxyType({}),
+    recorder: Recorder | None = None,
 ) -> Iterator[Running]:
     """Serve ``collector`` on a free port; ``changes``: options, by the names of their flags."""
     protection = Protection(web_config)
@@ -143,7 +145,8 @@ def running(
     registry.register(collector)
     reason: list[str | None] = [None]
     served = Server(
-        chosen, sockets, registry, lambda: PAGE, lambda: reason[0], protection, demonstration
+        *(chosen, sockets, registry, lambda: PAGE, lambda: reason[0]),
+        *(protection, demonstration, recorder),
     )
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

@@ -3,6 +3,7 @@
 // one state to the next, so that they move to their new places.
 
 import { graph, LAYERS } from "./graph.js";
+import { drawn, set } from "./svg.js";
 import { bytes, plain } from "./words.js";
 
 const NARROW_PIXELS = 640;
@@ -11,19 +12,8 @@ const MARGIN_PIXELS = 4;
 const BOTTOM_PIXELS = 14;
 const LEAST_WIDTH = 1;
 const ORDER = JSON.parse(document.getElementById("live").dataset.order);
-const SVG = "http://www.w3.org/2000/svg";
 
 const tip = document.getElementById("tip");
-
-function drawn(name, className) {
-  const made = document.createElementNS(SVG, name);
-  made.setAttribute("class", className);
-  return made;
-}
-
-function set(element, attributes) {
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-}
 
 /** Adds to each node its place, and to each link the places of its ends, in pixels. */
 function place(nodes, links, { first, last, width, height, thickness }) {
@@ -167,7 +157,8 @@ class Figure {
 let figures = [];
 let chooser = () => {};
 
-function point(event) {
+/** Shows the detail of what is pointed at. */
+export function point(event) {
   const { detail } = event.target;
   tip.hidden = !detail;
   if (!detail) return;

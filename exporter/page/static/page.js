@@ -5,8 +5,10 @@ import { answers } from "./answers.js";
 import * as doors from "./doors.js";
 import { onChoice, show } from "./flow.js";
 import * as past from "./past.js";
+import * as watched from "./process.js";
 import { save } from "./save.js";
 import * as tables from "./tables.js";
+import * as talks from "./talks.js";
 import { plain } from "./words.js";
 
 const RETRY_MILLISECONDS = 3000;
@@ -99,15 +101,19 @@ function start() {
   find("live").hidden = false;
   document.querySelectorAll("input[type=radio], select").forEach((input) => input.addEventListener("change", renderIfThere));
   find("search").addEventListener("input", renderIfThere);
-  const choose = (name) => {
+  const mayLook = find("live").dataset.details === "yes";
+  const pidsOf = (name) => [...new Set((state?.total?.processes ?? [])
+    .filter((row) => row.process === name && row.pid).map((row) => row.pid))];
+  const choose = (name, pids = pidsOf(name)) => {
     process = name;
     renderIfThere();
+    if (mayLook && name) watched.choose(name, pids);
   };
   onChoice(choose);
-  find("all").addEventListener("click", () => choose(null));
+  find("all").addEventListener("click", () => choose(null, []));
   find("processes").addEventListener("click", (event) => {
-    const name = event.target.closest("button")?.dataset.process;
-    if (name) choose(name);
+    const { process: name, pid } = event.target.closest("button")?.dataset ?? {};
+    if (name) choose(name, pid ? [pid] : []);
   });
   find("pause").addEventListener("click", () => {
     paused = !paused;
@@ -126,7 +132,9 @@ function start() {
     if (!document.hidden && heard && Date.now() - heard > SILENCE_MILLISECONDS) tell("the exporter sends nothing: the numbers are old", true);
   }, 1000);
   find("save").addEventListener("click", save);
-  if (find("live").dataset.details === "yes") {
+  if (mayLook) {
+    watched.start();
+    talks.start(() => (state?.rate ?? state?.total)?.processes.map((row) => row.pid).filter(Boolean) ?? [], watched.look);
     past.start((found) => {
       earlier = found;
       renderIfThere();

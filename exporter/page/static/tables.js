@@ -7,7 +7,7 @@ const MOST_FLOWS = 40;
 const MOST_TYPES = 4;
 const SHOWN_PROCESSES = 12;
 
-function element(name, content = "", className = "") {
+export function element(name, content = "", className = "") {
   const made = document.createElement(name);
   made.className = className;
   if (content instanceof Node) made.append(content);
@@ -15,28 +15,55 @@ function element(name, content = "", className = "") {
   return made;
 }
 
-function row(cells) {
+/** A row; `key` tells it from the others of its table. */
+export function row(key, cells) {
   const made = document.createElement("tr");
+  made.dataset.key = key;
   made.append(...cells);
   return made;
 }
 
-const cell = (text) => element("td", plain(text));
-const number = (text) => element("td", text, "number");
+export const cell = (text) => element("td", plain(text));
+export const number = (text) => element("td", text, "number");
 
 function strong(text, className = "") {
   return element("td", element("b", plain(text), className));
 }
 
-function fill(id, rows) {
-  document.querySelector(`#${id} tbody`).replaceChildren(...rows);
+/** The row that is there, with those cells of another one that differ. */
+function updated(known, made) {
+  [...made.cells].forEach((next, place) => {
+    const now = known.cells[place];
+    if (!now.isEqualNode(next)) now.replaceWith(next);
+  });
+  return known;
+}
+
+/** Rows are kept from one state to the next, and with them what has the focus. */
+export function fill(id, rows) {
+  const body = document.querySelector(`#${id} tbody`);
+  const there = new Map([...body.rows].map((each) => [each.dataset.key, each]));
+  const next = rows.map((made) => (there.has(made.dataset.key) ? updated(there.get(made.dataset.key), made) : made));
+  const focused = body.contains(document.activeElement) ? document.activeElement : null;
+  const kept = new Set(next);
+  for (const each of there.values()) if (!kept.has(each)) each.remove();
+  next.forEach((each, place) => { if (body.rows[place] !== each) body.insertBefore(each, body.rows[place] ?? null); });
+  if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
+}
+
+/** A name that can be clicked. */
+export function named(text, data) {
+  const made = element("button", plain(text), "name");
+  made.type = "button";
+  Object.assign(made.dataset, data);
+  return made;
 }
 
 const sum = (values) => Object.values(values).reduce((total, value) => total + value, 0);
 
 export function flows(picture, suffix) {
   const sorted = [...picture.flows].sort((a, b) => b.read + b.written - a.read - a.written);
-  fill("flow-table", sorted.slice(0, MOST_FLOWS).map((flow) => row([
+  fill("flow-table", sorted.slice(0, MOST_FLOWS).map((flow) => row(`${flow.door} ${flow.fd_type} ${flow.process}`, [
     strong(flow.process), cell(flow.door), cell(flow.fd_type),
     number(bytes(flow.read, suffix)), number(bytes(flow.written, suffix)),
   ])));
@@ -73,7 +100,7 @@ export function ledger(picture, sees, total) {
     const last = strong(sees ? verdict : "not measured", closes && sees ? "closes" : "open");
     last.classList.add("number");
     last.dataset.name = "unexplained:";
-    return row([
+    return row(`${line.fd_type} ${line.direction}`, [
       strong(`${line.fd_type} ${line.direction}`),
       side("doors:", doors.map((door) => door[1]), whole,
         doors.map(([name, value]) => `${name} ${amount(value)}`), way),
@@ -108,17 +135,15 @@ export function processes(picture, fdType, suffix, search) {
     const [read, written, open] = [number(bytes(process.in, suffix)), number(bytes(process.out, suffix)),
       number(process.open === null ? "" : String(process.open))];
     [read.dataset.name, written.dataset.name, open.dataset.name] = ["read", "written", "open fds"];
-    const name = element("button", plain(process.process), "name");
-    name.type = "button";
-    name.dataset.process = process.process;
-    return row([element("td", element("b", name)), cell(process.pid || "short-lived"), read, written,
+    const name = named(process.process, { process: process.process, pid: process.pid });
+    return row(`${process.pid} ${process.unit} ${process.process}`, [element("td", element("b", name)), cell(process.pid || "short-lived"), read, written,
       cell(texts.join(", ")), open, cell(process.unit)]);
   }));
   document.getElementById("processes-empty").textContent = chosen.length ? "" : "No process moves bytes here now.";
 }
 
 export function devices(picture, suffix) {
-  fill("devices", picture.devices.map((device) => row([
+  fill("devices", picture.devices.map((device) => row(device.device, [
     strong(device.device), cell(device.kind), number(bytes(device.read, suffix)), number(bytes(device.written, suffix)),
   ])));
 }
@@ -126,7 +151,7 @@ export function devices(picture, suffix) {
 export function openFds(open) {
   const types = Object.entries(open).sort((a, b) => b[1] - a[1]);
   document.getElementById("open").hidden = !types.length;
-  fill("open-table", types.map(([name, count]) => row([strong(name), number(String(count))])));
+  fill("open-table", types.map(([name, count]) => row(name, [strong(name), number(String(count))])));
 }
 
 /** Offer each fd type that has been seen, once. */

@@ -22,7 +22,20 @@ export function bytes(value, suffix = "") {
 
 /** All digits, in groups: "12 345 678 B". */
 export function exactly(value) {
-  return `${String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, "\u202f")} B`;
+  return `${count(Math.round(value))} B`;
+}
+
+/** Seconds as "3.2 ms", "45 s" or "12 min". */
+export function duration(seconds) {
+  for (const [limit, factor, unit] of [[1e-3, 1e6, "µs"], [1, 1e3, "ms"], [120, 1, "s"]]) {
+    if (seconds < limit) return `${Number((seconds * factor).toPrecision(seconds * factor < 100 ? 2 : 3))} ${unit}`;
+  }
+  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+}
+
+/** All digits of a count, in groups. */
+export function count(value) {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 
 /** A name that programs choose: what could hide or turn around text is shown as a box. */

@@ -6,15 +6,18 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
 import pytest
 
-from fdscope.exporter.page import order, render
+from fdscope.exporter.accounts.losses import Losses
+from fdscope.exporter.page import doctor, order, render
 from fdscope.exporter.page.files import files
 from fdscope.probes.schema.taxonomy import Door, FdType
-from tests.exporter.serving import PAGE
+from fdscope.probes.selftest.run import Row
+from tests.exporter.serving import PAGE, Running
 
 LOADED = ("page.css", "page.js")
 
@@ -22,15 +25,50 @@ LOADED = ("page.css", "page.js")
 @pytest.mark.parametrize(
     "expected",
     [
-        'href="metrics"', 'href="-/healthy"', 'href="-/ready"', "Version 1.2.3",
-        "attach mode tracepoint", "1 of 2 hooks", '<code>sys_exit</code><td><b class="attached">',
-        "The 2 blind spots of tracepoint mode", "<b>mmap</b><br>no operation",
+        'href="metrics"', 'href="-/healthy"', 'href="-/ready"', 'href="doctor"', "Version 1.2.3",
+        "attach mode tracepoint", "1 of 2 hooks", "The 2 blind spots of tracepoint mode",
         'name="color-scheme" content="light dark"', "width=device-width",
         "<noscript>", 'src="static/page.js"',
     ],
 )  # fmt: skip
 def test_it_shows(expected: str) -> None:
     assert expected in " ".join(render(PAGE, "/metrics").split())
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        'href="./"', 'href="metrics"', "Version 1.2.3", "attach mode tracepoint", "1 of 2 hooks",
+        '<code>sys_exit</code><td><b class="attached">', "The 2 blind spots of tracepoint mode",
+        "<b>mmap</b><br>no operation", "NOT COMPLETE", "7 updates lost (counters_full)",
+        "1 of 2 cases are exact", '>1,000<td class="number">999<td class="number"',
+        '<b class="failed">not exact</b>', '<b class="">no such call</b>', "<b>kernel</b>",
+        "fdscope can run here, in tracepoint mode: 1 of 2 hooks attach", "fdscope doctor",
+        'name="color-scheme" content="light dark"', "width=device-width",
+    ],
+)  # fmt: skip
+def test_the_page_of_what_is_not_seen_shows(expected: str) -> None:
+    rows = (
+        Row("<case>", "read_write", "regular", "written", 1000, 999, None, ok=False),
+        Row("aio", "aio", "regular", "read", 0, 0, None, ok=True, unsupported="no such call"),
+    )
+    data = replace(PAGE, losses=Losses({"counters_full": 7}, {}), selftest=rows)
+    text = " ".join(doctor.render(data, "/metrics").split())
+    assert expected in text
+    assert "$" not in text
+    assert all(escaped in text for escaped in ("a &amp; b", "&lt;b&gt;", "&lt;script&gt;"))
+    assert "<script" not in text
+    assert "&lt;case&gt;" in text
+
+
+def test_it_says_if_it_is_not_known_what_was_lost() -> None:
+    assert "It cannot be read" in doctor.render(PAGE, "/metrics")
+
+
+def test_both_pages_are_served_with_the_same_policy(web: Running) -> None:
+    policies = [web.request(path)[1]["Content-Security-Policy"] for path in ("/", "/doctor")]
+    assert policies[0] == policies[1]
+    assert policies[0].startswith("default-src 'none'; script-src 'self'; style-src 'self';")
 
 
 def test_the_picture_knows_every_door_and_fd_type() -> None:
@@ -75,7 +113,7 @@ def test_the_picture_has_doors_and_fd_types_in_that_order(tmp_path: Path) -> Non
 
 
 def test_what_is_shown_cannot_be_markup() -> None:
-    text = render(PAGE, "/metrics")
+    text = render(replace(PAGE, mode="<script>", version="a & b <b>"), "/metrics")
     assert all(escaped in text for escaped in ("a &amp; b", "&lt;b&gt;", "&lt;script&gt;"))
     assert re.findall("<script[^>]*>", text) == ['<script src="static/page.js" type="module">']
 
@@ -83,7 +121,8 @@ def test_what_is_shown_cannot_be_markup() -> None:
 def test_it_needs_nothing_else() -> None:
     text = render(PAGE, "/metrics")
     assert set(re.findall('(?:src|href)="([^"]+)"', text)) == {
-        "data:,", "metrics", "-/healthy", "-/ready", *(f"static/{name}" for name in LOADED)
+        *("data:,", "metrics", "-/healthy", "-/ready", "doctor"),
+        *(f"static/{name}" for name in LOADED),
     }  # fmt: skip
     assert set(LOADED) <= set(files())
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fdscope.exporter.families.owned import process_families
+from fdscope.probes.hooks import blind_spots
+from fdscope.probes.schema.taxonomy import Mode
 from tests import ours
 from tests.browser import browser as browser
 from tests.exporter.serving import FakeCollector, running
@@ -241,6 +244,124 @@ def test_the_last_hour_and_a_file_of_it(page: "Page", tmp_path: Path) -> None:
     page.get_by_role("status").filter(has_text="live").wait_for()
 
 
+SUBJECT = """
+import os, socket, sys
+open("/proc/self/comm", "w").write("page-subject")
+for line in sys.stdin:
+    exec(line)
+    print(flush=True)
+"""
+
+
+@pytest.fixture
+def subject() -> Iterator["subprocess.Popen[str]"]:
+    """A process that runs each line of its standard input."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SUBJECT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        do(process, "pass")
+        yield process
+        process.kill()
+
+
+def do(process: "subprocess.Popen[str]", line: str) -> None:
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "\n"
+
+
+def written_by(address: str, name: str) -> int:
+    """Bytes that processes of a name wrote, as /metrics has them."""
+    with urllib.request.urlopen(f"{address}metrics") as answer:  # noqa: S310 - our own server
+        text = answer.read().decode()
+    pattern = rf'^fdscope_file_written_bytes_total{{.*process="{name}".*}} (\S+)$'
+    return sum(int(float(value)) for value in re.findall(pattern, text, re.MULTILINE))
+
+
+def watch(page: "Page", pid: int) -> None:
+    page.get_by_label("pid").fill(str(pid))
+    page.get_by_role("button", name="Watch it").press("Enter")
+    page.locator("#look-sums", has_text="page-subject").wait_for()
+
+
+def test_a_process_and_its_files(
+    page: "Page", exporter: tuple[str, int], subject: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    path = tmp_path / f"{HOSTILE}\x1b\u202e{'n' * 200}"
+    do(subject, "a, b = socket.socketpair()")
+    before = written_by(exporter[0], "page-subject")
+    watch(page, subject.pid)
+    do(subject, f"f = open({str(path)!r}, 'wb', 0); f.write(b'x' * 54321)")
+    do(subject, "a.send(b'y' * 111); b.recv(1000); k = [open('/etc/hostname') for _ in range(9)]")
+    row = page.locator("#fds tbody tr", has_text="54\u202f321 B")
+    row.wait_for()
+    assert f"{HOSTILE}\\x1b\\u202en" in row.inner_text()
+    assert page.locator("#look main, #look script, #fds b b").count() == 0
+    page.get_by_text("5 more of /etc/hostname: search for it to see them.").wait_for()
+    said = page.locator("#look-sums").inner_text()
+    found = re.search(r"writes of ([0-9\u202f]+) B", said)
+    assert found, said
+    shown = int(found[1].replace("\u202f", ""))
+    assert shown == written_by(exporter[0], "page-subject") - before
+    page.locator(".life-label", has_text="regular /etc/hostname").nth(7).wait_for()
+    assert "of which" in page.locator("#life-said").inner_text()
+    row.get_by_role("button").first.press("Enter")
+    done = page.locator("#file-done tbody tr")
+    assert done.first.locator("td").all_inner_texts()[:5] == [
+        "read_write", "write", "done", "1", "54\u202f321 B"
+    ]  # fmt: skip
+    page.get_by_text("not measured here").wait_for()
+    page.get_by_role("region").get_by_role("button", name="Close").press("Enter")
+    # The focus is back where it was, and stays there while the table is filled again.
+    page.wait_for_timeout(5000)
+    assert HOSTILE in page.evaluate("document.activeElement.textContent")
+    nothing_is_wider_than_the_screen(page)
+    subject.kill()
+    page.locator("#look-status", has_text="has ended").wait_for()
+    page.get_by_role("button", name="Stop watching").click()
+    assert page.locator("#looked").is_hidden()
+
+
+@wide
+def test_a_click_on_a_process_watches_it(page: "Page") -> None:
+    page.locator(".choice", has_text="web-server").first.click()
+    row = page.locator("#fds tbody tr", has_text="tcp").filter(has_text="other end").first
+    row.wait_for()
+    row.get_by_role("button", name=re.compile(f"^{re.escape(HOSTILE)} ")).first.click()
+    page.locator("#look-sums", has_text=HOSTILE).wait_for()
+
+
+def test_who_talks_to_whom(page: "Page") -> None:
+    page.locator("#processes tbody tr", has_text="pipe-writer").first.wait_for()
+    page.get_by_role("button", name="Show who talks to whom").press("Enter")
+    row = page.locator("#talk-table tbody tr", has_text="fifo").filter(has_text="pipe-writer")
+    row.filter(has_text="pipe-reader").first.wait_for()
+    page.locator("#arcs .arc:not(.unknown)").nth(2).wait_for()
+    page.locator("#arcs .talker", has_text=HOSTILE).first.wait_for()
+    assert page.locator("#talks script, #talk-table b b, #arcs tspan").count() == 0
+    witnessed = page.locator("#talk-table tbody tr", has_text="tcp").filter(has_text="web-server")
+    witnessed.filter(has_text="sent ").filter(has_text="received ").first.wait_for()
+    page.locator("#talks-said", has_text="Most moves between").wait_for()
+    nothing_is_wider_than_the_screen(page)
+    page.get_by_role("button", name="Stop watching").last.click()
+    assert page.locator("#talked").is_hidden()
+
+
+def test_what_cannot_be_watched_is_said(browser: "Browser", exporter: tuple[str, int]) -> None:
+    opened = browser.new_page()
+    opened.goto(exporter[0])
+    for typed, said in (
+        ("no number", "type the number of a process"),
+        (str(2**22 - 1), "there is no process with this pid"),
+    ):
+        opened.get_by_label("pid").fill(typed)
+        opened.get_by_role("button", name="Watch it").click()
+        opened.get_by_text(said).wait_for()
+    opened.close()
+
+
 @wide
 def test_it_can_be_read_out(page: "Page") -> None:
     said = page.get_by_role("img").first.get_attribute("aria-label")
@@ -270,9 +391,31 @@ def test_without_javascript_the_rest_is_there(
     opened = context.new_page()
     opened.goto(exporter[0])
     assert opened.locator("noscript .notice").is_visible()
-    assert opened.locator("#hooks tbody tr").count() > 5
     assert not opened.locator("#live").is_visible()
+    opened.locator("noscript a", has_text="What fdscope sees").click()
+    assert opened.locator("#hooks tbody tr").count() > 5
     context.close()
+
+
+@pytest.mark.parametrize("width", [1400, 1024, 360])
+def test_what_is_not_seen_and_what_was_lost(
+    browser: "Browser", exporter: tuple[str, int], width: int
+) -> None:
+    opened = browser.new_page(viewport={"width": width, "height": 800})
+    opened.goto(exporter[0])
+    opened.get_by_role("link", name="What is not seen").click()
+    opened.get_by_role("heading", name="What was lost").wait_for()
+    mode = Mode(re.findall(r"attach mode (\w+)", opened.locator("main").inner_text())[0])
+    spots = [spot.what for spot in blind_spots.of(mode)]
+    assert opened.locator("main li b").all_inner_texts() == spots
+    assert opened.locator("#hooks tbody tr").count() > 5
+    assert opened.locator("#selftest tbody tr").count() > 20
+    opened.get_by_text(f"fdscope can run here, in {mode.value} mode").wait_for()
+    assert opened.locator("#checks tbody tr b", has_text=re.compile("^problem$")).count() == 0
+    assert opened.locator("html").evaluate("e => e.scrollWidth <= e.clientWidth")
+    opened.get_by_role("link", name="Live page").click()
+    opened.get_by_role("heading", name="The path of the bytes").wait_for()
+    opened.close()
 
 
 def test_no_traffic_is_told_as_such(browser: "Browser") -> None:
