@@ -48,13 +48,21 @@ _KPROBE = (
 _TRACEPOINT = "int on_{0}(struct bpf_raw_tracepoint_args *ctx) {{ return hit(); }}\n"
 
 
-@contextmanager
-def _nothing(mode: Mode) -> Iterator[None]:  # noqa: ARG001 # same form as the others
-    yield
+Tidy = Callable[[], None]
+"""What runs between two measurements."""
+
+
+def _not_needed() -> None:
+    """Programs that keep nothing of processes."""
 
 
 @contextmanager
-def _floor(body: str, mode: Mode) -> Iterator[None]:
+def _nothing(mode: Mode) -> Iterator[Tidy]:  # noqa: ARG001 # same form as the others
+    yield _not_needed
+
+
+@contextmanager
+def _floor(body: str, mode: Mode) -> Iterator[Tidy]:
     """The program ``body`` on the hooks that fdscope uses for the operations, by BCC."""
     os.environ["BCC_KERNEL_SOURCE"] = str(STUB_DIR)
     tracepoints = [*_SOCKET_TRACEPOINTS]
@@ -69,21 +77,27 @@ def _floor(body: str, mode: Mode) -> Iterator[None]:
     for name in tracepoints:
         bpf.attach_raw_tracepoint(tp=name.encode(), fn_name=f"on_{name}".encode())
     try:
-        yield
+        yield _not_needed
     finally:
         bpf.cleanup()
 
 
 @contextmanager
-def _fdscope(settings: Settings, mode: Mode) -> Iterator[None]:
+def _fdscope(settings: Settings, mode: Mode) -> Iterator[Tidy]:
     session = attach([mode], settings)
+
+    def forget_ended() -> None:
+        """Like an exporter: else the cells are full of the processes that were forked."""
+        known = session.accounts().amounts
+        session.forget([key for key in known if not Path(f"/proc/{key.tgid}").exists()])
+
     try:
-        yield
+        yield forget_ended
     finally:
         session.close()
 
 
-_STATES: dict[str, Callable[[Mode], AbstractContextManager[None]]] = {
+_STATES: dict[str, Callable[[Mode], AbstractContextManager[Tidy]]] = {
     "nothing": _nothing,
     "empty": partial(_floor, _EMPTY),
     "hash": partial(_floor, _HASH),
@@ -92,12 +106,13 @@ _STATES: dict[str, Callable[[Mode], AbstractContextManager[None]]] = {
 }
 
 
-def _measured() -> dict[str, float]:
+def _measured(tidy: Tidy) -> dict[str, float]:
     """Instructions by operation; those with a second thread end in `` +t``."""
     found = {}
     for arguments, suffix in (([], ""), (["threads"], " +t")):
         command = [str(BUILT / "operations"), *arguments]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        tidy()
         for line in output.splitlines():
             name, ticks = line.split()
             found[name + suffix] = float(ticks)
@@ -110,8 +125,8 @@ def main() -> None:
     wanted = os.environ.get("FDSCOPE_BENCH_STATES", ",".join(_STATES)).split(",")
     found = {}
     for name in wanted:
-        with _STATES[name](mode):
-            found[name] = _measured()
+        with _STATES[name](mode) as tidy:
+            found[name] = _measured(tidy)
     report = Path(os.environ["FDSCOPE_REPORTS"]) / "instructions.json"
     report.write_text(json.dumps(found, indent=1) + "\n")
 
