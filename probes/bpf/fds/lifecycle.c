@@ -69,8 +69,8 @@ static __always_inline void connected(const struct file *file, u64 address, s64 
 }
 
 /* A descriptor of the current process, whose key is `owner`, was opened. */
-static __always_inline void fd_opened_by(void *ctx, struct process_key owner, u32 fd,
-					 const struct file *file, u32 birth)
+static __always_inline void fd_opened_by(struct process_key owner, u32 fd, const struct file *file,
+					 u32 birth)
 {
 	u32 in_memory, account = ACCOUNT_NONE, via = 0;
 	u32 fd_type = THROUGH_MEMORY(in_memory, file_fd_type(file));
@@ -78,10 +78,8 @@ static __always_inline void fd_opened_by(void *ctx, struct process_key owner, u3
 	event_fd_opened(fd, file, fd_type, birth);
 	count_flow(ACCOUNT_FD_OPENED, fd_type, 1);
 	account_of(this_task(), owner, ACCOUNT_FD_OPENED, fd_type, birth, 0, 1);
-	if (WATCHING) {
+	if (WATCHING)
 		watched_opened(owner, fd, file, fd_type, birth);
-		watched_origin(ctx, owner, fd, file, fd_type, birth);
-	}
 	if (birth == BIRTH_DUP && fd <= STDIO_ERROR && is_socket(fd_type)) {
 		account = ACCOUNT_STDIO_SOCKET;
 		via = fd;
@@ -102,7 +100,11 @@ static __always_inline void fd_opened_by(void *ctx, struct process_key owner, u3
 
 static __always_inline void fd_opened(void *ctx, u32 fd, const struct file *file, u32 birth)
 {
-	fd_opened_by(ctx, current_process_key(), fd, file, birth);
+	struct process_key owner = current_process_key();
+
+	fd_opened_by(owner, fd, file, birth);
+	if (WATCHING)
+		watched_origin(ctx, owner, fd, file, birth);
 }
 
 static __always_inline void fd_closed(u32 fd_type, u32 cause)

@@ -24,7 +24,8 @@ static __always_inline void watched_operation(struct process_key owner, u32 acco
 static __always_inline void watched_opened(struct process_key owner, u32 fd,
 					   const struct file *file, u32 fd_type, u32 birth);
 static __always_inline void watched_origin(void *ctx, struct process_key owner, u32 fd,
-					   const struct file *file, u32 fd_type, u32 birth);
+					   const struct file *file, u32 birth);
+static __always_inline void watched_without_origin(struct process_key owner);
 static __always_inline void watched_closing(struct target *to, const struct file *file);
 static __always_inline void watched_closed(struct target closed, u32 cause);
 static __always_inline void watched_named(u32 fd, const struct file *file);
@@ -36,6 +37,7 @@ static __always_inline void watched_exited(void);
 #define watched_operation(...) do { } while (0)
 #define watched_opened(...) do { } while (0)
 #define watched_origin(...) do { } while (0)
+#define watched_without_origin(...) do { } while (0)
 #define watched_closing(...) do { } while (0)
 #define watched_closed(...) do { } while (0)
 #define watched_named(...) do { } while (0)

@@ -145,7 +145,7 @@ static __always_inline u64 user_stack_pointer(const struct pt_regs *regs)
 
 /* A descriptor of the current process was opened. */
 static __always_inline void watched_origin(void *ctx, struct process_key owner, u32 fd,
-					   const struct file *file, u32 fd_type, u32 birth)
+					   const struct file *file, u32 birth)
 {
 	struct watched_process *process = watched_processes.lookup(&owner);
 	struct watch *watch = watched.lookup(&owner);
@@ -155,13 +155,14 @@ static __always_inline void watched_origin(void *ctx, struct process_key owner, 
 	const struct python *python = pythons.lookup(&owner);
 	struct origin *origin;
 	u64 sp, thread = 0;
+	u32 in_memory;
 
 	if (!watch || !process || !(watch->origins & WATCHING))
 		return;
 	sp = user_stack_pointer(regs);
 	opened.origin.owner = owner;
 	opened.origin.stack = user_stack(ctx);
-	opened.origin.fd_type = fd_type;
+	opened.origin.fd_type = THROUGH_MEMORY(in_memory, file_fd_type(file));
 	opened.origin.birth = birth;
 	/* Without frame pointers all stacks look alike but for their depth. */
 	if (watch->by_depth)
@@ -183,9 +184,23 @@ static __always_inline void watched_origin(void *ctx, struct process_key owner, 
 	if (opened_fds.update(&key, &opened))
 		lose(LOSS_WATCHED_FULL);
 }
+
+/* A descriptor was opened where the verifier has no room for more. */
+static __always_inline void watched_without_origin(struct process_key owner)
+{
+	struct watched_process *process = watched_processes.lookup(&owner);
+	struct watch *watch = watched.lookup(&owner);
+
+	if (watch && process && watch->origins & WATCHING)
+		__sync_fetch_and_add(&process->without_origin, 1);
+}
 #elif defined(SPOTLIGHT)
 static __always_inline void watched_origin(void *ctx, struct process_key owner, u32 fd,
-					   const struct file *file, u32 fd_type, u32 birth)
+					   const struct file *file, u32 birth)
+{
+}
+
+static __always_inline void watched_without_origin(struct process_key owner)
 {
 }
 #endif

@@ -264,8 +264,8 @@ static __always_inline void note_received(struct control_walk *walk, u32 fd)
 }
 #endif
 
-static __always_inline void next_passed_fd(void *ctx, struct control_walk *walk,
-					   struct files_struct *files, struct process_key owner)
+static __always_inline void next_passed_fd(struct control_walk *walk, struct files_struct *files,
+					   struct process_key owner)
 {
 	struct file *file;
 	u32 fd = NO_FD;
@@ -279,7 +279,9 @@ static __always_inline void next_passed_fd(void *ctx, struct control_walk *walk,
 		account_of(this_task(), owner, ACCOUNT_FD_PASSED, file_fd_type(file), PASSING_SENT,
 			   0, 1);
 	} else {
-		fd_opened_by(ctx, owner, fd, file, BIRTH_SCM_RIGHTS);
+		fd_opened_by(owner, fd, file, BIRTH_SCM_RIGHTS);
+		if (WATCHING)
+			watched_without_origin(owner);
 		note_received(walk, fd);
 	}
 }
@@ -290,11 +292,11 @@ static __always_inline bool control_is_left(const struct control_walk *walk)
 	       walk->control + (is_compat() ? 12 : 16) <= walk->control_end || walk->messages;
 }
 
-static __always_inline void control_step(void *ctx, struct control_walk *walk,
-					 struct files_struct *files, struct process_key owner)
+static __always_inline void control_step(struct control_walk *walk, struct files_struct *files,
+					 struct process_key owner)
 {
 	if (walk->fds + sizeof(u32) <= walk->fds_end)
-		next_passed_fd(ctx, walk, files, owner);
+		next_passed_fd(walk, files, owner);
 	else if (walk->control + (is_compat() ? 12 : 16) <= walk->control_end)
 		next_control_message(walk);
 	else if (walk->messages)
@@ -314,7 +316,7 @@ int on_control(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	}
 	for (i = 0; i < CONTROL_STEPS_A_CALL; i++)
-		control_step(ctx, walk, files, owner);
+		control_step(walk, files, owner);
 	if (!control_is_left(walk)) {
 		if (walk->received_count)
 			go_on(ctx, TAIL_CALL_RECEIVED);
