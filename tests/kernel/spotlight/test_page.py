@@ -58,6 +58,7 @@ def obeying(code: str) -> Iterator["subprocess.Popen[str]"]:
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:
+            do(process, "pass")  # the interpreter has started: it opens and closes files then
             yield process
         finally:
             process.kill()
