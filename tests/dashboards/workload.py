@@ -135,6 +135,19 @@ def leak() -> None:
             held.clear()
 
 
+def stalled() -> None:
+    """Nobody reads: bytes wait in a pipe and at both ends of a connection."""
+    ends, pipe = files.tcp(), files.fifo()
+    sender = socket.socket(fileno=ends.write)
+    sender.setblocking(False)
+    with suppress(BlockingIOError):
+        while True:
+            sender.send(_CHUNK)
+    os.write(pipe.write, _CHUNK[:4096])
+    while True:
+        signal.pause()
+
+
 def broker() -> None:
     """Passes descriptors through a unix socket, connects again and again, and fails at times."""
     ends = files.unix_stream()
@@ -235,6 +248,7 @@ PROCESSES: dict[str, Callable[[], None]] = {
     "backdoor": backdoor,
     "leak": leak,
     "broker": broker,
+    "stalled": stalled,
     "every-door": every_door,
     "rings": rings,
     "inspector": inspector,
