@@ -18,6 +18,7 @@ from fdscope.probes.attach.source import STUB_DIR
 from fdscope.probes.read.session import attach
 from fdscope.probes.schema.taxonomy import Mode
 from tests.scorecard.programs import BUILT
+from tests.scorecard.served import forget_ended
 
 _EMPTY = """
 static int hit(void)
@@ -85,14 +86,8 @@ def _floor(body: str, mode: Mode) -> Iterator[Tidy]:
 @contextmanager
 def _fdscope(settings: Settings, mode: Mode) -> Iterator[Tidy]:
     session = attach([mode], settings)
-
-    def forget_ended() -> None:
-        """Like an exporter: else the cells are full of the processes that were forked."""
-        known = session.accounts().amounts
-        session.forget([key for key in known if not Path(f"/proc/{key.tgid}").exists()])
-
     try:
-        yield forget_ended
+        yield partial(forget_ended, session)  # else those that were forked hold all cells
     finally:
         session.close()
 

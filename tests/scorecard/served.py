@@ -99,11 +99,23 @@ class Served:
         return text
 
 
+_PLENTY = 1_000_000
+"""Series: when room is short, the first second of a new name counts for the other processes."""
+
+
+def forget_ended(session: Session) -> None:
+    """Give the entries of ended processes back, as an exporter does: else the maps fill up."""
+    known = session.accounts().amounts
+    session.forget([key for key in known if not Path(f"/proc/{key.tgid}").exists()])
+
+
 class Inside:
     """The scrapes of an attached session, without a server."""
 
     def __init__(self, session: Session) -> None:
-        self._collector = Collector(session, "test", 1000)
+        """Without what ran on the host before: it has as many names as there were."""
+        forget_ended(session)
+        self._collector = Collector(session, "test", 1000, budget=_PLENTY)
         self._registry = CollectorRegistry()
         self._registry.register(self._collector)
 
